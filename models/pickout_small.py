@@ -22,7 +22,7 @@ import torch
 
 import pickout
 from pickout.checkpoints.loaded_model import LoadedModel, assemble
-from pickout.checkpoints.packaged import PACKAGES, packaged_file
+from pickout.checkpoints.named_weights import PACKAGES, packaged_file
 from pickout.checkpoints.saved_model import write_bundle
 from pickout.checkpoints.sentence_encoder import DEFAULT_FILE
 from pickout.checkpoints.weight_file import KeyReport

@@ -39,16 +39,9 @@ S = TypeVar("S", bound=Settings)
 
 
 def parse_settings(schema: type[S], values: Mapping[str, Any], *, source: str, prefix: str = "") -> S:
-    """Check `values` against `schema`.
-
-    Args:
-        schema: the settings class.
-        values: a nested mapping, as TOML gives it.
-        source: what to call its origin in an error, usually a file name.
-        prefix: dotted path of `values` inside `source`, put before each key in an error.
-
-    Raises:
-        RecipeError: an unknown key (with the nearest known one), a missing key, a wrong type or value."""
+    """Check `values`, a nested mapping as TOML gives it, against `schema`. Errors call its origin `source`, usually a
+    file's name, and put the dotted path `prefix` before each key. `RecipeError`: an unknown key (with the nearest known
+    one), a missing key, a wrong type or value."""
     _check_numbers(values, source, [prefix] if prefix else [])
     try:
         # JSON mode is strict about types yet takes a list for a tuple and a string for a path.

@@ -7,6 +7,7 @@ Names in a message come from files of others, so it is shown through `printable`
 raises or stores a name keeps it as it is."""
 
 import unicodedata
+from collections.abc import Sequence
 from typing import ClassVar
 
 INTERRUPTED = 130, "interrupted; run the same command again to go on where it can"
@@ -23,6 +24,11 @@ def printable(text: object, *, keep: str = "") -> str:
     if letters.isprintable():
         return letters
     return "".join("�" if unicodedata.category(c) in _UNSEEN and c not in keep else c for c in letters)
+
+
+def listed(names: Sequence[str], most: int) -> str:
+    """The first names, so many at `most`, and how many more there are."""
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 class PickoutError(Exception):
@@ -59,13 +65,8 @@ class DataError(PickoutError):
 
 
 class AnnotationError(DataError):
-    """One record of an annotation file is wrong.
-
-    Args:
-        file: the annotation file.
-        record: the record's position in the file, from 0, or None where the file as a whole is wrong.
-        field: the field's name, or None where the record as a whole is wrong.
-        problem: what was found and what was expected."""
+    """One record of an annotation file is wrong: the `record` by its position, from 0, or None for the file as a whole;
+    the `field` by its name, or None for the whole record; the `problem` says what was found and what was expected."""
 
     def __init__(self, file: object, record: int | None, field: str | None, problem: str) -> None:
         place = str(file)

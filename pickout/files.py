@@ -34,20 +34,11 @@ def beside(place: Path, name: str) -> Path:
 def atomic_path(path: Path, *, durable: bool = True, private: bool = False) -> Iterator[Path]:
     """A temporary path beside `path` that takes its name when the block ends well.
 
-    After a kill at any moment `path` is the old file or the new one, never half of one. When the block raises, the
-    temporary file is removed and `path` stays as it was. Nobody may read it who may not read the folder it lies in. A
-    link stays and what it leads to is replaced; a folder, a device or a pipe never is.
-
-    Args:
-        path: the file to make.
-        durable: whether it must survive a power failure too. Without, the file is there at once but the disk follows
-            later, which is several times faster: for many small files that can be made again.
-        private: whether only its owner may read it, at any moment.
-
-    Raises:
-        StorageFull: no space left while writing.
-        IsADirectoryError: `path` is a folder.
-        FileExistsError: `path` is a device, a pipe or a socket."""
+    After a kill at any moment `path` is the old file or the new one, never half of one; it survives a power failure too
+    where it is `durable`, which takes several times as long. When the block raises, the temporary file is removed and
+    `path` stays as it was. Nobody may read it who may not read the folder it lies in, and its owner alone where it is
+    `private`. A link stays and what it leads to is replaced. `StorageFull`: no space left while writing;
+    `IsADirectoryError`: `path` is a folder; `FileExistsError`: it is a device, a pipe or a socket."""
     if path.is_dir():
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     if path.exists() and not path.is_file():

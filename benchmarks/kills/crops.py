@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pickout.gallery.encoder import image_vectors
+from pickout.gallery.encoder import vectors_and_tokens
 from pickout.gallery.intake.picture import decode, digest
 from pickout.gallery.storage.rows import Metadata, Row, row_id
 
@@ -76,7 +76,7 @@ def draw_crop(file: Path, seed: list[int]) -> Crop:
     Image.fromarray(pixels).resize((24, 48), Image.Resampling.NEAREST).save(file)
     data = file.read_bytes()
     picture = decode(file, data)
-    vectors = {name: image_vectors(GridEncoder(name), [picture.image])[0].tobytes() for name in MODELS}
+    vectors = {name: vectors_and_tokens(GridEncoder(name), [picture.image])[0][0].tobytes() for name in MODELS}
     return Crop(file, digest(data), picture.thumbnail, vectors)
 
 

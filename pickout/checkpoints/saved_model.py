@@ -8,6 +8,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -84,18 +85,15 @@ def save_model(
         _order_metadata(temporary)
 
 
-def load_run(
-    path: Path, *, device: str = "cpu", precision: Precision = "auto", weights: Path | None = None
-) -> LoadedModel:
+def load_run(path: Path, *, precision: Precision = "auto", weights: Path | None = None) -> LoadedModel:
     """Read a folder that `save_model` wrote, or other `weights` of the same model beside it. A CheckpointError where a
     file is missing, damaged or of another version, or they do not belong together."""
     run = read_run_settings(path)
     file = read_weights(weights or path / WEIGHTS_FILE)
     tokenizer = read_tokenizer(path, file.metadata.get(_TOKENIZER_HASH))
     report = KeyReport(str(path), "a run of Pickout", ignored=file.ignored)
-    return assemble(
-        report, run.model, tokenizer, run.identities, file.tensors, name=run.name, device=device, precision=precision
-    )
+    model = assemble(report, run.model, tokenizer, run.identities, file.tensors, name=run.name)
+    return replace(model, device="cpu", precision=precision)
 
 
 def read_run_settings(path: Path) -> RunSettings:
@@ -195,7 +193,7 @@ def write_bundle(model: LoadedModel, file: Path, bits: Bits = "int8") -> None:
         save_file(tensors, temporary, header)
 
 
-def load_bundle(file: Path, *, device: str = "cpu", precision: Precision = "auto") -> LoadedModel:
+def load_bundle(file: Path) -> LoadedModel:
     """Read what `write_bundle` wrote."""
     read = read_weights(file)
     if read.metadata.get(_WHOLE) != str(FORMAT):
@@ -204,7 +202,7 @@ def load_bundle(file: Path, *, device: str = "cpu", precision: Precision = "auto
     run = parse_settings(RunSettings, json.loads(read.metadata[_SETTINGS]), source=str(file))
     tokenizer = Tokenizer.from_json(read.metadata[_TOKENIZER], source=str(file))
     report, state = KeyReport(str(file), "a whole model"), _widened(read.tensors)
-    return assemble(report, run.model, tokenizer, 0, state, name=run.name, device=device, precision=precision)
+    return assemble(report, run.model, tokenizer, 0, state, name=run.name)
 
 
 def _widened(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

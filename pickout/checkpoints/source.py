@@ -1,21 +1,34 @@
-"""`pickout.load`: a run, a checkpoint file or a name, ready for use."""
+"""`pickout.load`: a run, a checkpoint file or a name, ready for use; and which importer knows a file."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from pickout.checkpoints.formats.foreign_model import ForeignModel, at_size
-from pickout.checkpoints.formats.importer import HF_WEIGHTS, import_file
+from torch import Tensor
+
+from pickout.checkpoints import named_weights
+from pickout.checkpoints.formats import albef_family, clip_family
+from pickout.checkpoints.formats.foreign_model import ForeignModel, Names, at_size, clip_model
 from pickout.checkpoints.loaded_model import LoadedModel, Precision, assemble
-from pickout.checkpoints.named_weights import NAMED_WEIGHTS, fetched, fetched_folders
-from pickout.checkpoints.packaged import PACKAGES, packaged_file
+from pickout.checkpoints.named_weights import HF_WEIGHTS, NAMED_WEIGHTS
 from pickout.checkpoints.saved_model import SETTINGS_FILE, is_bundle, load_bundle, load_run, run_folder, written_out
 from pickout.checkpoints.sentence_encoder import DEFAULT, DEFAULT_FILE
-from pickout.checkpoints.weight_file import KeyReport
+from pickout.checkpoints.weight_file import KeyReport, read_weights
 from pickout.config import nearest
-from pickout.errors import CheckpointError, DataError
+from pickout.errors import CheckpointError, CheckpointUnknown, DataError
 from pickout.methods import METHODS
 from pickout.text.build import build_tokenizer
 from pickout.text.tokenizer import Tokenizer, TokenizerSettings
+
+_MODELS = (
+    ("visual.attnpool.", "a CLIP with a ResNet image tower; only vision transformers are supported"),
+    ("lora_A", "a LoRA adapter without its base model"),
+    ("visual_encoder.", "a model of the ALBEF or BLIP families"),
+    ("vision_model.encoder.layers.", "the image half of a Hugging Face CLIP"),
+    ("embeddings.word_embeddings.weight", "a BERT"),
+    ("layer1.0.conv1.weight", "a torchvision ResNet"),
+    ("blocks.0.attn.qkv.weight", "a timm or DINO vision transformer"),
+)  # fragments of keys, the most telling first, and what has them
 
 
 def load(
@@ -49,16 +62,12 @@ def load(
     if (bundle or run) and (image is not None or tokenizer is not None):
         raise CheckpointError(f"{path}: a model of ours has its own image size and tokenizer; leave both out")
     if bundle:
-        return load_bundle(path, device=device, precision=precision)
-    if run is not None:
-        return load_run(run, device=device, precision=precision, weights=path if path.is_file() else None)
-    if path.is_dir() and not any((path / name).is_file() for name in ("config.json", *HF_WEIGHTS)):
-        names = sorted(entry.name for entry in path.iterdir())
-        holds = f"holds {', '.join(names[:5])}" if names else "is empty"
-        why = f"{path}: a folder, but neither a run (no {SETTINGS_FILE}) nor a Hugging Face model (no config.json);"
-        raise CheckpointError(f"{why} it {holds}")
-    model = at_size(import_file(path, stated=image), image)
-    return _ready(path, model, find_tokenizer([path], model.settings.tokenizer, tokenizer), device, precision)
+        model = load_bundle(path)
+    elif run is not None:
+        model = load_run(run, weights=path if path.is_file() else None)
+    else:
+        model = _imported(path, image, tokenizer)
+    return replace(model, device=device, precision=precision)
 
 
 def resolve(path_or_name: str | Path) -> Path:
@@ -69,16 +78,24 @@ def resolve(path_or_name: str | Path) -> Path:
     name = str(path_or_name)
     if name == DEFAULT:
         return DEFAULT_FILE
-    if name in PACKAGES:
-        return packaged_file(name)
-    if here := fetched(name):
+    if name in named_weights.PACKAGES:
+        return named_weights.packaged_file(name)
+    if here := named_weights.fetched(name):
         return here
     if name in NAMED_WEIGHTS:
         raise CheckpointError(f"{name}: not fetched yet; run `pickout weights get {name}`")
     raise CheckpointError(f"{path}: no such file or folder, nor weights of that name{nearest(name, NAMED_WEIGHTS)}")
 
 
-def _ready(path: Path, model: ForeignModel, tokenizer: Tokenizer, device: str, precision: Precision) -> LoadedModel:
+def _imported(path: Path, image: tuple[int, int] | None, given: Path | None) -> LoadedModel:
+    """A model of others."""
+    if path.is_dir() and not any((path / name).is_file() for name in ("config.json", *HF_WEIGHTS)):
+        names = sorted(entry.name for entry in path.iterdir())
+        holds = f"holds {', '.join(names[:5])}" if names else "is empty"
+        why = f"{path}: a folder, but neither a run (no {SETTINGS_FILE}) nor a Hugging Face model (no config.json);"
+        raise CheckpointError(f"{why} it {holds}")
+    model = at_size(import_file(path, stated=image), image)
+    tokenizer = find_tokenizer([path], model.settings.tokenizer, given)
     training_only = METHODS[str(model.settings.method["name"])].training_only
     state = {key: tensor for key, tensor in model.weights.state.items() if not key.startswith(training_only)}
     unused = {key: "needed in training only" for key in model.weights.state if key not in state}
@@ -90,9 +107,69 @@ def _ready(path: Path, model: ForeignModel, tokenizer: Tokenizer, device: str, p
         resized={key: note for key, note in model.resized.items() if key in state},
         spelled=model.weights.spelled,
     )
-    name = path.stem if path.is_file() else path.resolve().name
-    form = written_out(model.settings, tokenizer)
-    return assemble(report, form, tokenizer, model.identities, state, name=name, device=device, precision=precision)
+    name, form = path.stem if path.is_file() else path.resolve().name, written_out(model.settings, tokenizer)
+    return assemble(report, form, tokenizer, model.identities, state, name=name)
+
+
+def import_file(path: Path, *, stated: tuple[int, int] | None = None) -> ForeignModel:
+    """Read a foreign weight file, or that of a Hugging Face folder, under our names. A `stated` height and width are
+    taken for the model's own where its position table can be of that size."""
+    file = read_weights(weights_in(path) if path.is_dir() else path)
+    tensors, source = file.tensors, str(path)
+    if tensors.keys() >= set(clip_family.FAMILY_TELLING):
+        model = clip_family.translate(source, tensors, stated)
+    elif tensors.keys() >= set(clip_family.OPENAI_TELLING):
+        model = clip_model(source, "OpenAI CLIP", clip_family.OPENAI.translate(tensors), stated=stated)
+    elif tensors.keys() >= set(clip_family.HUGGING_FACE_TELLING):
+        facts = clip_family.read_config(file.path.parent / "config.json")
+        model = clip_model(source, "Hugging Face CLIP", clip_family.HUGGING_FACE.translate(tensors), facts)
+    elif albef_family.is_albef(tensors):
+        model = albef_family.translate(source, tensors)
+    else:
+        raise CheckpointUnknown(f"{file.path}: {_unknown(tensors)}")
+    weights = replace(model.weights, ignored={**file.ignored, **model.weights.ignored})
+    return replace(model, weights=weights)
+
+
+def weights_in(folder: Path) -> Path:
+    """The weight file of a Hugging Face folder."""
+    for name in HF_WEIGHTS:
+        if (folder / name).is_file():
+            return folder / name
+    shards = sorted(folder.glob("model-*-of-*.safetensors"))
+    what = "weights in several parts, which are not supported" if shards else f"no {' or '.join(HF_WEIGHTS)}"
+    raise CheckpointError(f"{folder}: {what}; fetch the whole folder again")
+
+
+def likeness(tensors: Mapping[str, Tensor]) -> str:
+    """What a state dict nearly is, and which keys that tell its format it lacks; else what it looks like."""
+    formats: dict[str, tuple[Names, tuple[str, ...]]] = {
+        "an official ITSELF, RDE or IRRA file": (clip_family.family_names(tensors), clip_family.FAMILY_TELLING),
+        "an OpenAI CLIP": (clip_family.OPENAI, clip_family.OPENAI_TELLING),
+        "a Hugging Face CLIP": (clip_family.HUGGING_FACE, clip_family.HUGGING_FACE_TELLING),
+        "a vision transformer in timm's names": (albef_family.VIT, albef_family.VIT_TELLING),
+    }
+    known = {name: sum(names.ours(key) is not None for key in tensors) for name, (names, _) in formats.items()}
+    best = max(known, key=known.__getitem__)
+    absent = [key for key in formats[best][1] if key not in tensors]
+    # Nearly: half of the keys are the format's, and 20 at least.
+    if known[best] >= max(len(tensors) / 2, 20) and 0 < len(absent) < len(formats[best][1]):
+        return f"it is nearly {best}, but lacks {', '.join(absent)}"
+    for fragment, name in _MODELS:
+        if any(fragment in key for key in tensors):
+            return f"it looks like {name}"
+    return f"it looks like a state dict of {len(tensors)} tensors beginning with {', '.join(sorted(tensors)[:4])}"
+
+
+def _unknown(tensors: Mapping[str, Tensor]) -> str:
+    for is_half, half in ((albef_family.is_bert, "BERT"), (albef_family.is_vit, "a vision transformer")):
+        if is_half(tensors):
+            start = '--set \'train.initial=["BERT", "VIT"]\''
+            return f"{half} alone, half of a fusion model; a training can start from both: {start}"
+    return (
+        f"no importer knows this file; {likeness(tensors)}. Known: runs of Pickout, CLIP (OpenAI or Hugging Face "
+        "names), and the official files of ITSELF, RDE, IRRA, ALBEF and RaSa"
+    )
 
 
 def find_tokenizer(paths: Sequence[Path], settings: TokenizerSettings, given: Path | None = None) -> Tokenizer:
@@ -110,7 +187,7 @@ def find_tokenizer(paths: Sequence[Path], settings: TokenizerSettings, given: Pa
             "vocab.txt is not beside it; put that of bert-base-uncased there, or run `pickout weights get "
             "bert-base-uncased` once, or name it (`tokenizer=`; in a recipe model.tokenizer.file)"
         )
-    folders = [*(path if path.is_dir() else path.parent for path in paths), *fetched_folders()]
+    folders = [*(path if path.is_dir() else path.parent for path in paths), *named_weights.fetched_folders()]
     file = given or next((folder / name for folder in folders for name in names if (folder / name).is_file()), None)
     if file is None:
         raise CheckpointError(f"{told}: {remedy}")

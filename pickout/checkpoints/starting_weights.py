@@ -11,19 +11,18 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from pickout.checkpoints.formats import albef_family
-from pickout.checkpoints.formats.foreign_model import MOMENTUM, POSITIONS, ForeignModel, fit_positions, usual_heads
-from pickout.checkpoints.formats.importer import import_file, likeness, weights_in
-from pickout.checkpoints.formats.names import Names, Translation
-from pickout.checkpoints.packaged import initialise_frozen
+from pickout.checkpoints.formats import albef_family, foreign_model
+from pickout.checkpoints.formats.foreign_model import MOMENTUM, POSITIONS, ForeignModel, Names, Translation
+from pickout.checkpoints.named_weights import PACKAGES
 from pickout.checkpoints.saved_model import WEIGHTS_FILE, read_run_settings, run_folder
-from pickout.checkpoints.source import resolve
+from pickout.checkpoints.source import import_file, likeness, resolve, weights_in
 from pickout.checkpoints.weight_file import KeyReport, compare, read_weights
 from pickout.errors import CheckpointMismatch, CheckpointUnknown
 from pickout.methods.base import Method
 from pickout.methods.fusion_model import FusionModel
 from pickout.methods.model import ModelSettings
-from pickout.nn.frozen import MultiStageTower
+from pickout.nn.efficientnet import STAGES
+from pickout.nn.frozen import MultiStageTower, SentenceTower
 from pickout.nn.towers import TextSettings, TextTransformer, VisionSettings, VisionTransformer, patch_grid
 from pickout.nn.transformer import Layer, Transformer
 
@@ -38,6 +37,7 @@ _HEADS = (
 )
 _FOLLOWED = tuple(MOMENTUM + own for own in ("vision.", "text.", "image_projection.", "text_projection.", "word_head."))
 _WORD_POSITIONS = "text.embeddings.positions.weight"
+_BATCH_NORM_EPSILON = 1e-3  # of EfficientNet-Lite's batch norms (TensorFlow's)
 _COPIED = "copied from the trained part"
 _NEW = "a head that the file does not have at this size; it starts anew"
 
@@ -75,7 +75,7 @@ def initialise(method: Method, source: str | Path | Sequence[str | Path], queues
     state = {key: tensor for start in starts for key, tensor in start.weights.state.items()}
     ignored = {key: reason for start in starts for key, reason in start.weights.ignored.items()}
     grid = next((start.grid for start in starts if start.grid), vision.grid)
-    resized = fit_positions(state, grid, vision.grid, bicubic=vision.settings.kind == "vit")
+    resized = foreign_model.fit_positions(state, grid, vision.grid, bicubic=vision.settings.kind == "vit")
     if isinstance(method, FusionModel):
         for key in (_WORD_POSITIONS, MOMENTUM + _WORD_POSITIONS):
             table, context = state.get(key), method.text.context
@@ -162,7 +162,7 @@ def _fusion_part(path: Path, method: FusionModel) -> _Start:
             "RaSa, runs of Pickout, and BERT together with a vision transformer in timm's names"
         )
     weights = replace(weights, ignored={**file.ignored, **weights.ignored})
-    return _Start(format, weights, {f"{tower}.heads": usual_heads(width)}, lacks, grid)
+    return _Start(format, weights, {f"{tower}.heads": foreign_model.usual_heads(width)}, lacks, grid)
 
 
 def _require_equal(source: str, method: Method, vision: VisionTransformer, start: _Start) -> None:
@@ -216,3 +216,59 @@ def _without_parts(
         if why is not None:
             fresh[key] = why
     return fresh
+
+
+def initialise_frozen(method: Method, paths: Sequence[Path]) -> KeyReport:
+    """Put EfficientNet-Lite0, and MiniLM where the text tower has a frozen part, files in any order, into the frozen
+    parts of a method's towers; a momentum twin gets them too."""
+    state: dict[str, Tensor] = {}
+    ignored: dict[str, str] = {}
+    left_over: list[str] = []
+    for path in paths:
+        tensors = read_weights(path).tensors
+        if "_conv_stem.weight" in tensors:
+            state |= _lite0(tensors)
+            classifier = ("_conv_head", "_bn1.", "_fc")
+            ignored |= {key: "the classifier of ImageNet" for key in tensors if key.startswith(classifier)}
+        else:
+            found = albef_family.MINILM.translate(tensors)
+            state |= found.state
+            for key in found.left_over:
+                if key.startswith(("embeddings.", "encoder.layer.")) and "_ids" not in key:
+                    left_over.append(key)
+                else:
+                    ignored[key] = "no part of the layers"
+    expected = method.state_dict()
+    positions = "text.embeddings.positions.weight"
+    if positions in state and positions in expected:
+        state[positions] = state[positions][: len(expected[positions])]
+    sentences = isinstance(method.get_submodule("text"), SentenceTower)
+    frozen = ("vision.trunk.", "text.trunk.", "text.embeddings.") if sentences else ("vision.trunk.",)
+    fresh = {key: "trained here" for key in expected if not key.startswith(frozen)}
+    source = ", ".join(map(str, paths))
+    begun = KeyReport(source, "EfficientNet-Lite0 and MiniLM", left_over=left_over, ignored=ignored, fresh=fresh)
+    report = compare(begun, state, expected)
+    report.require_complete(f"; give {'both: ' + ', '.join(PACKAGES) if sentences else next(iter(PACKAGES))}")
+    with torch.no_grad():
+        for key, tensor in state.items():
+            for copied in {key, MOMENTUM + key} & expected.keys():
+                expected[copied].copy_(tensor)
+    return report
+
+
+def _lite0(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The convolutions with their norms folded in: w' = g w, b' = beta - g mean, g = gamma / sqrt(var + eps)."""
+    parts = {"stem": ("_conv_stem", "_bn0")}
+    places = [(stage, block, widening > 1) for stage, (n, _, _, widening, _) in enumerate(STAGES) for block in range(n)]
+    for number, (stage, block, widens) in enumerate(places):
+        theirs, ours = f"_blocks.{number}", f"stages.{stage}.{block}"
+        if widens:
+            parts[f"{ours}.widen"] = f"{theirs}._expand_conv", f"{theirs}._bn0"
+        parts[f"{ours}.filter"] = f"{theirs}._depthwise_conv", f"{theirs}._bn1"
+        parts[f"{ours}.narrow"] = f"{theirs}._project_conv", f"{theirs}._bn2"
+    state: dict[str, Tensor] = {}
+    for ours, (convolution, norm) in parts.items():
+        gain = tensors[f"{norm}.weight"] / torch.sqrt(tensors[f"{norm}.running_var"] + _BATCH_NORM_EPSILON)
+        state[f"vision.trunk.{ours}.weight"] = tensors[f"{convolution}.weight"] * gain[:, None, None, None]
+        state[f"vision.trunk.{ours}.bias"] = tensors[f"{norm}.bias"] - tensors[f"{norm}.running_mean"] * gain
+    return state

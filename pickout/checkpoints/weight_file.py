@@ -4,7 +4,6 @@ every key of the file, and of every tensor of the model.
 A pickle can run any program when it is loaded. PyTorch's restricted reader builds tensors, containers and numbers only;
 there is no fallback to the unrestricted one, and TorchScript archives, which carry programs by design, are refused."""
 
-import json
 import mmap
 import pickle
 import re
@@ -20,6 +19,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from pickout import errors
 from pickout.errors import CheckpointError, CheckpointMismatch, CheckpointTruncated, CheckpointUnknown, CheckpointUnsafe
 
 _WRAPPERS = ("model", "state_dict", "model_state_dict", "ema", "module")
@@ -27,7 +27,6 @@ _WRAPPERS = ("model", "state_dict", "model_state_dict", "ema", "module")
 _TEXT_PICKLE = re.compile(rb"\((?:dp|lp)\d|\(?[ci][\w.]+\n\w+\n")
 _TRAINING_STATE = "training state (optimiser, schedule, counters), not weights"
 _FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
-_LONGEST_HEADER = 1 << 24
 _SHARED = 4  # how many times the file's own bytes its tensors may have together: tied ones share theirs
 
 _CONVERT = (
@@ -85,14 +84,12 @@ def read_weights(path: Path) -> WeightFile:
 
 def safetensors_header(path: Path) -> dict[str, str]:
     """The text entries of a safetensors header, without reading the tensors; empty where there are none, or damage."""
+    if not path.is_file():
+        return {}  # a pipe would wait for a writer
     try:
-        if not path.is_file():
-            return {}  # a pipe would wait for a writer
-        with path.open("rb") as file:
-            size, first = int.from_bytes(file.read(8), "little"), file.read(1)
-            header = first + file.read(min(size, _LONGEST_HEADER)) if first == b"{" else b""
-        return dict(json.loads(header[:size])["__metadata__"])
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        with safe_open(path, framework="pt") as opened:
+            return dict(opened.metadata() or {})
+    except (SafetensorError, OSError):
         return {}
 
 
@@ -227,7 +224,7 @@ class KeyReport:
             "left over": self.left_over,
             "of another shape or kind": [f"{self.spelled(key)} ({text})" for key, text in self.unfit.items()],
         }
-        told = [f"{len(keys)} {what}: {_some(keys)}" for what, keys in faults.items() if keys]
+        told = [f"{len(keys)} {what}: {errors.listed(keys, SHOWN)}" for what, keys in faults.items() if keys]
         if told:
             why = f"{self.source}: read as {self.format}, but the keys do not fit: {'; '.join(told)}."
             raise CheckpointMismatch(f"{why} It is another model, or only a part of one{remedy}")
@@ -264,8 +261,3 @@ def _fault(found: Tensor, expected: Tensor) -> str:
         return ""
     # Least and most tell it in one pass, a tenth of the time of looking at each: a NaN is both.
     return "" if torch.stack(found.aminmax()).isfinite().all() else "not finite"
-
-
-def _some(keys: Sequence[str]) -> str:
-    more = f" and {len(keys) - SHOWN} more" if len(keys) > SHOWN else ""
-    return ", ".join(keys[:SHOWN]) + more

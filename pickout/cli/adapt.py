@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from pickout.cli import model as loading
-from pickout.cli.options import Device, GalleryPath, Json, Model, Texts, open_gallery, setting, settings_of
+from pickout.cli.options import Device, GalleryPath, Json, Model, Texts, setting, settings_of
 from pickout.cli.terminal import check_place, say, tell
 from pickout.data.images import open_image
 from pickout.errors import ImageUnreadable
@@ -29,7 +29,7 @@ def adapt(
 
     settings = settings_of(AdaptationSettings, set_)
     check_place(out, "--out")
-    opened = open_gallery(gallery)
+    opened = loading.open_gallery(gallery)
     place = model or loading.remembered_model(gallery, opened.manifest)
     loaded = loading.load_model(place, device)
     crops = []

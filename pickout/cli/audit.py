@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from pickout.cli.options import GalleryPath, Json, open_gallery
+from pickout.cli.model import open_gallery
+from pickout.cli.options import GalleryPath, Json
 from pickout.cli.terminal import say, tell
 from pickout.errors import GalleryDamaged, NothingFound, UsageError, printable
 from pickout.gallery.audit.examination import as_csv, entries_showing, examine, numbered_entries

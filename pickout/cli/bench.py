@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pickout.cli import model as loading
-from pickout.cli.options import Json, Runtime, open_gallery
+from pickout.cli.options import Json, Runtime
 from pickout.cli.terminal import progress, say, say_table, tell, write
 from pickout.errors import NothingFound
 
@@ -48,7 +48,7 @@ def bench(
 
     rows = _FEWEST
     if gallery is not None:
-        opened = open_gallery(gallery)
+        opened = loading.open_gallery(gallery)
         rows, model = max(rows, opened.count()), model or loading.remembered_model(gallery, opened.manifest)
     name = model or loading.default_model()
     with TemporaryDirectory() as folder, progress("rounds", quiet=json) as show:

@@ -1,15 +1,13 @@
 """`pickout calibrate`: from scores to probabilities, for one gallery."""
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import typer
 
 from pickout.cli import model as loading
-from pickout.cli.options import DataRoot, Device, GalleryPath, Json, Model, Texts, open_gallery, setting, settings_of
+from pickout.cli.options import DataRoot, Device, GalleryPath, Json, Model, Texts, setting, settings_of
 from pickout.cli.terminal import progress, say, tell
 from pickout.files import write_atomically
 from pickout.gallery.search.probability import Calibration
@@ -35,16 +33,19 @@ def calibrate(
     from pickout.gallery.calibration.fit import CalibrationSettings, plot_reliability
 
     settings = settings_of(CalibrationSettings, set_)
-    opened = open_gallery(gallery)
+    opened = loading.open_gallery(gallery)
     place = model or loading.remembered_model(gallery, opened.manifest)
     with ExitStack() as stack:
         home = Path(place) if Path(place).is_dir() else None
         if data is None and place == DEFAULT:
-            data, root = "street", stack.enter_context(_drawn_people())
-        people = loading.split_of(loading.open_run_data(place, home, data, root), split)
+            say("no data named: calibrating on drawn people; real ones are harder (docs/calibration.md)", err=True)
+            people = stack.enter_context(loading.drawn_people(quiet=False))
+        else:
+            people = loading.open_run_data(place, home, data, root)
+        asked = loading.split_of(people, split)
         opened.use(loading.load_model(place, device))
         show = stack.enter_context(progress("encoding", quiet=json))
-        found = opened.calibrate(people, settings=settings, tell=lambda what, done, total: show(done, total, what=what))
+        found = opened.calibrate(asked, settings=settings, tell=lambda what, done, total: show(done, total, what=what))
     plot = plot_reliability(found)
     with writing(gallery):
         write_atomically(gallery / CALIBRATION_PLOT, plot)
@@ -52,16 +53,6 @@ def calibrate(
         tell(found.model_dump(mode="json"), json=True)
     else:
         _show(gallery, found)
-
-
-@contextmanager
-def _drawn_people() -> Iterator[Path]:
-    """People that the shipped model has never seen, as bad cameras would show them, for as long as they are needed."""
-    from pickout.synthetic.street import draw_strangers
-
-    typer.echo("no data named: calibrating on drawn people; real ones are harder (docs/calibration.md)", err=True)
-    with TemporaryDirectory() as folder, progress("drawing", quiet=False, stays=True) as show:
-        yield draw_strangers(Path(folder), show)
 
 
 def _show(gallery: Path, found: Calibration) -> None:

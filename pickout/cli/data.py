@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from pickout.cli.options import Json, Texts, setting, settings_of
-from pickout.cli.terminal import png, progress, say, say_table, tell, write
+from pickout.cli.terminal import progress, say, say_table, tell, write
 from pickout.data.integrity import Report
 from pickout.data.integrity import check as check_data
 from pickout.data.own_data import OURS, fetch_rows
@@ -36,7 +36,7 @@ def draw(
     start = time.monotonic()
     with progress("drawing", quiet=False, stays=True) as show:
         draw_street(settings, out, workers=workers, progress=show)
-    write(sheet, "--sheet", lambda: png(contact_sheet(out)))
+    write(sheet, "--sheet", lambda: contact_sheet(out))
     images, seconds = settings.people * settings.images, round(time.monotonic() - start, 1)
     captions = images * settings.captions.per_image
     if json:

@@ -12,7 +12,7 @@ from typer.core import TyperGroup
 
 from pickout.cli import model as loading
 from pickout.cli.options import DataName, DataRoot, Device, Json, Run, Texts, setting, settings_of
-from pickout.cli.terminal import png, progress, say, say_table, tell, write
+from pickout.cli.terminal import progress, say, say_table, tell, write
 from pickout.data.data_set import Split
 from pickout.data.images import open_image
 from pickout.errors import UsageError
@@ -68,9 +68,9 @@ def show(
         np.savez(arrays, **found.arrays())  # type: ignore[arg-type]  # numpy's stub takes a keyword for allow_pickle
         write(out / "explanation.json", "--out", lambda: json_text.dumps(found.as_json(), indent=1))
         write(out / "arrays.npz", "--out", arrays.getvalue)
-        write(out / "sheet.png", "--out", lambda: png(explanation_sheet(found)))
+        write(out / "sheet.png", "--out", lambda: explanation_sheet(found))
         if heat is not None:
-            write(out / "overlay.png", "--out", lambda: png(overlay(found.picture, heat, found.grid)))
+            write(out / "overlay.png", "--out", lambda: overlay(found.picture, heat, found.grid))
     write(html, "--html", lambda: explanation_page(found, image=image.name))
     if json:
         tell(found.as_json(), json=True)
@@ -188,7 +188,7 @@ def word(
     look, text = look_at(loaded, pair, [pair.told[place]], hide=not visible), read[place]
     way = "cross_attention" if visible else "cross_attention_hidden"
     note = judge(read_measurement(measurement_file(loaded)), loaded.fingerprint, way)["looks"].note
-    write(out, "--out", lambda: png(look_sheet(pair, text, look)))
+    write(out, "--out", lambda: look_sheet(pair, text, look))
     if json:
         shape = (pair.grid.rows, pair.grid.columns)
         layers = {layer: map_[0].reshape(shape).round(6).tolist() for layer, map_ in look.items()}

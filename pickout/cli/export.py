@@ -2,19 +2,16 @@
 
 from itertools import islice
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
+from PIL import Image
 
 from pickout.cli import model as loading
 from pickout.cli.options import Json, Run
-from pickout.cli.terminal import check_place, progress, say, tell
+from pickout.cli.terminal import check_place, say, tell
 from pickout.data.images import open_image
 from pickout.errors import ImageUnreadable, NothingFound
-
-if TYPE_CHECKING:
-    from PIL import Image
 
 MOST = 512  # crops that are read
 
@@ -35,19 +32,16 @@ def export(
 
     Refused with the numbers where its vectors differ too much from torch's in fp32, or drawn people are found less
     often. The text side stays with torch."""
-    from pickout.data.registry import open_data
     from pickout.export.choice import remember_export
     from pickout.export.exported_images import export as write_export
     from pickout.export.graph import require
-    from pickout.synthetic.street import draw_strangers
 
     check_place(out / "export.json", "OUT")
     require(format, writing=True, int8=precision == "int8")
     pictures = _read(crops) if crops is not None else []
     loaded = loading.load_model(model, "cpu")
-    with TemporaryDirectory() as folder:
-        with progress("drawing", quiet=json) as show:
-            people = open_data("street", draw_strangers(Path(folder), show)).splits["val"]
+    with loading.drawn_people(quiet=json) as drawn:
+        people = drawn.splits["val"]
         given = pictures or [open_image(record.image) for record in people.images]
         gate = write_export(loaded, out, format, precision, given, people)
     remember_export(loaded, out)
@@ -60,7 +54,7 @@ def export(
     say("use it: --runtime auto with pickout index, search or serve")
 
 
-def _read(folder: Path) -> "list[Image.Image]":
+def _read(folder: Path) -> list[Image.Image]:
     from pickout.gallery.intake.scan import Scan
 
     found = []

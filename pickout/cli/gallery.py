@@ -6,18 +6,18 @@ from typing import Annotated, Any
 import typer
 
 from pickout.cli import model as loading
-from pickout.cli.options import Crops, Device, GalleryPath, Json, Model, Texts, chosen, filtered, setting, settings_of
+from pickout.cli.options import Crops, Device, GalleryPath, Json, Model, Texts, filtered, setting, settings_of
 from pickout.cli.terminal import ask, progress, say, tell
 from pickout.errors import GalleryDamaged, UsageError
 from pickout.gallery.approximate.build import ApproximateSettings, check_size
 from pickout.gallery.changes.verification import verify as check
 from pickout.gallery.gallery import Gallery
-from pickout.gallery.intake.metadata import whole_numbers
+from pickout.gallery.intake.metadata import READERS
 from pickout.gallery.intake.quarantine import QUARANTINE
 from pickout.gallery.intake.report import IngestSettings
 from pickout.gallery.portable.reader import import_gallery
 from pickout.gallery.search.filters import ANYWHERE, Where, parse_labels
-from pickout.gallery.storage.rows import Metadata, parse_time
+from pickout.gallery.storage.rows import Metadata
 from pickout.serve.retention import Retention
 
 app = typer.Typer(help="Look at a gallery, change it, erase from it, check it.", no_args_is_help=True)
@@ -67,7 +67,7 @@ def erase(gallery: GalleryPath, where: Where, crop: Crops = None, yes: _Yes = Fa
 
 
 def _not_held(gallery: Path, crops: Texts, where: Where) -> tuple[Gallery, list[str]]:
-    opened, ids = chosen(gallery, crops, where)
+    opened, ids = loading.chosen(gallery, crops, where)
     Retention(opened).refuse_held(ids)
     return opened, ids
 
@@ -79,7 +79,7 @@ def update(
 ) -> None:
     """Tell more about crops: their camera, time, place in a video or labels. Nothing is encoded again."""
     told = _metadata(set_ or [])
-    opened, ids = chosen(gallery, crop, where)
+    opened, ids = loading.chosen(gallery, crop, where)
     ask(f"update {len(ids)} of {opened.count()} crops", yes=yes)
     change = opened.update(ids, told)
     tell({"updated": change.rows, "rows": opened.count()}, json=json)
@@ -90,12 +90,7 @@ def _metadata(pairs: list[str]) -> Metadata:
     if not told:
         raise UsageError("nothing to tell; give --set NAME=VALUE, for example --set camera=lobby")
     found: dict[str, Any] = {name: told.pop(name, None) for name in ("camera", "video", "track")}
-    if "time" in told:
-        found["time"] = parse_time(told.pop("time"))
-    if "frame" in told:
-        (found["frame"],) = whole_numbers("frame", told.pop("frame"))
-    if "box" in told:
-        found["box"] = tuple(whole_numbers("box", told.pop("box")))
+    found |= {name: read(told.pop(name)) for name, read in READERS.items() if name in told}
     return Metadata(labels=told, **found)
 
 
@@ -175,7 +170,7 @@ def export(
     The file holds vectors, thumbnails, paths and all that is known about each crop, as it is at this moment, and can be
     read by its owner only. Erasing from the gallery does not reach it. The export is recorded in the audit."""
     some = crop or where != ANYWHERE
-    opened, ids = chosen(gallery, crop, where) if some else (Gallery.open(gallery), None)
+    opened, ids = loading.chosen(gallery, crop, where) if some else (Gallery.open(gallery), None)
     with progress("exporting", quiet=json) as show:
         report = opened.export(file, ids, crops=crops, force=force, on_progress=show)
     tell({"file": str(file), **report.as_json()}, json=json)

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from pickout.cli import model as loading
-from pickout.cli.options import Device, Json, Runtime, Texts, open_gallery, setting, settings_of
+from pickout.cli.options import Device, Json, Runtime, Texts, setting, settings_of
 from pickout.cli.terminal import progress, say, tell
 from pickout.data.images import NOT_READ
 from pickout.gallery.gallery import Gallery
@@ -47,7 +47,7 @@ def index(
     count_images(crops, exclude)  # a wrong folder is told before a model is loaded
     checked_folder(out)
     if (out / MANIFEST).exists():
-        gallery = open_gallery(out)
+        gallery = loading.open_gallery(out)
         gallery.use(loading.load_model(model or loading.remembered_model(out, gallery.manifest), device, runtime))
     else:
         model = model or loading.default_model()

@@ -1,17 +1,38 @@
-"""The model and the data set that a command means."""
+"""The gallery, the model and the data set that a command means."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from pickout.cli.terminal import say
-from pickout.errors import GalleryError, UsageError
+from pickout.cli.terminal import progress, say
+from pickout.errors import GalleryError, NothingFound, UsageError
 
 if TYPE_CHECKING:
     from pickout.checkpoints.loaded_model import LoadedModel
     from pickout.data.data_set import DataSet, Split
     from pickout.export.choice import Runtime
     from pickout.gallery.encoder import Encoder
+    from pickout.gallery.gallery import Gallery
+    from pickout.gallery.search.filters import Where
     from pickout.gallery.storage.tables import Manifest
+
+
+def open_gallery(gallery: Path) -> "Gallery":
+    """Open a gallery; its model is not needed."""
+    from pickout.gallery.gallery import Gallery
+
+    return Gallery.open(gallery)
+
+
+def chosen(gallery: Path, crops: list[str] | None, where: "Where") -> tuple["Gallery", list[str]]:
+    """A gallery, and the ids of its crops that are named and pass the filters; `NothingFound` if there are none."""
+    opened = open_gallery(gallery)
+    ids = opened.choose(crops or (), where)
+    if not ids:
+        raise NothingFound(f"{gallery}: no crop passes the filters; nothing was changed")
+    return opened, ids
 
 
 def load_model(model: str, device: str, runtime: "Runtime" = "torch") -> "LoadedModel":
@@ -91,3 +112,15 @@ def split_of(data: "DataSet", name: str) -> "Split":
     if name not in data.splits:
         raise UsageError(f"{data.name} has no split '{name}'; it has {', '.join(data.splits)}")
     return data.splits[name]
+
+
+@contextmanager
+def drawn_people(*, quiet: bool) -> Iterator["DataSet"]:
+    """People that the shipped model has never seen, as bad cameras would show them, for as long as they are needed."""
+    from pickout.data.registry import open_data
+    from pickout.synthetic.street import draw_strangers
+
+    with TemporaryDirectory() as folder:
+        with progress("drawing", quiet=quiet, stays=True) as show:
+            drawn = draw_strangers(Path(folder), show)
+        yield open_data("street", drawn)

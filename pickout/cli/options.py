@@ -4,17 +4,13 @@ import functools
 import inspect
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import typer
 
 from pickout.config import Settings, apply_overrides, parse_settings
-from pickout.errors import NothingFound
 from pickout.gallery.search.filters import Where, parse_labels, parse_range
 from pickout.gallery.storage.rows import parse_time
-
-if TYPE_CHECKING:
-    from pickout.gallery.gallery import Gallery
 
 Schema = TypeVar("Schema", bound=Settings)
 
@@ -78,19 +74,3 @@ def filtered(command: Callable[..., None]) -> Callable[..., None]:
 def settings_of(schema: type[Schema], pairs: Texts, base: Mapping[str, Any] | None = None) -> Schema:
     """Settings as `--set` gives them, laid over `base`."""
     return parse_settings(schema, apply_overrides(base or {}, pairs or []), source="--set")
-
-
-def open_gallery(gallery: Path) -> "Gallery":
-    """Open a gallery; its model is not needed."""
-    from pickout.gallery.gallery import Gallery
-
-    return Gallery.open(gallery)
-
-
-def chosen(gallery: Path, crops: Texts, where: Where) -> tuple["Gallery", list[str]]:
-    """A gallery, and the ids of its crops that are named and pass the filters; `NothingFound` if there are none."""
-    opened = open_gallery(gallery)
-    ids = opened.choose(crops or (), where)
-    if not ids:
-        raise NothingFound(f"{gallery}: no crop passes the filters; nothing was changed")
-    return opened, ids

@@ -4,7 +4,8 @@ from typing import Annotated
 
 import typer
 
-from pickout.cli.options import Crops, GalleryPath, Json, Texts, filtered, open_gallery
+from pickout.cli.model import open_gallery
+from pickout.cli.options import Crops, GalleryPath, Json, Texts, filtered
 from pickout.cli.terminal import tell
 from pickout.config import parse_settings
 from pickout.errors import UsageError

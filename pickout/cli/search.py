@@ -9,18 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pickout.cli import model as loading
-from pickout.cli.options import (
-    Device,
-    GalleryPath,
-    Json,
-    Model,
-    Runtime,
-    Texts,
-    filtered,
-    open_gallery,
-    setting,
-    settings_of,
-)
+from pickout.cli.options import Device, GalleryPath, Json, Model, Runtime, Texts, filtered, setting, settings_of
 from pickout.cli.terminal import check_place, say, say_table, tell, write
 from pickout.data.images import open_image
 from pickout.errors import GalleryDamaged, ImageUnreadable, NothingFound, UsageError
@@ -30,7 +19,7 @@ from pickout.gallery.search.query import Query
 from pickout.gallery.search.ranking import Grouping, SearchSettings
 from pickout.gallery.search.search import Answer, Hit
 from pickout.gallery.search.sentence_filters import read_filters
-from pickout.gallery.search.sheet import NO_REASONS, NOTE, Reasons, result_sheet
+from pickout.gallery.search.sheet import NOTE, result_sheet
 
 if TYPE_CHECKING:
     from pickout.checkpoints.loaded_model import LoadedModel
@@ -67,7 +56,7 @@ def search(
     Results are candidates, not identifications: a person must check each one. Every search is recorded in the
     gallery's audit.jsonl."""
     settings = settings_of(SearchSettings, set_)
-    opened = open_gallery(gallery)
+    opened = loading.open_gallery(gallery)
     check_place(html, "--html")
     if saved is not None:
         if any((sentence, also, image, without, like, unlike, where != ANYWHERE, group is not Grouping.NONE)):
@@ -105,7 +94,7 @@ def saved(
     json: Json = False,
 ) -> None:
     """List the searches that were kept with pickout search --save, or forget one."""
-    opened = open_gallery(gallery)
+    opened = loading.open_gallery(gallery)
     if remove is not None:
         opened.saved.remove(remove)
     for kept in opened.saved.all():
@@ -118,9 +107,9 @@ def saved(
 
 def answers_page(gallery: "Gallery", answers: Sequence[Answer], model: "LoadedModel | None" = None) -> str:
     """Answers as one self-contained page; with the gallery's model also why each candidate was chosen."""
-    reasons = NO_REASONS if model is None else _reasons(model, answers)
-    name = gallery.manifest.model.name
-    return result_sheet(answers, gallery=gallery.path.name, model=name, crops=gallery.count(), reasons=reasons)
+    style, reasons = ("", {}) if model is None else _reasons(model, answers)
+    told = {"gallery": gallery.path.name, "model": gallery.manifest.model.name, "style": style}
+    return result_sheet(answers, **told, crops=gallery.count(), reasons=reasons)
 
 
 def _parsed(gallery: "Gallery", sentence: str, where: Where, *, json: bool) -> tuple[str, Where]:
@@ -136,8 +125,8 @@ def _parsed(gallery: "Gallery", sentence: str, where: Where, *, json: bool) -> t
     return found.description, found.where.beside(where)
 
 
-def _reasons(model: "LoadedModel", answers: Sequence[Answer]) -> Reasons:
-    """Why each candidate has its score for the first sentence of its query."""
+def _reasons(model: "LoadedModel", answers: Sequence[Answer]) -> tuple[str, dict[str, str]]:
+    """Why each candidate has its score for the first sentence of its query: a style sheet, and HTML by row."""
     from pickout.explain.explanation import explain, measurement_file
     from pickout.explain.page import explanation_piece, explanation_style
     from pickout.explain.ways import read_measurement
@@ -154,7 +143,7 @@ def _reasons(model: "LoadedModel", answers: Sequence[Answer]) -> Reasons:
                         found = explain(model, answer.query.texts[0], picture, measurement=measurement)
                         pieces[hit.id] = explanation_piece(found, name=f"why{len(pieces)}x")
                         break
-    return Reasons(explanation_style(), pieces)
+    return explanation_style(), pieces
 
 
 def _show(answer: Answer, page: Path | None, *, json: bool) -> None:

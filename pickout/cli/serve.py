@@ -1,6 +1,7 @@
-"""`pickout serve`: galleries over HTTP."""
+"""`pickout serve`: galleries over HTTP; `pickout mcp`: galleries for agents, by the Model Context Protocol."""
 
 import errno
+import os
 import signal
 import socket
 import sys
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pickout.cli.options import Runtime
+from pickout.cli.options import Device, Runtime
 from pickout.errors import UsageError, printable
 from pickout.files import packaged_table
 
@@ -38,7 +39,7 @@ def serve(
     certificate: Annotated[Path | None, typer.Option(help="TLS: the certificate chain, PEM.")] = None,
     certificate_key: Annotated[Path | None, typer.Option(help="TLS: its private key, PEM.")] = None,
     model: Annotated[str | None, typer.Option(help="Where the galleries' model is, if not where it was.")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:0.")] = "auto",
+    device: Device = "auto",
     runtime: Runtime = "torch",
 ) -> None:
     """Answer over HTTP what the command line answers, to whom it may, with a record of each question.
@@ -87,6 +88,25 @@ def serve(
         pass
     if not server.started:
         raise cannot_listen(host, port)
+
+
+def mcp(
+    galleries: Galleries,
+    state: State = STATE,
+    model: Annotated[str | None, typer.Option(help="Where the galleries' model is, if not where it was.")] = None,
+    device: Device = "auto",
+) -> None:
+    """Let an agent search, explain, look at crops and list cameras, over standard input and output.
+
+    The same tokens, purposes and audit as of pickout serve: once the server's folder has tokens, one is needed in the
+    environment's PICKOUT_TOKEN."""
+    check_packages()
+    if find_spec("mcp") is None:
+        raise UsageError("an agent needs one more package: pip install 'pickout[serve]'")
+    from pickout.serve.mcp import create_mcp
+
+    service = open_service(galleries, prepared(state), model, device, via="mcp")
+    create_mcp(service, os.environ.get("PICKOUT_TOKEN")).run("stdio")
 
 
 def demo_gallery(folder: Path, device: str) -> Path:

@@ -1,6 +1,5 @@
 """What commands print and write, how far they are, and what they ask."""
 
-import io
 import json as json_text
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -62,22 +61,18 @@ def check_place(file: Path | None, option: str) -> None:
         raise UsageError(f"{option} {file}: lies in a gallery's folder; give another place for it")
 
 
-def write(file: Path | None, option: str, content: Callable[[], str | bytes]) -> None:
-    """Write a file that an option asked for, whole or not at all; None was not asked for."""
+def write(file: Path | None, option: str, content: Callable[[], "str | bytes | Image"]) -> None:
+    """Write a file that an option asked for, whole or not at all, a picture as PNG; None was not asked for."""
     if file is None:
         return
+    from pickout.pages import picture_bytes
+
     check_place(file, option)
     try:
-        write_atomically(file, content())
+        made = content()
+        write_atomically(file, made if isinstance(made, str | bytes) else picture_bytes(made, "PNG", optimize=True))
     except OSError as error:
         raise UsageError(f"{option} {file}: cannot be written ({error.strerror}); give another place") from None
-
-
-def png(picture: "Image") -> bytes:
-    """A picture as a PNG file."""
-    stream = io.BytesIO()
-    picture.save(stream, "PNG", optimize=True)
-    return stream.getvalue()
 
 
 @contextmanager

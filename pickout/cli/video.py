@@ -63,7 +63,8 @@ def video(
     settings = parse_settings(ExtractionSettings, changes, source="--set")
     moment = None if start is None else parse_time(start)
     found = find_recordings(recordings, camera=camera, camera_from=CameraName(camera_from), start=moment, zone=zone)
-    count = min(workers or _cores(), len(found))
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    count = min(workers or cores, len(found))
     with _progress(found, speaks=not json) as say:
         report = harvest(found, out, detector, settings, workers=count, lasts=last, say=say)
     _show(report, out, json=json)
@@ -73,10 +74,6 @@ def video(
         index(out, gallery, model=model, table=out / TABLE, device=device, json=json)
     if not report.crops:
         raise NothingFound(f"{out}: nobody was found in {len(found)} recordings")
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""What a gallery asks of a model."""
+"""What a gallery asks of a model, and of how many crops at once."""
 
 from collections.abc import Sequence
 from typing import Protocol, TypeGuard, runtime_checkable
@@ -63,18 +63,15 @@ def keeps_tokens(encoder: Encoder) -> TypeGuard[Matching]:
     return isinstance(encoder, Matching) and encoder.candidates > 0
 
 
-def image_vectors(encoder: Encoder, images: list[Image.Image]) -> NDArray[np.float32]:
-    """The vectors (n, D) of `images`; a row may hold values that are not finite. As in the other functions here,
-    `GalleryError` where the encoder breaks its promise."""
-    return _checked(encoder, encoder.encode_images(images) if images else None, len(images))
-
-
 def vectors_and_tokens(
-    encoder: Encoder, images: list[Image.Image], *, tokens: bool
+    encoder: Encoder, images: list[Image.Image], *, tokens: bool = False
 ) -> tuple[NDArray[np.float32], Sequence[NDArray[np.uint16] | None]]:
-    """What a gallery keeps of `images`: vectors (n, D), and tokens (tokens, width) where wanted for a second look."""
+    """What a gallery keeps of `images`: vectors (n, D), where a row may hold values that are not finite, and tokens
+    (tokens, width) where wanted for a second look. As in the other functions here, `GalleryError` where the encoder
+    breaks its promise."""
     if not images or not tokens or not isinstance(encoder, Matching):
-        return image_vectors(encoder, images), [None] * len(images)
+        vectors = encoder.encode_images(images) if images else None
+        return _checked(encoder, vectors, len(images)), [None] * len(images)
     vectors, kept = encoder.encode_images_with_tokens(images)
     if kept.ndim != 3 or len(kept) != len(images) or kept.dtype != np.uint16:
         told = f"gave tokens of shape {kept.shape} for {len(images)} images"
@@ -84,7 +81,7 @@ def vectors_and_tokens(
 
 def picture_vectors(encoder: Encoder, images: list[Image.Image]) -> NDArray[np.float32]:
     """The vectors (n, D) of pictures that are searched for, finite."""
-    return _finite(encoder, image_vectors(encoder, images), "the picture's")
+    return _finite(encoder, vectors_and_tokens(encoder, images)[0], "the picture's")
 
 
 def sentence_vectors(encoder: Encoder, sentences: list[str]) -> NDArray[np.float32]:
@@ -106,3 +103,27 @@ def _checked(encoder: Encoder, vectors: NDArray[np.float32] | None, count: int) 
         told = f"gave an array of shape {found.shape} for {count} inputs, expected {wanted}"
         raise GalleryError(f"model {encoder.name}: {told}")
     return found
+
+
+SIZES = (8, 16, 32)  # batches tried in turns; small ones stay in the processor's caches, large ones suit a GPU
+_TURNS = 2  # how often each is timed; the better time counts, since other work on a machine only ever adds
+LARGEST = max(SIZES)
+
+
+class BatchSize:
+    """How many crops are encoded next: as told, or what is fastest here, tried out with the first crops of a run."""
+
+    def __init__(self, told: int | None) -> None:
+        # The first batch of all is not counted: a model is still making itself ready.
+        self._plan = [] if told else [LARGEST, *SIZES * _TURNS]
+        self._times: dict[int, float] = {}
+        self.now = told or self._plan[0]
+
+    def took(self, count: int, seconds: float) -> None:
+        """Hear how long the encoding of `count` crops took; a batch that was not full tells nothing."""
+        if not self._plan or count < self.now:
+            return
+        if len(self._plan) <= len(SIZES) * _TURNS:
+            self._times[self.now] = min(seconds / count, self._times.get(self.now, seconds))
+        self._plan.pop(0)
+        self.now = self._plan[0] if self._plan else min(self._times, key=self._times.__getitem__)

@@ -12,7 +12,7 @@ from pickout.gallery.arguments import checked_arguments
 from pickout.gallery.audit.log import Acting, acting, forget, record_search
 from pickout.gallery.calibration.evidence import Tell
 from pickout.gallery.calibration.fit import CalibrationSettings, calibrate
-from pickout.gallery.changes.rebuild import RebuildReport, rebuild, unfinished_rebuild
+from pickout.gallery.changes.rebuild import RebuildReport, rebuild
 from pickout.gallery.encoder import Encoder
 from pickout.gallery.intake.ingest import Ingest
 from pickout.gallery.intake.metadata import CameraFrom, MetadataTable
@@ -23,15 +23,8 @@ from pickout.gallery.search.query import Query
 from pickout.gallery.search.ranking import Asked, Grouping, SearchSettings
 from pickout.gallery.search.search import Answer, Hit, Scored, answer, every_score, together
 from pickout.gallery.state import OpenGallery
+from pickout.gallery.storage import tables
 from pickout.gallery.storage.store import Store
-from pickout.gallery.storage.tables import (
-    MANIFEST,
-    ModelFacts,
-    checked_folder,
-    make_gallery,
-    new_manifest,
-    read_manifest,
-)
 
 _log = logging.getLogger(__name__)
 
@@ -48,16 +41,16 @@ class Gallery(OpenGallery):
     def create(cls, path: str | Path, encoder: Encoder, *, run: str | None = None) -> "Gallery":
         """Open the gallery at `path`, or make an empty one for this model, loaded from `run`, which later searches
         remember. `GalleryError` where the folder holds other files."""
-        folder = checked_folder(path)
-        if not (folder / MANIFEST).exists():
-            make_gallery(folder, new_manifest(encoder, run))
+        folder = tables.checked_folder(path)
+        if not (folder / tables.MANIFEST).exists():
+            tables.make_gallery(folder, tables.new_manifest(encoder, run))
         return cls.open(folder, encoder)
 
     @classmethod
     def open(cls, path: str | Path, encoder: Encoder | None = None) -> "Gallery":
         """Open a gallery; `GalleryMissing` where there is none."""
-        folder = checked_folder(path)
-        manifest = read_manifest(folder)
+        folder = tables.checked_folder(path)
+        manifest = tables.read_manifest(folder)
         return cls(folder, manifest, Store(folder, manifest.model.dimension, manifest.table), encoder)
 
     def add(
@@ -113,15 +106,14 @@ class Gallery(OpenGallery):
 
     def about(self) -> dict[str, Any]:
         """What it holds, which model made it, and what is begun."""
-        begun, manifest, rows = unfinished_rebuild(self.path), self.manifest, self.count()
-        model, rebuilding = manifest.model, None
-        if begun is not None:
-            rebuilding = {**_named(begun.manifest.model), "done": begun.done, "rows": rows}
+        begun, built, rows, rebuilding = tables.pending(self.path), tables.pending_store(self.path), self.count(), None
+        if begun is not None and built is not None:
+            rebuilding = {**_named(begun.model), "done": built.count(), "rows": rows}
         told: dict[str, Any] = {"rows": rows, "cameras": list(self.cameras()), "quarantined": len(self.quarantined())}
-        told |= {"saved_searches": len(self.saved.all()), "format": manifest.format}
-        told |= {"created": manifest.created.isoformat(), **_named(model), "search": self.how_searched()}
+        told |= {"saved_searches": len(self.saved.all()), "format": self.manifest.format}
+        told |= {"created": self.manifest.created.isoformat(), **_named(self.manifest.model)}
         size = sum(file.stat().st_size for file in self.path.rglob("*") if file.is_file())
-        return {**told, "rebuild": rebuilding, "bytes": size}
+        return {**told, "search": self.how_searched(), "rebuild": rebuilding, "bytes": size}
 
     def check(self, query: Query | str, *, top: int = 20, page: int = 1, where: Where = ANYWHERE) -> Query:
         """What would be searched for, or the error that a search would raise (`ask`), without a model."""
@@ -217,5 +209,5 @@ class Gallery(OpenGallery):
         return found
 
 
-def _named(model: ModelFacts) -> dict[str, Any]:
+def _named(model: tables.ModelFacts) -> dict[str, Any]:
     return {"model": model.name, "fingerprint": model.fingerprint, "run": model.run}

@@ -3,35 +3,23 @@
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from pickout.errors import GalleryDamaged, GalleryMissing, UsageError
-from pickout.gallery.approximate.build import (
-    ApproximateSettings,
-    Approximation,
-    approximate,
-    keep_codes,
-    search_exactly,
-    usable,
-)
+from pickout.gallery.approximate import build
+from pickout.gallery.approximate.far_vectors import CODES
 from pickout.gallery.arguments import checked_arguments
-from pickout.gallery.changes.edits import (
-    Change,
-    checked_ids,
-    choose_rows,
-    erase_crops,
-    finish_everything,
-    remove_rows,
-    unfinished,
-    update_rows,
-)
+from pickout.gallery.audit.log import record_change
+from pickout.gallery.changes import edits
 from pickout.gallery.encoder import Encoder, sentence_vectors
 from pickout.gallery.intake.quarantine import Quarantined, read_quarantine
 from pickout.gallery.portable.writer import ExportReport, export_gallery
 from pickout.gallery.search.filters import ANYWHERE, Where, allowed
 from pickout.gallery.search.saved_searches import SavedSearches
+from pickout.gallery.storage.reading import slices
 from pickout.gallery.storage.rows import Metadata, Resident, Row
 from pickout.gallery.storage.store import Store
 from pickout.gallery.storage.tables import MANIFEST, Manifest, changing, read_manifest
@@ -45,10 +33,8 @@ class OpenGallery:
         self.path, self.manifest = path, manifest
         self._opened, self._encoder = store, encoder
         self._seen: tuple[int, int] | None = None
-        self._resident: tuple[int, Approximation | None, Resident] | None = None
+        self._resident: tuple[int, build.Approximation | None, Resident] | None = None
         self._visible: tuple[tuple[str | int, ...], Resident] | None = None
-        self._before: Resident | None = None
-        self._before_of = ""
         self.follows = True
         """Whether a search reads the rows again when they have changed. A server does that beside its searches."""
         if encoder is not None:
@@ -99,19 +85,39 @@ class OpenGallery:
 
     def choose(self, crops: Sequence[str] = (), where: Where = ANYWHERE) -> list[str]:
         """Ids of crops, for a change; see `choose_rows` for arguments and errors."""
-        return choose_rows(self._store, self._all(), crops, where)
+        return edits.choose_rows(self._store, self._all(), crops, where)
 
-    def remove(self, ids: Sequence[str]) -> Change:
-        """Take crops out; see `pickout.gallery.changes.edits.remove_rows`."""
-        return remove_rows(self.path, self._writable(), ids)
+    def remove(self, ids: Sequence[str]) -> edits.Change:
+        """Take crops out. They are found no more, but their bytes stay in the table's files; see `erase`."""
+        wanted, store = self._recorded("remove", ids)
+        with changing(self.path, store):
+            before = store.count()
+            store.remove(wanted)
+            removed = before - store.count()
+            edits.check_reached(self.path, store, wanted if removed < len(wanted) else ())
+        return edits.Change(removed)
 
-    def erase(self, ids: Sequence[str]) -> Change:
-        """Take crops out and leave nothing of them; see `pickout.gallery.changes.edits.erase_crops`."""
-        return erase_crops(self.path, self._writable(), ids)
+    def erase(self, ids: Sequence[str]) -> edits.Change:
+        """Take crops out and leave nothing of them in the gallery's folder: vectors, thumbnails, tokens, paths,
+        versions. Pictures, backups, exports and pages of results are not touched. A GalleryError where files of the
+        table cannot be deleted; the next change tries again."""
+        wanted, store = self._recorded("erase", ids)
+        return edits.erase_rows(self.path, store, wanted)
 
-    def update(self, ids: Sequence[str], told: Metadata) -> Change:
-        """Tell more about crops without encoding them; see `pickout.gallery.changes.edits.update_rows`."""
-        return update_rows(self.path, self._writable(), ids, told)
+    def update(self, ids: Sequence[str], told: Metadata) -> edits.Change:
+        """Tell more about crops without encoding them: what is told replaces what a row has. A UsageError for another
+        type than a row has, a number beyond 32 bits, or a box without area."""
+        checked = edits.checked_metadata(told)
+        wanted, store = self._recorded("update", ids)
+        updated = set[str]()
+        for some in slices(wanted, 500):
+            with changing(self.path, store):
+                rows, tokens = store.fetch(some), store.fetch_tokens(some)
+                new = {key: checked.over(row.metadata) for key, row in rows.items()}
+                store.put([replace(row, metadata=new[key], tokens=tokens.get(key)) for key, row in rows.items()])
+                updated |= rows.keys()
+        edits.check_reached(self.path, store, set(wanted) - updated)
+        return edits.Change(len(updated))
 
     def export(
         self,
@@ -124,7 +130,7 @@ class OpenGallery:
     ) -> ExportReport:
         """Write rows, or all of them, to one portable file; see `pickout.gallery.portable.writer.export_gallery`."""
         self._writable()
-        wanted, to = None if ids is None else checked_ids(ids), Path(file)
+        wanted, to = None if ids is None else edits.checked_ids(ids), Path(file)
         return export_gallery(self.path, self.manifest, to, wanted, crops=crops, force=force, on_progress=on_progress)
 
     def compact(self) -> None:
@@ -132,29 +138,33 @@ class OpenGallery:
         store = self._writable()
         with changing(self.path, store):
             store.compact()
-            keep_codes(self.path, store)
+            build.keep_codes(self.path, store)
 
     def approximate(
         self,
         sentences: Sequence[str] = (),
         encoder: Encoder | None = None,
         *,
-        settings: ApproximateSettings | None = None,
+        settings: build.ApproximateSettings | None = None,
         tell: Callable[[str], None] = lambda _: None,
-    ) -> Approximation:
+    ) -> build.Approximation:
         """Search by codes, without holding vectors; see `pickout.gallery.approximate.build`. Recall is measured
         with crops and with `sentences`, which need a model. `UsageError` for so few crops that none is needed."""
         queries = sentence_vectors(self._model(encoder), list(sentences)) if sentences else None
-        return approximate(self.path, self._writable(), settings or ApproximateSettings(), queries, tell)
+        return build.approximate(self.path, self._writable(), settings or build.ApproximateSettings(), queries, tell)
 
     def how_searched(self) -> str:
         """`exact`, or how an approximate search was measured."""
-        about = usable(self.path, self.manifest, self._store)
+        about = build.usable(self.path, self.manifest, self._store)
         return "exact" if about is None else f"approximate: {about.told()}"
 
     def search_exactly(self) -> None:
         """Remove the codes: a search holds all vectors from now on."""
-        search_exactly(self.path, self._writable())
+        store = self._writable()
+        with changing(self.path, store):
+            for name in (build.APPROXIMATE, CODES):
+                (self.path / name).unlink(missing_ok=True)
+            store.drop_indices()
 
     @property
     def _store(self) -> Store:
@@ -180,8 +190,14 @@ class OpenGallery:
 
     def _writable(self) -> Store:
         """The rows, once what an earlier process left undone is done."""
-        self.manifest = finish_everything(self.path, self._store, self.manifest)
+        self.manifest = edits.finish_everything(self.path, self._store, self.manifest)
         return self._store
+
+    def _recorded(self, change: str, ids: Sequence[str]) -> tuple[list[str], Store]:
+        """Ids and rows for a change, which is in the audit from now on."""
+        store, wanted = self._writable(), edits.checked_ids(ids)
+        record_change(self.path, change, len(wanted))
+        return wanted, store
 
     def _model(self, encoder: Encoder | None) -> Encoder:
         if encoder is not None:
@@ -202,7 +218,7 @@ class OpenGallery:
 
     def _current(self) -> Resident:
         """The columns a search reads. A crop is found no more from the moment that its erasure has begun."""
-        resident, erased = self._all(), tuple(unfinished(self.path))
+        resident, erased = self._all(), tuple(edits.unfinished(self.path))
         if not erased:
             return resident
         state: tuple[str | int, ...] = (self.manifest.table, self._store.version(), *erased)
@@ -212,8 +228,7 @@ class OpenGallery:
 
     def follow(self, earlier: "OpenGallery") -> None:
         """Read the rows once, taking over what `earlier`, which goes on being searched, holds of them."""
-        if earlier._resident is not None:
-            self._before, self._before_of = earlier._resident[2], earlier._opened.name
+        self._all(earlier)
         self._current()
         self.follows = False
 
@@ -221,25 +236,25 @@ class OpenGallery:
         """Whether any process has changed rows since this one read them."""
         return self._resident is None or self._resident[0] != self._store.version()
 
-    def _all(self) -> Resident:
-        """All rows, read again when any process has changed the gallery."""
-        before = self._opened
+    def _all(self, earlier: "OpenGallery | None" = None) -> Resident:
+        """All rows, read again when any process has changed the gallery, with what `earlier` holds of them."""
+        opened = self._opened
         try:
-            return self._read_current()
+            return self._read_current(earlier)
         except GalleryDamaged:
             self._refresh()
-            if self._opened is before:
+            if self._opened is opened:
                 raise
             return self._read_current()  # its table was swapped for another's and deleted while it was read
 
-    def _read_current(self) -> Resident:
+    def _read_current(self, earlier: "OpenGallery | None" = None) -> Resident:
         if self._resident is not None and not self.follows:
             return self._resident[2]
-        version, about = self._store.version(), usable(self.path, self.manifest, self._opened)
+        version, about = self._store.version(), build.usable(self.path, self.manifest, self._opened)
         if self._resident is None or self._resident[:2] != (version, about):
             self._resident = self._visible = None  # let go of the old matrix before the new one is read
-            before = self._before if self._opened.name == self._before_of else None
+            held = earlier._resident if earlier is not None and earlier._opened.name == self._opened.name else None
+            before = None if held is None else held[2]
             vectors = None if about is None else about.vectors(self._opened, before)
-            self._before = None
             self._resident = (version, about, self._opened.resident(vectors, before))
         return self._resident[2]

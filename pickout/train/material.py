@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from pickout.checkpoints.packaged import PACKAGES
+from pickout.checkpoints.named_weights import PACKAGES
 from pickout.checkpoints.saved_model import SETTINGS_FILE, TOKENIZER_FILE, read_tokenizer
 from pickout.checkpoints.source import find_tokenizer, resolve
 from pickout.data.data_set import DataSet, Split

@@ -15,8 +15,8 @@ import pickout
 from pickout.checkpoints.formats import foreign_model as sizes
 from pickout.checkpoints.formats.albef_family import is_albef, translate
 from pickout.checkpoints.formats.foreign_model import at_size
-from pickout.checkpoints.formats.importer import import_file
 from pickout.checkpoints.loaded_model import LoadedModel
+from pickout.checkpoints.source import import_file
 from pickout.errors import CheckpointError, CheckpointMismatch, CheckpointTruncated, CheckpointUnsafe
 from pickout.shapes import TokenBatch
 

@@ -3,7 +3,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from pickout.checkpoints.packaged import PACKAGES, Package, initialise_frozen, packaged_file
+from pickout.checkpoints.named_weights import PACKAGES, Package, packaged_file
+from pickout.checkpoints.starting_weights import initialise_frozen
 from pickout.checkpoints.weight_file import read_weights
 from pickout.errors import CheckpointError, CheckpointMismatch
 from pickout.methods.base import Method

@@ -9,7 +9,7 @@ from tiny_clip import EMBEDDING, openai_state, random_tensors, save_pth
 from torch import Tensor
 
 import pickout
-from pickout.checkpoints.formats.importer import import_file
+from pickout.checkpoints.source import import_file
 from pickout.checkpoints.starting_weights import initialise
 from pickout.data.transforms import ImageSettings
 from pickout.errors import CheckpointMismatch, CheckpointUnknown

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 import pickout
-from pickout.checkpoints import packaged
+from pickout.checkpoints import named_weights
 from pickout.checkpoints.sentence_encoder import DEFAULT, DEFAULT_FILE
 from pickout.cli.app import main
 from pickout.evaluate.protocol import evaluate
@@ -37,7 +37,7 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
         raise AssertionError("the network was asked for")
 
     monkeypatch.setattr(socket.socket, "connect", refuse)
-    monkeypatch.setattr(packaged, "find_spec", refuse)
+    monkeypatch.setattr(named_weights, "find_spec", refuse)
 
 
 @pytest.mark.usefixtures("no_network")

@@ -18,8 +18,7 @@ from pickout.data.data_set import Split
 from pickout.errors import CheckpointError, CheckpointMismatch, ExportRefused, UsageError
 from pickout.export import choice, exported_images
 from pickout.export.choice import remember_export, with_runtime
-from pickout.export.exported_images import ABOUT, about_export, export, with_export
-from pickout.export.gate import Gate
+from pickout.export.exported_images import ABOUT, Gate, about_export, export, with_export
 from pickout.export.graph import require, write_graph
 from pickout.methods.base import ImageFeatures
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pickout.gallery.intake.batch_size import SIZES, BatchSize
+from pickout.gallery.encoder import SIZES, BatchSize
 
 
 def run(seconds_a_crop: dict[int, float], noise: dict[int, float] | None = None) -> BatchSize:

@@ -17,7 +17,7 @@ from test_tokens import LookingEncoder
 from pickout.data.data_set import Split
 from pickout.errors import GalleryDamaged, GalleryError, GalleryModelMismatch, UsageError
 from pickout.gallery.audit.log import AUDIT
-from pickout.gallery.changes.rebuild import REBUILDING, Rebuilding, unfinished_rebuild
+from pickout.gallery.changes.rebuild import REBUILDING, Rebuilding
 from pickout.gallery.changes.verification import verify
 from pickout.gallery.gallery import Gallery
 from pickout.gallery.intake.metadata import CameraFrom
@@ -216,13 +216,13 @@ def test_an_interrupted_rebuild_goes_on_and_encodes_nothing_twice(told, tmp_path
     with pytest.raises(Stop):
         told.rebuild(MeanwhileEncoder(lambda: None, lambda: None, stop), settings=SMALL)
     assert facts(told) == before
-    begun = unfinished_rebuild(told.path)
-    assert (begun.manifest.model.name, begun.done) == ("wide", 4)
+    begun = told.about()["rebuild"]
+    assert (begun["model"], begun["done"]) == ("wide", 4)
     assert list(verify(told.path)) == []
     report = told.rebuild(WideEncoder(), settings=SMALL)
     assert (report.resumed, report.encoded, report.rows) == (4, 2, 6)
     assert facts(told) == facts(fresh(tmp_path / "fresh", WideEncoder(), crops)) and is_clean(told)
-    assert unfinished_rebuild(told.path) is None
+    assert told.about()["rebuild"] is None
 
 
 def test_a_begun_rebuild_for_another_model_is_refused_until_it_is_thrown_away(told):
@@ -240,7 +240,7 @@ def test_a_damaged_begun_table_can_be_thrown_away(told):
     with pytest.raises(Stop):
         told.rebuild(MeanwhileEncoder(lambda: None, stop), settings=SMALL)
     shutil.rmtree(table_folder(told.path, read_manifest(told.path, REBUILD).table) / "_versions")
-    for use in (lambda: told.rebuild(WideEncoder()), lambda: unfinished_rebuild(told.path)):
+    for use in (lambda: told.rebuild(WideEncoder()), told.about):
         with pytest.raises(GalleryDamaged, match=r"cannot be used; .*--restart, or delete rebuild\.json"):
             use()
     assert told.rebuild(WideEncoder(), restart=True).rows == 6 and is_clean(told)
@@ -252,7 +252,7 @@ def test_a_begun_rebuild_is_given_up_by_deleting_its_file(told, encoder):
     assert len(list(told.path.glob("*.lance"))) == 2
     (told.path / REBUILD).unlink()
     told.compact()
-    assert is_clean(told) and unfinished_rebuild(told.path) is None and told.manifest.model.name == "colour"
+    assert is_clean(told) and told.about()["rebuild"] is None and told.manifest.model.name == "colour"
 
 
 def test_two_rebuilds_at_once_are_refused(told):

@@ -8,7 +8,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from pickout.checkpoints.formats.foreign_model import ForeignModel, at_size
-from pickout.checkpoints.formats.importer import import_file
+from pickout.checkpoints.source import import_file
 from pickout.nn.towers import TextTransformer, VisionTransformer
 from pickout.shapes import AttentionRequest, TokenBatch
 

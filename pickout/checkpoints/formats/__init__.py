@@ -1,1 +1,1 @@
-"""Weight files of others: which format a file has, its key names as ours, and what its tensors say about sizes."""
+"""Weight files of others: their key names as ours, and what their tensors say about sizes."""

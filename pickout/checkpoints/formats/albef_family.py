@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from pickout.checkpoints.formats import foreign_model
-from pickout.checkpoints.formats.names import TABLES, UNUSED, Names, Translation, prefixed
+from pickout.checkpoints.formats.foreign_model import TABLES, UNUSED, Names, Translation, prefixed
 from pickout.data.transforms import ImageSettings
 from pickout.errors import CheckpointMismatch
 from pickout.methods.model import ModelSettings

@@ -19,7 +19,7 @@ from pickout.gallery.approximate.far_vectors import CODES, FarVectors, kept_code
 from pickout.gallery.storage.reading import MakeVectors
 from pickout.gallery.storage.rows import Resident
 from pickout.gallery.storage.store import Store
-from pickout.gallery.storage.tables import Manifest, changing, known_format, read_manifest, read_small_file
+from pickout.gallery.storage.tables import Manifest, changing, read_manifest, read_small_file
 from pickout.gallery.vectors.exact import Floats, best_rows, exact_top
 
 APPROXIMATE = "approximate.json"
@@ -101,8 +101,7 @@ class Approximation(Settings):
 def read_approximation(gallery: Path, manifest: Manifest) -> Approximation | None:
     """How the gallery's table is searched approximately; None where it is not."""
     remedy = f"run pickout gallery approximate {gallery} again, or delete the file"
-    file, known = gallery / APPROXIMATE, lambda found: known_format(found.format, FORMAT)
-    found = read_small_file(file, Approximation, remedy, check=known)
+    found = read_small_file(gallery / APPROXIMATE, Approximation, remedy, version=FORMAT)
     return found if found is not None and found.table == manifest.table else None
 
 
@@ -142,7 +141,7 @@ def approximate(
     with changing(gallery, store):
         store.drop_indices()  # of an earlier version, which changes would keep up to date
         cast(FarVectors, resident.vectors).keep()
-        _write(gallery, found)
+        write_atomically(gallery / APPROXIMATE, found.model_dump_json(indent=2) + "\n")
     return found
 
 
@@ -172,14 +171,6 @@ def carry_over(gallery: Path, before: Approximation, store: Store) -> None:
         approximate(gallery, store, settings, None, lambda _: None)
 
 
-def search_exactly(gallery: Path, store: Store) -> None:
-    """Remove the codes: all vectors are held by a search from now on."""
-    with changing(gallery, store):
-        (gallery / APPROXIMATE).unlink(missing_ok=True)
-        (gallery / CODES).unlink(missing_ok=True)
-        store.drop_indices()
-
-
 class _Trial:
     """Searches whose right answers are known: half of them choose, the other half measure."""
 
@@ -199,8 +190,11 @@ class _Trial:
 
     def chosen(self, target: float) -> int:
         """The least width that reaches the target, or the most."""
-        reached = (each for each in _WIDE if self._worst(each) >= target)
-        return next(reached, _WIDE[-1])
+        for wide in _WIDE:
+            self._tell(f"trying {wide} crops looked at for each")
+            if all(self._shares(kind, 0, _AT[-1], wide).mean() >= target for kind in self._queries):
+                break
+        return wide
 
     def measured(self, wide: int) -> tuple[Recall, ...]:
         return tuple(self._recall(kind, at, wide) for kind in self._queries for at in _AT)
@@ -227,10 +221,6 @@ class _Trial:
         facts: dict[str, Any] = {"mean": float(shares.mean()), "interval": (low, high), "rows": len(self._resident.ids)}
         return Recall(queries=kind, searches=len(shares), at=at, measured=_now(), **facts)
 
-    def _worst(self, wide: int) -> float:
-        self._tell(f"trying {wide} crops looked at for each")
-        return min(float(self._shares(kind, 0, _AT[-1], wide).mean()) for kind in self._queries)
-
     def _shares(self, kind: Kind, half: int, at: int, wide: int) -> NDArray[np.float64]:
         """Share of the best `at` that each search of one half finds."""
         tuned, shares = self._far.tuned(wide), []
@@ -239,10 +229,6 @@ class _Trial:
             scores = tuned.top(query, top=len(least), order_N=self._resident.order, allowed_N=None, penalties=())[1]
             shares.append(np.count_nonzero(scores >= least[-1] - _EQUAL) / len(least))
         return np.array(shares)
-
-
-def _write(gallery: Path, found: Approximation) -> None:
-    write_atomically(gallery / APPROXIMATE, found.model_dump_json(indent=2) + "\n")
 
 
 def _now() -> datetime:

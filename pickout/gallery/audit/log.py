@@ -30,6 +30,7 @@ AUDIT = "audit.jsonl"
 KEYS = "audit-keys.sqlite"
 MENDED = "mended"  # the event that tells of a line whose writer died in the middle of it
 _PATIENCE = 60.0  # seconds to wait for another process that writes keys
+_KEY_OF = "SELECT key FROM keys WHERE crop = ?"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,19 +57,18 @@ def acting(who: Acting) -> Iterator[None]:
 
 def record_search(gallery: Path, shown: Sequence[str], **facts: Any) -> None:
     """Append a search, with `facts` and commitments to the crops that it will show, before they are returned."""
-    _append(gallery, {**_who(), **facts, **_circumstances(), **_commitments(gallery, shown)})
+    _append(gallery, facts, _commitments(gallery, shown))
 
 
 def record_change(gallery: Path, change: str, rows: int) -> None:
     """Append a change of rows, before it is made: how many, not which, so that it holds nothing of an erased crop."""
-    _append(gallery, {**_who(), "change": change, "rows": rows, **_circumstances()})
+    _append(gallery, {"change": change, "rows": rows}, {})
 
 
 def record_event(gallery: Path, event: str, shown: Sequence[str] = (), **details: Any) -> None:
     """Append an entry of another kind: a crop that was looked at, a hold, an alarm. `shown` are ids of crops that
     somebody sees by it; `details` name no crop. GalleryError, or StorageFull, where the file cannot be written to."""
-    commitments = _commitments(gallery, shown) if shown else {}
-    _append(gallery, {**_who(), "event": event, **details, **_circumstances(), **commitments})
+    _append(gallery, {"event": event, **details}, _commitments(gallery, shown) if shown else {})
 
 
 def lines(gallery: Path, start: int = 0) -> Iterator[bytes]:
@@ -116,14 +116,11 @@ def _who() -> dict[str, Any]:
     return {"time": datetime.now(UTC).isoformat(timespec="seconds"), "user": user_name()}
 
 
-def _circumstances() -> dict[str, Any]:
-    who = _ACTING.get()
+def _append(gallery: Path, facts: dict[str, Any], commitments: dict[str, Any]) -> None:
+    file, who = gallery / AUDIT, _ACTING.get()
     told = {} if who is None else {"via": who.via, "purpose": who.purpose}
-    return {name: value for name, value in told.items() if value is not None}
-
-
-def _append(gallery: Path, values: dict[str, Any]) -> None:
-    file = gallery / AUDIT
+    circumstances = {name: value for name, value in told.items() if value is not None}
+    values = {**_who(), **facts, **circumstances, **commitments}
     try:
         with own_file(file) as handle, storage_errors(file):
             fcntl.flock(handle, fcntl.LOCK_EX)  # for the moment of one line; nobody else may open the file
@@ -153,13 +150,10 @@ def _commitments(gallery: Path, ids: Sequence[str]) -> dict[str, Any]:
     nonce = secrets.token_hex(16)
     if not ids:
         return {"nonce": nonce, "shown": []}
-    with _opened(gallery) as database:
-        if missing := [each for each in ids if _key(database, each) is None]:
-            new = [(each, secrets.token_bytes(32)) for each in missing]
-            with database:
-                database.executemany("INSERT OR IGNORE INTO keys VALUES (?, ?)", new)
-        # One that another process erases right now gets a key that nobody has.
-        keys = [_key(database, each) or secrets.token_bytes(32) for each in ids]
+    new = ((each, secrets.token_bytes(32)) for each in ids)
+    with _opened(gallery) as database, database:
+        database.executemany("INSERT OR IGNORE INTO keys VALUES (?, ?)", new)
+        keys = [database.execute(_KEY_OF, (each,)).fetchone()[0] for each in ids]
     return {"nonce": nonce, "shown": [_commitment(key, nonce, each) for key, each in zip(keys, ids, strict=True)]}
 
 
@@ -174,8 +168,7 @@ def showed(entry: Mapping[str, Any], crop: str, key: bytes) -> bool:
 
 def key_of(gallery: Path, crop: str) -> bytes | None:
     """A crop's key; None where it was never shown, or was erased."""
-    found = _selected(gallery, "SELECT key FROM keys WHERE crop = ?", crop)
-    return bytes(found[0]) if found else None
+    return next(iter(_selected(gallery, _KEY_OF, crop)), None)
 
 
 def crops_with_keys(gallery: Path) -> list[str]:
@@ -202,11 +195,6 @@ def forget(gallery: Path, ids: Iterable[str]) -> None:
 
 def _commitment(key: bytes, nonce: str, crop: str) -> str:
     return hmac.digest(key, bytes.fromhex(nonce) + crop.encode(), "sha256").hex()
-
-
-def _key(database: sqlite3.Connection, crop: str) -> bytes | None:
-    found = database.execute("SELECT key FROM keys WHERE crop = ?", (crop,)).fetchone()
-    return None if found is None else bytes(found[0])
 
 
 @contextmanager

@@ -121,13 +121,11 @@ def fit_and_check(
     *,
     size: int,
     settings: CalibrationSettings,
-    model: str,
-    data: str,
     second_look: bool,
-    shift: float,
+    **about: Any,
 ) -> Calibration:
-    """Fit on the evidence of some people in a gallery of `size` crops, and check on that of others. `model`, `data`,
-    `second_look` and `shift` are what the calibration says about itself."""
+    """Fit on the evidence of some people in a gallery of `size` crops, and check on that of others. `about` is what the
+    calibration says about itself: `model`, `data` and `shift`."""
     generator = np.random.default_rng(settings.seed)
     # A second look was only taken at the best of the whole gallery, so only that size can be searched.
     fractions = FRACTIONS[:1] if second_look else [f for f in FRACTIONS if size * f >= FEWEST_CROPS / 2]
@@ -138,8 +136,6 @@ def fit_and_check(
     lists = simulate(checking, 1.0, generator)
     return Calibration(
         made=datetime.now(UTC).replace(microsecond=0),
-        model=model,
-        data=data,
         crops=size,
         identities=len({each.person for each in fitting}),
         searches=2 * len(fractions) * len(fitting),
@@ -147,8 +143,8 @@ def fit_and_check(
         second_look=second_look,
         levels=levels,
         floor=float(np.quantile(best, 0.01)),
-        shift=shift,
         check=_check(lists, levels[0], settings.present, passing(levels, _ERROR, size), generator),
+        **about,
     )
 
 

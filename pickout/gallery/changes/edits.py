@@ -1,21 +1,21 @@
-"""Changes of rows that are there: chosen, then removed, erased, or told more about. Each leaves a line in the audit."""
+"""What changes of rows that are there rest on: how rows are chosen, checked and erased, and what a kill left undone."""
 
 import json
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields
 from datetime import datetime
 from fnmatch import fnmatchcase
 from operator import index
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ValidationError
 
 from pickout.errors import GalleryDamaged, UsageError
 from pickout.files import write_atomically
 from pickout.gallery.approximate.build import keep_codes
-from pickout.gallery.audit.log import crops_with_keys, forget, record_change
+from pickout.gallery.audit.log import crops_with_keys, forget
 from pickout.gallery.intake.metadata import LARGEST_NUMBER
 from pickout.gallery.intake.quarantine import update_quarantine
 from pickout.gallery.intake.suppression import read_suppression, write_suppression
@@ -28,7 +28,6 @@ from pickout.gallery.storage.rows import Metadata, Resident, composed, without_z
 from pickout.gallery.storage.store import Store
 
 _ID = re.compile(r"[0-9a-f]{32}")
-_AT_ONCE = 500  # rows read and written together
 _Text = Annotated[str, AfterValidator(lambda text: text.encode().decode())]  # an error where it is no Unicode
 _Index = BeforeValidator(lambda number: number if isinstance(number, bool) else index(number))  # also NumPy's
 _Whole = Annotated[int, _Index, Field(ge=-LARGEST_NUMBER, le=LARGEST_NUMBER)]
@@ -47,8 +46,7 @@ class _Told(BaseModel, strict=True):
     track: _Text | None
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(NamedTuple):
     """How many rows a change concerned, and which saved searches went since they named an erased crop."""
 
     rows: int
@@ -83,43 +81,6 @@ def _fitting(crop: str, files: Mapping[str, Path]) -> set[str]:
     return {each for each, path in paths.items() if any(fnmatchcase(path, pattern) for pattern in patterns)}
 
 
-def remove_rows(gallery: Path, store: Store, ids: Sequence[str]) -> Change:
-    """Take rows out. They are found no more, but their bytes stay in the table's files; see `erase_crops`."""
-    wanted = checked_ids(ids)
-    record_change(gallery, "remove", len(wanted))
-    with tables.changing(gallery, store):
-        before = store.count()
-        store.remove(wanted)
-        removed = before - store.count()
-        _check_reached(gallery, store, wanted if removed < len(wanted) else ())
-        return Change(removed)
-
-
-def erase_crops(gallery: Path, store: Store, ids: Sequence[str]) -> Change:
-    """Take rows out and leave nothing of them in the gallery's folder: vectors, thumbnails, tokens, paths, versions;
-    see `erase_rows`. Pictures, backups, exports and pages of results are not touched. A GalleryError where files of the
-    table cannot be deleted; the next change tries again."""
-    wanted = checked_ids(ids)
-    record_change(gallery, "erase", len(wanted))
-    return Change(*erase_rows(gallery, store, wanted))
-
-
-def update_rows(gallery: Path, store: Store, ids: Sequence[str], told: Metadata) -> Change:
-    """Lay metadata over that of rows: what is told replaces what a row has. A UsageError for another type than a row
-    has, a number beyond 32 bits, or a box without area."""
-    told, wanted, updated = _checked_metadata(told), checked_ids(ids), set[str]()
-    record_change(gallery, "update", len(wanted))
-    for start in range(0, len(wanted), _AT_ONCE):
-        some = wanted[start : start + _AT_ONCE]
-        with tables.changing(gallery, store):
-            rows, tokens = store.fetch(some), store.fetch_tokens(some)
-            new = {key: told.over(row.metadata) for key, row in rows.items()}
-            store.put([replace(row, metadata=new[key], tokens=tokens.get(key)) for key, row in rows.items()])
-            updated |= rows.keys()
-    _check_reached(gallery, store, set(wanted) - updated)
-    return Change(len(updated))
-
-
 def checked_ids(ids: Collection[str]) -> list[str]:
     """Each id once."""
     for identifier in (told := list(ids)):
@@ -128,8 +89,8 @@ def checked_ids(ids: Collection[str]) -> list[str]:
     return list(dict.fromkeys(told))
 
 
-def _checked_metadata(told: Metadata) -> Metadata:
-    """Metadata as it will be read: time without zone, a box of four numbers."""
+def checked_metadata(told: Metadata) -> Metadata:
+    """Metadata as it will be read: time without zone, a box of four numbers; `UsageError` where it cannot be."""
     try:
         values = {field.name: getattr(told, field.name) for field in fields(Metadata)}
         checked = _Told(**{**values, "box": told.box if told.box is None else tuple(told.box)})
@@ -150,15 +111,17 @@ def unreached(gallery: Path, store: Store, ids: Collection[str]) -> str | None:
     return f"{what}; remove it with pickout gallery approximate {gallery} --off"
 
 
-def _check_reached(gallery: Path, store: Store, ids: Collection[str]) -> None:
+def check_reached(gallery: Path, store: Store, ids: Collection[str]) -> None:
+    """Refuse to pass over ids by which no row was found although there is one, with `GalleryDamaged`."""
     if lost := unreached(gallery, store, ids):
         raise GalleryDamaged(f"{gallery}: {lost}")
 
 
-def erase_rows(gallery: Path, store: Store, ids: Iterable[str]) -> tuple[int, tuple[str, ...]]:
+def erase_rows(gallery: Path, store: Store, ids: Iterable[str]) -> Change:
     """Remove rows, their quarantine lines, the saved searches that name them, and every trace of them and of what was
     removed or replaced before from the gallery's folder, also from a table that is being built. Killed at any moment,
-    it is finished by the next writer. Tells how many rows went, and the names of the searches that went."""
+    it is finished by the next writer. `GalleryError` where files of the table cannot be deleted; the next change tries
+    again."""
     with tables.changing(gallery, store):
         wanted = sorted({*ids, *unfinished(gallery)})
         write_atomically(gallery / ERASING, json.dumps(wanted) + "\n")
@@ -182,7 +145,7 @@ def erase_rows(gallery: Path, store: Store, ids: Iterable[str]) -> tuple[int, tu
             write_atomically(gallery / ERASING, json.dumps(others) + "\n")
         else:
             (gallery / ERASING).unlink(missing_ok=True)
-    return len(files), searches
+    return Change(len(files), searches)
 
 
 def unfinished(gallery: Path) -> list[str]:

@@ -9,12 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from pickout.errors import GalleryDamaged, GalleryError, ImageUnreadable, UsageError
+from pickout.errors import GalleryDamaged, GalleryError, ImageUnreadable, UsageError, listed
 from pickout.gallery.approximate.build import carry_over, read_approximation
 from pickout.gallery.audit.log import record_change
 from pickout.gallery.changes.edits import finish_erasing, unfinished
-from pickout.gallery.encoder import Encoder, keeps_tokens, vectors_and_tokens
-from pickout.gallery.intake.batch_size import BatchSize
+from pickout.gallery.encoder import BatchSize, Encoder, keeps_tokens, vectors_and_tokens
 from pickout.gallery.intake.picture import Picture, decode, digest, read_file, reading_ahead
 from pickout.gallery.intake.quarantine import QUARANTINE, Quarantined, change_quarantine, read_quarantine
 from pickout.gallery.intake.report import IngestProgress, IngestSettings
@@ -44,14 +43,6 @@ class RebuildReport:
     def as_json(self) -> dict[str, Any]:
         """All counts by name."""
         return {**asdict(self), "dropped": len(self.dropped)}
-
-
-@dataclass(frozen=True, slots=True)
-class Unfinished:
-    """A rebuild that has begun: what the gallery will be, and how many rows the new table has."""
-
-    manifest: Manifest
-    done: int
 
 
 def rebuild(
@@ -92,12 +83,6 @@ def rebuild(
             carry_over(gallery, indexed, new)
         uncalibrated, seconds = calibrated and not (gallery / CALIBRATION).exists(), time.monotonic() - began
         return RebuildReport(new.count(), work.encoded, work.resumed, dropped, uncalibrated, round(seconds, 3))
-
-
-def unfinished_rebuild(gallery: Path) -> Unfinished | None:
-    """The rebuild that has begun; None where none has."""
-    told, store = pending(gallery), tables.pending_store(gallery)
-    return None if told is None or store is None else Unfinished(told, store.count())
 
 
 class Rebuilding:
@@ -230,15 +215,14 @@ class Rebuilding:
         change_quarantine(self._gallery, lost, self._arrived)
         total, built = self._old.count(), self._new.count()
         if lost and (not drop_missing or not built):
-            named = "; ".join(f"{entry.file}: {entry.reason}" for entry in lost[:_NAMED])
-            more = f"; and {len(lost) - _NAMED} more" if len(lost) > _NAMED else ""
+            named = listed([f"{entry.file}: {entry.reason}" for entry in lost], _NAMED)
             remedy = (
                 f"All stand in its {QUARANTINE}. Put the files back, or for changed ones run pickout index; then run "
                 "again, which goes on from here. To do without these crops: --drop-missing"
             )
             remedy = "None could be read: is a disk not mounted?" if drop_missing else remedy
             what = f"{len(lost)} of {total} crops cannot be encoded again, so the gallery stays as it is"
-            raise GalleryError(f"{self._gallery}: {what} ({named}{more}). {remedy}")
+            raise GalleryError(f"{self._gallery}: {what} ({named}). {remedy}")
         if built != total - len(lost):
             what = f"{built} of {total - len(lost)} rows arrived in the new table, so the old one stays"
             remedy = "look with pickout gallery verify, then begin anew: --restart"

@@ -10,7 +10,7 @@ from typing import Self
 from pickout.gallery.approximate.build import keep_codes
 from pickout.gallery.intake.quarantine import Quarantined, update_quarantine
 from pickout.gallery.intake.report import IngestReport, IngestSettings
-from pickout.gallery.intake.suppression import SUPPRESSION, Suppression, read_suppression
+from pickout.gallery.intake.suppression import Suppression, read_suppression
 from pickout.gallery.storage.rows import Known, Metadata, Row
 from pickout.gallery.storage.store import Store
 from pickout.gallery.storage.tables import changing
@@ -85,8 +85,7 @@ class Committer:
     ) -> None:
         self._gallery, self._store, self._inventory, self._report = gallery, store, inventory, report
         self._settings = settings
-        self._suppression, self._erased = suppression, Suppression()
-        self._seen: int | None = None
+        self._suppression = suppression
         self.refused: set[Path] = set()
         self.added: set[str] = set()
         self._next = _Commit(self._write)
@@ -152,7 +151,10 @@ class Committer:
             with changing(self._gallery, self._store):
                 if not commit.claim():
                     return
-                self._leave_out_erased(commit)
+                # Rows that were read before an erasure of another process must not come back after it.
+                erased = read_suppression(self._gallery).since(self._suppression)
+                kept = {row.id: row for row in commit.rows.values() if not erased.covers(row.id, row.content)}
+                commit.rows, commit.erased = kept, len(commit.rows) - len(kept)
                 self._store.put(list(commit.rows.values()))
                 commit.written = True
             if commit.merges:
@@ -161,15 +163,6 @@ class Committer:
             return
         if commit.bad:
             update_quarantine(self._gallery, commit.bad, ())
-
-    def _leave_out_erased(self, commit: _Commit) -> None:
-        """Rows that were read before an erasure of another process must not come back after it; the lock is held."""
-        file = self._gallery / SUPPRESSION
-        seen = file.stat().st_ino if file.exists() else None  # replaced, never written into
-        if seen != self._seen:
-            self._erased, self._seen = read_suppression(self._gallery).since(self._suppression), seen
-        kept = {row.id: row for row in commit.rows.values() if not self._erased.covers(row.id, row.content)}
-        commit.rows, commit.erased = kept, len(commit.rows) - len(kept)
 
     def _settle(self) -> None:
         """Wait for the commit that is on its way, count its rows, and raise its error."""

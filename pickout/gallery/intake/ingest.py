@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 
 from pickout.errors import DataMissing, ImageUnreadable
 from pickout.gallery.audit.log import record_change
-from pickout.gallery.encoder import Encoder, keeps_tokens, vectors_and_tokens
-from pickout.gallery.intake.batch_size import BatchSize
+from pickout.gallery.encoder import BatchSize, Encoder, keeps_tokens, vectors_and_tokens
 from pickout.gallery.intake.commit import Committer, Inventory
 from pickout.gallery.intake.metadata import CameraFrom, MetadataTable, camera_of, exif_time
 from pickout.gallery.intake.picture import Picture, decode, digest, read_file, reading_ahead

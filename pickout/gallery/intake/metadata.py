@@ -91,7 +91,7 @@ def _metadata(file: Path, record: int, values: Row, counted: Collection[str]) ->
     told = {storable(name): storable(str(value)) for name, value in values.items() if value is not None}
     labels = {key: whole(value) if key in counted else value for key, value in told.items() if key not in _COLUMNS}
     read: dict[str, Any] = {name: whole(told.get(name, "")) or None for name in _NAMES}
-    for name, reader in _READERS.items():
+    for name, reader in READERS.items():
         try:
             read[name] = reader(told[name]) if told.get(name) else None
         except UsageError as error:
@@ -114,8 +114,8 @@ def whole_numbers(name: str, text: str) -> list[int]:
     return numbers
 
 
-_READERS: dict[str, Callable[[str], Any]] = {
+READERS: dict[str, Callable[[str], Any]] = {
     "time": parse_time,
     "frame": lambda text: whole_numbers("frame", text)[0],
     "box": lambda text: tuple(whole_numbers("box", text)),
-}
+}  # what reads the metadata that is no mere name; `UsageError` for what it is not

@@ -1,7 +1,6 @@
 """From a file to pixels, thumbnail and digest, in threads that are a few files ahead."""
 
 import hashlib
-import io
 import os
 import stat
 import warnings
@@ -17,6 +16,7 @@ from PIL import Image
 
 from pickout.data.images import open_image
 from pickout.errors import ImageUnreadable
+from pickout.pages import picture_bytes
 
 LARGEST_FILE = 256 * 2**20  # files above this many bytes are no crops
 LARGEST_SIDE = 1024  # pixels to which larger pictures are reduced, so that photos do not fill the memory
@@ -75,9 +75,7 @@ def thumbnail(image: Image.Image) -> bytes:
         image = image.copy()
         # Half of Lanczos's time, which was most of what a crop cost besides the model; a little softer.
         image.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE), Image.Resampling.HAMMING)
-    buffer = io.BytesIO()
-    image.save(buffer, format="JPEG", quality=80)
-    return buffer.getvalue()
+    return picture_bytes(image, "JPEG", quality=80)
 
 
 @contextmanager

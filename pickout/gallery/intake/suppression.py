@@ -11,7 +11,7 @@ from pydantic import Field
 
 from pickout.config import Settings
 from pickout.files import write_atomically
-from pickout.gallery.storage.tables import known_format, read_small_file
+from pickout.gallery.storage.tables import read_small_file
 
 SUPPRESSION = "suppression.json"
 _FORMAT = 1
@@ -60,9 +60,8 @@ class Suppression(Settings):
 
 def read_suppression(gallery: Path) -> Suppression:
     """The erased crops of a gallery; none where nothing was erased. A garbled list is `GalleryDamaged`."""
-    file, check = gallery / SUPPRESSION, lambda found: known_format(found.format, _FORMAT)
     remedy = "delete the file; erased crops whose files are still there come back with the next pickout index"
-    return read_small_file(file, Suppression, remedy, check=check) or Suppression()
+    return read_small_file(gallery / SUPPRESSION, Suppression, remedy, version=_FORMAT) or Suppression()
 
 
 def write_suppression(gallery: Path, suppression: Suppression) -> None:

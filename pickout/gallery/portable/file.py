@@ -27,7 +27,7 @@ from pydantic import Field, ValidationError
 
 from pickout.config import Settings
 from pickout.data.parquet import read_pages
-from pickout.errors import DataMissing, GalleryDamaged, GalleryError, printable
+from pickout.errors import DataMissing, GalleryDamaged, GalleryError, PickoutError, printable
 from pickout.gallery.changes.verification import row_faults
 from pickout.gallery.intake.picture import LARGEST_FILE, LARGEST_SIDE
 from pickout.gallery.storage.rows import Row, row_schema, rows_with_tokens
@@ -206,18 +206,16 @@ def opened(file: Path) -> Iterator[PortableFile]:
 def read_rows(portable: PortableFile, member: RowsMember, *, check: bool = False) -> Iterator[Row]:
     """The rows of a member, with tokens and their seals; with `check`, each is held against what a gallery writes."""
     data, dimension = portable.rows(member), portable.contents.model.dimension
-    rows = enumerate(_rows(data, member, dimension))
-    while True:
-        try:
-            number, row = next(rows)
-        except StopIteration:
-            return
-        except Exception as error:  # whatever pyarrow raises on hostile bytes
-            first = (str(error).splitlines() or [type(error).__name__])[0]
-            raise portable.damaged(f"{member.name}: holds no rows of a gallery ({first[:200]})") from None
-        if check and (what := _fault(row, dimension)):
-            raise portable.damaged(f"{member.name}, row {number} ({row.path[:200]}): {what}")
-        yield row
+    try:
+        for number, row in enumerate(_rows(data, member, dimension)):
+            if check and (what := _fault(row, dimension)):
+                raise portable.damaged(f"{member.name}, row {number} ({row.path[:200]}): {what}")
+            yield row
+    except PickoutError:
+        raise
+    except Exception as error:  # whatever pyarrow raises on hostile bytes
+        first = (str(error).splitlines() or [type(error).__name__])[0]
+        raise portable.damaged(f"{member.name}: holds no rows of a gallery ({first[:200]})") from None
 
 
 def _rows(data: bytes, member: RowsMember, dimension: int) -> Iterator[Row]:

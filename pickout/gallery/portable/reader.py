@@ -5,7 +5,6 @@ import stat
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 
@@ -52,23 +51,17 @@ def import_gallery(
     again: bool = False,
     on_progress: Progress = lambda _what, _done, _total: None,
 ) -> ImportReport:
-    """Take the rows of an export into a gallery. Everything is checked before anything is written.
+    """Take the rows of an export into a gallery of the same model, or a folder that is empty or not there. All of it is
+    checked before anything is written.
 
-    Where the gallery has another row of the same id, the one that was `added` later stays; of two added at the same
-    moment, which differ by metadata only, the gallery's own. Rows go in commits, each whole or not at all; after a kill
-    the same command completes them, and done twice it changes nothing.
-
-    Args:
-        file: made by `Gallery.export`.
-        gallery: a gallery of the same model, or a folder that is empty or not there.
-        crops_to: the folder for the file's pictures, to which their rows then belong. None: rows keep their paths.
-        replace_rows: whether the file's row always takes the place of the gallery's.
-        again: take back crops that were erased from the gallery; without, they stay so.
-        on_progress: told how far it is.
-
-    `DataMissing` where there is no such file, `GalleryDamaged` where it is not as it was written, or hostile,
-    `GalleryModelMismatch` where the gallery is another model's, `GalleryError` where the file is of a newer version or
-    the folder holds other files, `StorageFull` without space; what was committed stays."""
+    Where the gallery has another row of the same id, the one that was `added` later stays, unless `replace_rows`; of
+    two added at the same moment, which differ by metadata only, the gallery's own. Rows go in commits, each whole or
+    not at all; after a kill the same command completes them, and done twice it changes nothing. The file's pictures are
+    put into the folder `crops_to`, to which their rows then belong; without, rows keep their paths. With `again`, crops
+    that were erased from the gallery come back. `DataMissing` where there is no such file, `GalleryDamaged` where it is
+    not as it was written, or hostile, `GalleryModelMismatch` where the gallery is another model's, `GalleryError` where
+    the file is of a newer version or the folder holds other files, `StorageFull` without space; what was committed
+    stays."""
     with opened(Path(file)) as portable:
         work = _Import(portable, tables.checked_folder(gallery), crops_to, replace_rows)
         work.check(on_progress)
@@ -120,8 +113,7 @@ class _Import:
         """Write every row; with `again`, also those of crops that were erased."""
         contents, gallery, report = self._portable.contents, self._gallery, self.report
         if not (gallery / tables.MANIFEST).exists():
-            created = datetime.now(UTC).replace(microsecond=0)
-            tables.make_gallery(gallery, tables.Manifest(format=tables.FORMAT, created=created, model=contents.model))
+            tables.make_gallery(gallery, tables.new_manifest(contents.model, contents.model.run))
         manifest, store = self._opened()
         finish_everything(gallery, store, manifest)
         self._check_model()

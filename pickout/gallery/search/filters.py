@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pickout.errors import UsageError
+from pickout.errors import UsageError, listed
 from pickout.gallery.storage.rows import LABEL, NO_FACET, Facet, Resident, composed, parse_time, without_zone
 
 _LISTED = 20  # known names that an error lists at most
@@ -178,17 +178,13 @@ def _unknown(what: str, name: str, known: Sequence[str], resident: Resident) -> 
     label = what.removeprefix(LABEL) if what.startswith(LABEL) else None
     if known:
         kind, of = ("value", f"label {label}: ") if label is not None else (what, "")
-        return f"{of}unknown {kind} '{name}'; known {kind}s: {_listed(known)}"
+        return f"{of}unknown {kind} '{name}'; known {kind}s: {listed(known, _LISTED)}"
     if label is None:
         how = "pickout index --camera-from or --table" if what == "camera" else f"a column '{what}' of --table"
         return f"unknown {what} '{name}'; no crop here has a {what}; {how} gives it"
     labels = [each.removeprefix(LABEL) for each in resident.facets if each.startswith(LABEL)]
-    have = f"known labels: {_listed(labels)}" if labels else "no crop here has a label; see --table"
+    have = f"known labels: {listed(labels, _LISTED)}" if labels else "no crop here has a label; see --table"
     return f"unknown label '{label}'; {have}"
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names[:_LISTED]) + (f" and {len(names) - _LISTED} more" if len(names) > _LISTED else "")
 
 
 ANYWHERE = Where()  # no filter

@@ -14,7 +14,7 @@ from pickout.config import Settings
 from pickout.errors import GalleryModelMismatch
 from pickout.files import write_atomically
 from pickout.gallery.storage.lock import writing
-from pickout.gallery.storage.tables import CALIBRATION, Manifest, known_format, read_small_file
+from pickout.gallery.storage.tables import CALIBRATION, Manifest, read_small_file
 
 FORMAT = 2  # version of the file that this code writes and reads
 METHOD = "logistic regression on score and lead, of the best and of those behind, by size of gallery (Platt, 1999)"
@@ -157,7 +157,7 @@ def read_calibration(gallery: Path, manifest: Manifest) -> Calibration | None:
     """The gallery's calibration; None where it has none. Another model's, or a garbled one, is an error."""
     file, model = gallery / CALIBRATION, manifest.model
     remedy = f"run pickout calibrate {gallery} again, or delete the file"
-    calibration = read_small_file(file, Calibration, remedy, check=lambda found: known_format(found.format, FORMAT))
+    calibration = read_small_file(file, Calibration, remedy, version=FORMAT)
     if calibration is not None and calibration.model != model.fingerprint:
         own = f"the gallery is of run {model.fingerprint[:8]} ({model.name})"
         raise GalleryModelMismatch(f"{file}: fitted for run {calibration.model[:8]}, {own}; {remedy}")

@@ -1,6 +1,6 @@
 """One search from query to answer, on a gallery's parts."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pickout.errors import UsageError
+from pickout.errors import UsageError, listed
+from pickout.gallery.approximate.far_vectors import FarVectors
 from pickout.gallery.encoder import Encoder, Matching, Reading, sentence_vectors
 from pickout.gallery.search import ranking
 from pickout.gallery.search.filters import ANYWHERE, Where, allowed, check_where
@@ -156,7 +157,8 @@ def answer(
     texts = (*query.texts, *query.without)
     read = [encoder.familiarity(text) for text in texts] if isinstance(encoder, Reading) else []
     notes = [note for text, familiar in zip(texts, read, strict=False) if (note := _note(text, familiar))]
-    notes += [doubt] if (doubt := resident.vectors.doubt(found.passed)) else []
+    if isinstance(resident.vectors, FarVectors) and (doubt := resident.vectors.doubt(found.passed)):
+        notes.append(doubt)
     if calibration is not None and not (query.is_plain and calibration.second_look == bool(candidates)):
         calibration = None
         notes.append("Probabilities are only told for a single sentence, searched as the gallery was calibrated.")
@@ -204,10 +206,9 @@ def _note(text: str, found: Familiarity) -> str:
         return f"'{shown}' is hardly in words that the model knows; name clothes and things plainly, in English."
     told = []
     if found.unknown:
-        pairs = zip_longest(found.unknown[:_NAMED], found.meant[:_NAMED], fillvalue="")
+        pairs = zip_longest(found.unknown, found.meant, fillvalue="")
         named = [f"'{word}'" + (f" (did you mean '{meant}'?)" if meant else "") for word, meant in pairs]
-        more = f" and {len(found.unknown) - _NAMED} more" if len(found.unknown) > _NAMED else ""
-        told.append(f"The model never learnt {', '.join(named)}{more}; it may guess.")
+        told.append(f"The model never learnt {listed(named, _NAMED)}; it may guess.")
     if found.cut:
         told.append(f"The model read the first {found.words - found.cut} of {found.words} words of '{shown}'.")
     return " ".join(told)
@@ -235,38 +236,32 @@ def _hits(
     if calibration is not None and told:
         decisive = [place.score if place.match is None else place.match for place in found.places]
         told = calibration.probabilities(np.array(decisive), found.head, found.passed).tolist()
-    for place, probability in zip(found.places, told, strict=True):
-        row = rows.get(_id(resident, place.position))
+    ids = resident.located(place.position for place in found.places)
+    for identifier, place, probability in zip(ids, found.places, told, strict=True):
+        row = rows.get(identifier)
         if row is None:  # another process has removed it since this one read the vectors
             continue
         if calibration is not None and calibration.second_look and place.match is None:
             probability = None  # it stands behind those that were looked at again
-        others = tuple(_id(resident, other) for other in place.others)
-        known = {"match": place.match, "probability": probability, "others": others}
+        known = {"match": place.match, "probability": probability, "others": tuple(resident.located(place.others))}
         hits.append(Hit.of(row, first + len(hits), place.score, **known))
     return tuple(hits)
-
-
-def _id(resident: Resident, position: int) -> str:
-    return str(resident.ids[position].decode())
 
 
 def _finder(resident: Resident, store: Store) -> Callable[[str], int]:
     """Finds the row of a crop by its id, its path or the end of its path."""
 
-    def row(identifier: str) -> int | None:
-        found: NDArray[np.int64] = np.flatnonzero(resident.ids == identifier.encode(errors="replace"))
-        return int(found[0]) if len(found) else None
+    def rows(ids: Iterable[str]) -> Iterator[int]:
+        return (int(row) for each in ids for row in np.flatnonzero(resident.ids == each.encode(errors="replace")))
 
     def find(name: str) -> int:
-        for identifier in possible_ids(name):
-            if (position := row(identifier)) is not None:
-                return position
-        alike = [identifier for identifier, file in store.files() if is_end(name, file)]
+        if (position := next(rows(possible_ids(name)), None)) is not None:
+            return position
+        alike = list(rows(identifier for identifier, file in store.files() if is_end(name, file)))
         if len(alike) > 1:
             raise UsageError(f"'{name}' is the end of {len(alike)} crops' paths; give the id of one")
-        if not alike or (position := row(alike[0])) is None:
+        if not alike:
             raise UsageError(f"no crop '{name}' in the gallery; give an id or a path as --json tells them")
-        return position
+        return alike[0]
 
     return find

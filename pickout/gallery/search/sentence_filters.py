@@ -187,23 +187,24 @@ def _ago(match: re.Match[str], now: datetime) -> Where | None:
 
 _UNTIL = ("before", "until", "till")
 _WAY = rf"(?P<way>after|since|from|{'|'.join(_UNTIL)})"
+_ON = rf"(?:on\s+)?(?P<day>{_DAY})"
+_RANGE = rf"(?:between|from)\s+(?P<first>{_CLOCK}|\d{{1,2}})\s+(?:and|to|until)\s+(?P<second>{_CLOCK})"
+_SINCE = rf"{_WAY}\s+(?P<clock>{_CLOCK})"
+_NUMBER = r"(?P<number>\d{1,3}\s+|few\s+|two\s+|three\s+)"
 _TIMES: tuple[tuple[str, Callable[[re.Match[str], datetime], Where | None]], ...] = (
-    (rf"(?:between|from)\s+(?P<first>{_CLOCK}|\d{{1,2}})\s+(?:and|to|until)\s+(?P<second>{_CLOCK})\s*,?\s*(?:on\s+)?"
-     rf"(?P<day>{_DAY})", _between),
-    (rf"(?:on\s+)?(?P<day>{_DAY})\s*,?\s*(?:between|from)\s+(?P<first>{_CLOCK}|\d{{1,2}})\s+(?:and|to|until)\s+"
-     rf"(?P<second>{_CLOCK})", _between),
-    (rf"{_WAY}\s+(?P<clock>{_CLOCK})\s*,?\s*(?:on\s+)?(?P<day>{_DAY})", _since),
-    (rf"(?:on\s+)?(?P<day>{_DAY})\s*,?\s*{_WAY}\s+(?P<clock>{_CLOCK})", _since),
+    (rf"{_RANGE}\s*,?\s*{_ON}", _between),
+    (rf"{_ON}\s*,?\s*{_RANGE}", _between),
+    (rf"{_SINCE}\s*,?\s*{_ON}", _since),
+    (rf"{_ON}\s*,?\s*{_SINCE}", _since),
     (rf"{_WAY}(?P<clock>)??\s+(?P<day>{_DAY})(?!\s*(?:{_PART}|at\b))", _since),
     (rf"(?:on\s+|in\s+the\s+)?(?P<day>this|last)\s+(?P<part>{_PART})", _part),
-    (rf"(?:on\s+)?(?P<day>{_DAY})(?:\s+(?P<part>{_PART}))?(?!\s*(?:at|around|about)\b)", _part),
-    (r"(?:in|within|during|over)\s+the\s+(?:last|past)\s+(?P<number>\d{1,3}\s+|few\s+|two\s+|three\s+)?"
-     rf"(?P<unit>{'|'.join(_UNITS)})s?", _ago),
-)  # fmt: skip
+    (rf"{_ON}(?:\s+(?P<part>{_PART}))?(?!\s*(?:at|around|about)\b)", _part),
+    (rf"(?:in|within|during|over)\s+the\s+(?:last|past)\s+{_NUMBER}?(?P<unit>{'|'.join(_UNITS)})s?", _ago),
+)
 """Kinds of time, the most telling first."""
 _OPEN = re.compile(
-    rf"(?:,\s*)?(?:\band\s+)?\b(?:(?P<range>(?:between|from)\s+(?:{_CLOCK}|\d{{1,2}})\s+(?:and|to|until)\s+{_CLOCK}|{_WAY}\s+{_CLOCK})"
-    rf"|(?:in\s+the|at)\s+(?P<part>{_PART})(?=\s*(?:$|{_GOES_ON.pattern}))|(?:at|around|about)\s+(?:about\s+)?{_CLOCK})(?:,?\s+(?:on\s+)?(?P<day>{_DAY}))?"
+    rf"(?:,\s*)?(?:\band\s+)?\b(?:(?P<range>{_RANGE}|{_SINCE})|(?:in\s+the|at)\s+(?P<part>{_PART})"
+    rf"(?=\s*(?:$|{_GOES_ON.pattern}))|(?:at|around|about)\s+(?:about\s+)?{_CLOCK})(?:,?\s+{_ON})?"
     r"(?![\w'])",
     re.IGNORECASE,
 )

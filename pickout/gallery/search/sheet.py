@@ -2,7 +2,6 @@
 
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 
 from PIL import Image
 
@@ -20,23 +19,12 @@ _GROUPS = {Grouping.TRACK: ["one for each track"], Grouping.DUPLICATE: ["one for
 _ASKED_SIDE = 160  # longer side of a query's picture in pixels
 
 
-@dataclass(frozen=True, slots=True)
-class Reasons:
-    """Why candidates were chosen: a style sheet, and HTML by the row's id, which must be safe as it stands."""
-
-    style: str = ""
-    pieces: Mapping[str, str] = field(default_factory=dict)
-
-
-NO_REASONS = Reasons()
-
-
 def result_sheet(
-    answers: Sequence[Answer], *, gallery: str, model: str, crops: int, reasons: Reasons = NO_REASONS
+    answers: Sequence[Answer], *, gallery: str, model: str, crops: int, style: str = "", reasons: Mapping[str, str] = {}
 ) -> str:
     """The page: for each answer, of at least one, the query on top, then the candidates in a justified grid; `crops` is
-    how many the gallery holds, `reasons` what a candidate's "why" shows. All names in it are escaped; its content
-    security policy forbids scripts and requests."""
+    how many the gallery holds, `reasons` the HTML that a candidate's "why" shows, by the row's id, and `style` its
+    style sheet, both safe as they stand. All names are escaped; a security policy forbids scripts and requests."""
     sections = [
         {
             "query": answer.query,
@@ -49,7 +37,7 @@ def result_sheet(
         }
         for answer in answers
     ]
-    facts = {"note": NOTE, "reasons": reasons, "long": _LONG, "source": f"{gallery} · model {model}"}
+    facts = {"note": NOTE, "reasons": reasons, "style": style, "long": _LONG, "source": f"{gallery} · model {model}"}
     return render("pickout.gallery.search", "sheet.html", sections=sections, **facts)
 
 

@@ -50,13 +50,9 @@ def matrix(column: Any) -> NDArray[np.float32]:
 
 
 def read_resident(dimension: int, table: Any, vectors: MakeVectors | None, before: Resident | None) -> Resident:
-    """The columns that a search reads, of one version: 4 D bytes a row for the vectors and about 60 for the rest.
-
-    Args:
-        dimension: D.
-        table: that version.
-        vectors: makes the vectors of rows, given what tells them apart; None: they are read and held.
-        before: what was read of this table earlier: the vectors of rows that did not change are taken over."""
+    """The columns that a search reads, of one version of a table: 4 D bytes a row for the vectors of length D and about
+    60 for the rest. `vectors` makes the vectors of rows, given what tells them apart; without, they are read and held,
+    but for those of rows that are as they were when the table was read `before`."""
     old = None if before is None or vectors is not None else before.vectors
     reads, filled = vectors is None and not isinstance(old, HeldVectors), 0
     parts, digests, places = list[pa.Table](), list[bytes](), [np.empty(0, np.uint64)]

@@ -109,15 +109,11 @@ class Store:
         """Every row's id and absolute path; none is left out that lies below this folder, others may be."""
         inside = os.fsencode(below or "").rstrip(b"/") + b"/"
         above = pa.array([os.fsencode(each) for each in (below, *below.parents)] if below else [], pa.binary())
-
-        def some(batch: pa.RecordBatch) -> pa.RecordBatch:
-            wanted = pc.or_(pc.is_in(batch["root"], above), pc.starts_with(batch["root"], inside))
-            return batch.filter(wanted)
-
-        def place(each: dict[str, Any]) -> tuple[str, Path]:
-            return each["id"], Path(os.fsdecode(each["root"])) / os.fsdecode(each["path"])
-
-        return self._each(place, ["id", "root", "path"], some=some)
+        for batch in self.scan(["id", "root", "path"]):
+            with lance_errors(self.folder):
+                wanted = pc.or_(pc.is_in(batch["root"], above), pc.starts_with(batch["root"], inside))
+                rows = batch.filter(wanted).to_pylist()
+            yield from ((row["id"], Path(os.fsdecode(row["root"])) / os.fsdecode(row["path"])) for row in rows)
 
     def present(self, ids: Iterable[str]) -> set[str]:
         """Those of these ids that have a row."""
@@ -217,9 +213,8 @@ class Store:
         names: Sequence[str],
         ids: Iterable[str] | None = None,
         by: str = "id",
-        some: Callable[[pa.RecordBatch], pa.RecordBatch] = lambda batch: batch,
     ) -> Iterator[_Found]:
-        for batch in map(some, self.scan(names, ids, by=by)):
+        for batch in self.scan(names, ids, by=by):
             with lance_errors(self.folder):
                 made = [make(values) for values in batch.to_pylist()]
             yield from made

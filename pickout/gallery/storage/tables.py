@@ -7,7 +7,7 @@ import json
 import re
 import secrets
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -66,7 +66,7 @@ class Manifest(Settings):
         raise GalleryModelMismatch(f"{gallery}: {own}, {other}; {remedy}, or change its model: pickout gallery rebuild")
 
 
-def new_manifest(encoder: Encoder, run: str | None) -> Manifest:
+def new_manifest(encoder: Encoder | ModelFacts, run: str | None) -> Manifest:
     """The manifest of a gallery made now by `encoder`, which was loaded from `run`."""
     model = ModelFacts(name=encoder.name, fingerprint=encoder.fingerprint, dimension=encoder.dimension, run=run)
     return Manifest(format=FORMAT, created=datetime.now(UTC).replace(microsecond=0), model=model)
@@ -92,10 +92,10 @@ def read_manifest(gallery: Path, name: str = MANIFEST) -> Manifest:
 
 
 def read_small_file(
-    file: Path, contents: type[_Contents], remedy: str, *, check: Callable[[_Contents], str | None] = lambda _: None
+    file: Path, contents: type[_Contents], remedy: str, *, version: int | None = None
 ) -> _Contents | None:
     """What `file` holds; None where it is not there. `GalleryDamaged`, with the remedy, where it cannot be read, is
-    garbled, or `check` tells what is wrong with it."""
+    garbled, or its `format` is another than the `version` that is known."""
     try:
         text = file.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
@@ -109,8 +109,8 @@ def read_small_file(
         raise GalleryDamaged(f"{file}: {first_fault(error)}; {remedy}") from None
     except (ValueError, RecursionError):
         raise GalleryDamaged(f"{file}: is no JSON; {remedy}") from None
-    if wrong := check(found):
-        raise GalleryDamaged(f"{file}: {wrong}; {remedy}")
+    if version is not None and (told := getattr(found, "format", None)) != version:
+        raise GalleryDamaged(f"{file}: format {told}, this version knows {version}; {remedy}")
     return found
 
 
@@ -119,11 +119,6 @@ def first_fault(error: ValidationError) -> str:
     first = error.errors(include_url=False)[0]
     place = ".".join(str(part) for part in first["loc"]) or "the file"
     return f"{place}: {first['msg']}"
-
-
-def known_format(found: int, known: int) -> str | None:
-    """What to say of a file of another format than the one that is known."""
-    return None if found == known else f"format {found}, this version knows {known}"
 
 
 CALIBRATION = "calibration.json"  # what probabilities are told from; `pickout.gallery.search.probability` reads it

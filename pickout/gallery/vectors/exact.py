@@ -110,9 +110,6 @@ def _fine_scores(vectors_ND: Floats, query_D: Floats, rows: Rows) -> NDArray[np.
 class Vectors(Protocol):
     """Unit vectors by row. A row is a position in the arrays of `Resident`."""
 
-    def doubt(self, _passed: int, /) -> str | None:
-        """What to say beside a search of so many rows, where it may miss some."""
-
     def kept(self, keep_N: Mask) -> "Vectors":
         """The vectors of some rows, which keep their order."""
 
@@ -162,10 +159,6 @@ class HeldVectors:
         np.take(self.array, then, axis=0, out=whole[:rows], mode="clip")
         whole[new] = fresh
         return type(self)(whole[:rows], seals, whole, damaged_rows(whole[:rows]))
-
-    def doubt(self, _passed: int) -> str | None:
-        """None: nothing is missed."""
-        return None
 
     def kept(self, keep_N: Mask) -> "HeldVectors":
         """The vectors of some rows, which keep their order; copies them."""
