@@ -216,7 +216,7 @@ def carry_out_one(run: Run) -> None:
         scores, first, people = answers_about(model, data, run.plan.split, root=root)
         if not len(scores.kept):
             raise DataError(f"{root}: no query of {run.plan.split} has anybody to find")
-        for look, found in (("", scores), (FIRST, first)):
+        for look, found in (("", scores), (FIRST, first))[: 1 + run.plan.first_look]:
             held |= {f"{name}{look}.values": found.values, f"{name}{look}.people": people[found.kept]}
     written = io.BytesIO()
     np.savez_compressed(written, **held)
