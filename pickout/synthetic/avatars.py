@@ -1,7 +1,7 @@
 """Avatars: rigged, textured bodies read from a folder, with a map of what each place of the texture shows."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
@@ -12,7 +12,7 @@ from PIL import Image
 
 from pickout.errors import DataError, DataMissing
 from pickout.synthetic.colours import skin_place, to_lab
-from pickout.synthetic.gltf import Skin, read_gltf, unit
+from pickout.synthetic.gltf import Skin, read_gltf
 from pickout.synthetic.outfits import OUTFITS, Outfit
 from pickout.synthetic.render import rasterise
 from pickout.synthetic.solids import Rays
@@ -30,21 +30,12 @@ _ENDS = {"thigh": (0.28, 0.42), "knee": (0.22, 0.34), "calf": (0.12, 0.27)}
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Shell:
-    """One mesh of an avatar, at rest in the world: x to the person's left, y up, z forward, metres."""
+    """One mesh of an avatar and what its texture shows."""
 
-    place: Array  # of each vertex. Shape: (n, 3)
-    normal: Array  # Shape: (n, 3)
-    uv: Array  # Shape: (n, 2)
-    joint: NDArray[np.intp]  # numbers of the nodes that move each vertex. Shape: (n, 4)
-    weight: Array  # how much each does. Shape: (n, 4)
-    triangles: NDArray[np.int32]  # Shape: (m, 3)
+    skin: Skin
     colour: NDArray[np.uint8]  # sRGB of each texel. Shape: (texels, texels, 3)
     relief: Array  # brightness of each texel over the middle of its part's. Shape: (texels, texels)
     part: Parts  # a `Part` at each texel. Shape: (texels, texels)
-
-    def bent(self, moves: Array) -> tuple[Array, Array]:
-        """Places and normals as the nodes move them from rest; `moves` has the shape (nodes, 4, 4)."""
-        return _blended(moves, self.joint, self.weight, self.place, self.normal)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -88,41 +79,32 @@ def find_avatars(folder: Path, take: Take = "all") -> tuple[Path, ...]:
 def load_avatar(path: Path) -> Avatar:
     """Read an avatar, at most once a process; errors as of `read_gltf`, and a DataError where its names are others."""
     joints, skins = read_gltf(path)
-    by_name, rest = {skin.name: skin for skin in skins}, {}
-    for skin in skins:
-        moves = (joints.world @ skin.inverse).astype(np.float32)
-        place, normal = _blended(moves, skin.joint, skin.weight, skin.position, skin.normal)
-        rest[skin.name] = place, unit(normal)
+    by_name = {skin.name: skin for skin in skins}
     places = {name: (number, joints.world[number, :3, 3]) for number, name in enumerate(joints.names)}
     try:
-        body, (place, _) = by_name[_BODY], rest[_BODY]
-        eyes = float(np.mean([rest[name][0][:, 1].mean() for name in _EYES]))
+        body, eyeballs = by_name[_BODY], [by_name[name] for name in _EYES]
+        eyes = float(np.mean([skin.place[:, 1].mean() for skin in eyeballs]))
         colour, part = _small(body.texture), np.full((_TEXELS, _TEXELS), int(Part.SKIN), dtype=np.uint8)
-        where, known = _unwrapped(body, place)
+        where, known = _unwrapped(body)
         lab = to_lab(colour / 255.0) * (0.6, 1.0, 1.0)
-        height, wig = float(place[:, 1].max()), _HAIR in by_name
+        height, wig = float(body.place[:, 1].max()), _HAIR in by_name
         part[known] = _Regions(where[known], lab[known], OUTFITS[path.stem], places, eyes, height, wig).parts()
     except KeyError as error:
         raise DataError(f"{path}: has no mesh or joint named {error}, so it is no avatar of VALID") from None
     part = _spread(part, known)
-    shells = [_shell(body, rest[_BODY], colour, part)]
-    shells += [_shell(by_name[name], rest[name], colour, np.full_like(part, int(Part.SKIN))) for name in _EYES]
+    shells = [_shell(body, colour, part)]
+    shells += [_shell(skin, colour, np.full_like(part, int(Part.SKIN))) for skin in eyeballs]
     if wig:
-        hair = np.full_like(part, int(Part.HAIR))
-        shells.append(_shell(by_name[_HAIR], rest[_HAIR], _small(by_name[_HAIR].texture), hair))
+        # Hair is seen from inside as well.
+        hair = by_name[_HAIR]
+        hair = replace(hair, triangles=np.concatenate([hair.triangles, hair.triangles[:, ::-1]]))
+        shells.append(_shell(hair, _small(hair.texture), np.full_like(part, int(Part.HAIR))))
     above = {name: joints.names[up] for name, up in zip(joints.names, joints.parents, strict=True) if up >= 0}
     tone = skin_place(np.median(colour[part == Part.SKIN], axis=0) / 255.0)
     return Avatar(path.stem, OUTFITS[path.stem], places, above, height, tone, tuple(shells))
 
 
-def _blended(moves: Array, joint: NDArray[np.intp], weight: Array, spot: Array, normal: Array) -> tuple[Array, Array]:
-    """Places and normals of vertices that several nodes move."""
-    blend = np.einsum("nk,nkij->nij", weight, moves[joint])
-    place = np.einsum("nij,nj->ni", blend[:, :3, :3], spot) + blend[:, :3, 3]
-    return place, np.einsum("nij,nj->ni", blend[:, :3, :3], normal)
-
-
-def _shell(skin: Skin, rest: tuple[Array, Array], colour: NDArray[np.uint8], part: Parts) -> Shell:
+def _shell(skin: Skin, colour: NDArray[np.uint8], part: Parts) -> Shell:
     relief = np.ones(part.shape, dtype=np.float32)
     bright = LINEAR[colour].mean(axis=2)
     for value in np.unique(part):
@@ -130,9 +112,7 @@ def _shell(skin: Skin, rest: tuple[Array, Array], colour: NDArray[np.uint8], par
         # The floor keeps the grain of a nearly black texture from turning into blotches.
         level = np.median(bright[inside]) + 0.012
         relief[inside] = np.clip((bright[inside] + 0.012) / level, 0.3, 1.9)
-    # Hair is seen from inside as well.
-    sides = [skin.triangles, skin.triangles[:, ::-1]] if skin.name == _HAIR else [skin.triangles]
-    return Shell(*rest, skin.uv, skin.joint, skin.weight, np.concatenate(sides), colour, relief, part)
+    return Shell(skin, colour, relief, part)
 
 
 def _small(texture: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -140,7 +120,7 @@ def _small(texture: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.asarray(Image.fromarray(texture[..., :3]).resize((_TEXELS, _TEXELS), Image.Resampling.BOX))
 
 
-def _unwrapped(body: Skin, place: Array) -> tuple[Array, Mask]:
+def _unwrapped(body: Skin) -> tuple[Array, Mask]:
     """The place on the body of each texel, and which texels are used."""
     grid = (np.arange(_TEXELS, dtype=np.float32) + 0.5) / _TEXELS
     rays = Rays(np.zeros(3), np.diag([1.0, 1.0, 1.0]), grid, grid)
@@ -149,7 +129,7 @@ def _unwrapped(body: Skin, place: Array) -> tuple[Array, Mask]:
     known = np.zeros(_TEXELS * _TEXELS, dtype=bool)
     for turned in (body.triangles, body.triangles[:, ::-1]):
         hits = rasterise(flat, turned, rays)
-        where[hits.pixel], known[hits.pixel] = hits.spread(place, turned), True
+        where[hits.pixel], known[hits.pixel] = hits.spread(body.place, turned), True
     return where.reshape(_TEXELS, _TEXELS, 3), known.reshape(_TEXELS, _TEXELS)
 
 

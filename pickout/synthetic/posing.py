@@ -48,7 +48,7 @@ def pose_avatar(avatar: Avatar, person: Person, view: View) -> Posed:
     # A heavier build is wider all over; the height stays.
     frame, wide = drawn.pelvis_frame, 0.93 + 0.16 * person.build
     scale = tall * (frame.T @ np.diag([wide, 1.0, wide]) @ frame)
-    bent = [shell.bent(moves) for shell in avatar.shells]
+    bent = [shell.skin.bent(moves) for shell in avatar.shells]
     places = [place @ scale.astype(np.float32).T for place, _ in bent]
     lift = np.array([0.0, -min(float(place[:, 1].min()) for place in places), 0.0])
     placed = {bone: np.asarray(scale @ spot + lift, dtype=np.float64) for bone, spot in spots.items()}
@@ -131,10 +131,10 @@ def render_avatar(avatar: Avatar, posed: Posed, person: Person, rays: Rays, ligh
     depth = np.full(height * width, np.inf, dtype=np.float32)
     tone = np.ones(height * width, dtype=np.float32)
     for shell, places, bent in zip(avatar.shells, posed.places, posed.normals, strict=True):
-        hits = rasterise(places, shell.triangles, rays)
+        hits = rasterise(places, shell.skin.triangles, rays)
         closer = hits.depth < depth[hits.pixel]
         hits = Hits(hits.pixel[closer], hits.triangle[closer], hits.share[:, closer], hits.depth[closer])
-        depth[hits.pixel], normals[hits.pixel] = hits.depth, unit(hits.spread(bent, shell.triangles))
+        depth[hits.pixel], normals[hits.pixel] = hits.depth, unit(hits.spread(bent, shell.skin.triangles))
         colour[hits.pixel], tone[hits.pixel], part[hits.pixel] = _painted(avatar, shell, person, hits)
     seen = np.flatnonzero(part)
     grid, world = depth.reshape(height, width), seen_places(rays, seen, depth[seen])
@@ -146,10 +146,10 @@ def render_avatar(avatar: Avatar, posed: Posed, person: Person, rays: Rays, ligh
 
 def _painted(avatar: Avatar, shell: Shell, person: Person, hits: Hits) -> tuple[Array, Array, NDArray[np.uint8]]:
     """Linear colour, shade of folds and part of each hit."""
-    size = len(shell.part)
-    column, row = ((hits.spread(shell.uv, shell.triangles) * size).astype(np.intp) % size).T
+    size, skin = len(shell.part), shell.skin
+    column, row = ((hits.spread(skin.uv, skin.triangles) * size).astype(np.intp) % size).T
     colour, part, relief = LINEAR[shell.colour[row, column]], shell.part[row, column], shell.relief[row, column]
-    rest = hits.spread(shell.place, shell.triangles)
+    rest = hits.spread(skin.place, skin.triangles)
     tone = np.ones(len(part), dtype=np.float32)
     colour[part == Part.SKIN] *= np.float32(0.86 + 0.28 * (person.seed % 101) / 100)
     _layered(avatar, person, rest, part)
