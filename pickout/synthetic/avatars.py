@@ -12,7 +12,7 @@ from PIL import Image
 
 from pickout.errors import DataError, DataMissing
 from pickout.synthetic.colours import skin_place, to_lab
-from pickout.synthetic.gltf import Skin, read_gltf
+from pickout.synthetic.gltf import Joint, Skin, read_gltf
 from pickout.synthetic.outfits import OUTFITS, Outfit
 from pickout.synthetic.render import rasterise
 from pickout.synthetic.solids import Rays
@@ -44,15 +44,14 @@ class Avatar:
 
     name: str  # of its file, without the ending
     outfit: Outfit
-    joints: dict[str, tuple[int, Array]]  # the skeleton's nodes: number, and place at rest, shape (3,)
-    parents: dict[str, str]  # the name of the node above each
+    joints: dict[str, Joint]
     height: float  # metres, without hair
     skin: float  # as in `Person.skin`, from the texture
     shells: tuple[Shell, ...]
 
     def at(self, joint: str) -> Array:
         """Where a joint is at rest. Shape: (3,)."""
-        return self.joints[joint][1]
+        return self.joints[joint].place
 
 
 def find_avatars(folder: Path, take: Take = "all") -> tuple[Path, ...]:
@@ -80,7 +79,6 @@ def load_avatar(path: Path) -> Avatar:
     """Read an avatar, at most once a process; errors as of `read_gltf`, and a DataError where its names are others."""
     joints, skins = read_gltf(path)
     by_name = {skin.name: skin for skin in skins}
-    places = {name: (number, joints.world[number, :3, 3]) for number, name in enumerate(joints.names)}
     try:
         body, eyeballs = by_name[_BODY], [by_name[name] for name in _EYES]
         eyes = float(np.mean([skin.place[:, 1].mean() for skin in eyeballs]))
@@ -88,7 +86,7 @@ def load_avatar(path: Path) -> Avatar:
         where, known = _unwrapped(body)
         lab = to_lab(colour / 255.0) * (0.6, 1.0, 1.0)
         height, wig = float(body.place[:, 1].max()), _HAIR in by_name
-        part[known] = _Regions(where[known], lab[known], OUTFITS[path.stem], places, eyes, height, wig).parts()
+        part[known] = _Regions(where[known], lab[known], OUTFITS[path.stem], joints, eyes, height, wig).parts()
     except KeyError as error:
         raise DataError(f"{path}: has no mesh or joint named {error}, so it is no avatar of VALID") from None
     part = _spread(part, known)
@@ -99,9 +97,8 @@ def load_avatar(path: Path) -> Avatar:
         hair = by_name[_HAIR]
         hair = replace(hair, triangles=np.concatenate([hair.triangles, hair.triangles[:, ::-1]]))
         shells.append(_shell(hair, _small(hair.texture), np.full_like(part, int(Part.HAIR))))
-    above = {name: joints.names[up] for name, up in zip(joints.names, joints.parents, strict=True) if up >= 0}
     tone = skin_place(np.median(colour[part == Part.SKIN], axis=0) / 255.0)
-    return Avatar(path.stem, OUTFITS[path.stem], places, above, height, tone, tuple(shells))
+    return Avatar(path.stem, OUTFITS[path.stem], joints, height, tone, tuple(shells))
 
 
 def _shell(skin: Skin, colour: NDArray[np.uint8], part: Parts) -> Shell:
@@ -151,7 +148,7 @@ class _Regions:
         where: Array,  # the places, metres. Shape: (n, 3)
         lab: Array,  # their colours in L*a*b*. Shape: (n, 3)
         outfit: Outfit,
-        joints: Mapping[str, tuple[int, Array]],  # number and place at rest of each
+        joints: Mapping[str, Joint],
         eyes: float,  # their height, metres
         height: float,  # the body's, metres; heights are held as parts of it
         wig: bool,  # whether the hair is a mesh of its own
@@ -159,10 +156,10 @@ class _Regions:
         self.x, self.y, self.z = np.abs(where[:, 0]), where[:, 1] / height, where[:, 2]
         self.lab, self.outfit, self.wig, self.eyes = lab, outfit, wig, eyes / height
         self.top = int(Part.OUTER if outfit.top.over else Part.UPPER)
-        self.neck = float(joints["Neck"][1][1]) / height
+        self.neck = float(joints["Neck"].place[1]) / height
         bones = ("LeftArm", "LeftForeArm", "LeftHand")
-        self.shoulder, self.elbow, self.wrist = (float(joints[name][1][0]) for name in bones)
-        self.depth, self.toes = float(joints["Head"][1][2]), float(joints["LeftToeBase"][1][2]) - 0.02
+        self.shoulder, self.elbow, self.wrist = (float(joints[name].place[0]) for name in bones)
+        self.depth, self.toes = float(joints["Head"].place[2]), float(joints["LeftToeBase"].place[2]) - 0.02
         self.arm = (self.x > self.shoulder) & (self.y > 0.7)
         self.head = (self.y > self.neck - 0.012) & (self.x < self.shoulder * 0.8)
         self.skin = self._middle(self.arm & (self.x > self.wrist + 0.03))

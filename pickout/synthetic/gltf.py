@@ -8,7 +8,7 @@ import struct
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,26 +42,24 @@ class Skin:
         return place, np.einsum("nij,nj->ni", blend[:, :3, :3], self.normal)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Joints:
-    """The nodes of a file."""
+class Joint(NamedTuple):
+    """A node of the file."""
 
-    names: list[str]
-    parents: list[int]  # number of each node's parent, -1 for a root
-    world: Array  # each node in the world's space. Shape: (nodes, 4, 4)
+    number: int
+    parent: str | None  # the name of the node above
+    place: Array  # at rest in the world. Shape: (3,)
 
 
-def read_gltf(path: Path) -> tuple[Joints, list[Skin]]:
-    """The skeleton and the skinned, textured meshes of a `.glb` file. A DataError where it is no whole glTF 2.0 binary
-    or needs an extension that is not read, a DataMissing where it is compressed and the package `meshoptimizer` is not
-    installed."""
+def read_gltf(path: Path) -> tuple[dict[str, Joint], list[Skin]]:
+    """The skeleton by the nodes' names and the skinned, textured meshes of a `.glb` file. A DataError where it is no
+    whole glTF 2.0 binary or needs an extension that is not read, a DataMissing where it is compressed and the package
+    `meshoptimizer` is not installed."""
     try:
         file = _File(path.read_bytes())
         foreign = set(file.header.get("extensionsRequired", ())) - _READ
         if foreign:
             raise DataError(f"{path}: needs the glTF extension {', '.join(sorted(foreign))}, which is not read")
-        joints = file.joints()
-        return joints, file.skins(joints.world)
+        return file.joints(), file.skins()
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error})") from None
     except (ValueError, LookupError, TypeError, RuntimeError, struct.error) as error:
@@ -84,34 +82,32 @@ class _File:
         self.header: dict[str, Any] = json.loads(blob[20 : 20 + size])
         self._binary = blob[28 + size : length]
         self._bytes, self._pixels = cache(self._view), cache(self._image)
+        self._nodes = self.header["nodes"]
+        self._parents = {child: number for number, node in enumerate(self._nodes) for child in node.get("children", ())}
+        self._world = np.stack([*map(self._matrix, range(len(self._nodes)))])  # from each node's space to the world's
 
-    def joints(self) -> Joints:
-        nodes = self.header["nodes"]
-        parents = [-1] * len(nodes)
-        for number, node in enumerate(nodes):
-            for child in node.get("children", ()):
-                parents[child] = number
+    def joints(self) -> dict[str, Joint]:
+        names, up = [node.get("name", "") for node in self._nodes], self._parents
+        above = [names[up[number]] if number in up else None for number in range(len(names))]
+        return {names[n]: Joint(n, above[n], self._world[n, :3, 3]) for n in range(len(names))}
 
-        def world(node: int) -> Array:
-            local = _matrix(nodes[node])
-            return local if parents[node] < 0 else world(parents[node]) @ local
+    def _matrix(self, number: int) -> Array:
+        local = _matrix(self._nodes[number])
+        return self._matrix(self._parents[number]) @ local if number in self._parents else local
 
-        return Joints([node.get("name", "") for node in nodes], parents, np.stack([*map(world, range(len(nodes)))]))
-
-    def skins(self, world: Array) -> list[Skin]:
-        nodes = [node for node in self.header["nodes"] if "mesh" in node and "skin" in node]
-        meshes = self.header["meshes"]
-        found = [self._skin(node, part, world) for node in nodes for part in meshes[node["mesh"]]["primitives"]]
+    def skins(self) -> list[Skin]:
+        nodes = [node for node in self._nodes if "mesh" in node and "skin" in node]
+        found = [self._skin(node, part) for node in nodes for part in self.header["meshes"][node["mesh"]]["primitives"]]
         if not found:
             raise ValueError("no skinned mesh in it")
         return found
 
-    def _skin(self, node: dict[str, Any], part: dict[str, Any], world: Array) -> Skin:
+    def _skin(self, node: dict[str, Any], part: dict[str, Any]) -> Skin:
         names = ("POSITION", "NORMAL", "TEXCOORD_0", "WEIGHTS_0", "JOINTS_0")
         place, normal, uv, weight, joint = (self._values(part["attributes"][name]) for name in names)
         skin = self.header["skins"][node["skin"]]
         bones = np.array(skin["joints"], dtype=np.intp)
-        inverse = np.zeros_like(world)
+        inverse = np.zeros_like(self._world)
         # glTF stores matrices column by column.
         inverse[bones] = self._values(skin["inverseBindMatrices"]).reshape(-1, 4, 4).transpose(0, 2, 1)
         triangles = self._values(part["indices"]).astype(np.int32).reshape(-1, 3)
@@ -121,7 +117,7 @@ class _File:
         name, bone = self.header["meshes"][node["mesh"]].get("name", ""), bones[joint.astype(np.intp)]
         texture = self._texture(part["material"])
         stored = Skin(name, place, unit(normal), uv, bone, weight, triangles, texture)
-        place, normal = stored.bent((world @ inverse).astype(np.float32))
+        place, normal = stored.bent((self._world @ inverse).astype(np.float32))
         return replace(stored, place=place, normal=unit(normal))
 
     def _texture(self, material: int) -> NDArray[np.uint8]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pickout.synthetic.attributes import Garment, Outer, Person, View
 from pickout.synthetic.avatars import LINEAR, Avatar, Shell
 from pickout.synthetic.cloth import paint
-from pickout.synthetic.garments import CLOTH
+from pickout.synthetic.garments import CLOTH, cloth_surface
 from pickout.synthetic.gltf import unit
 from pickout.synthetic.render import Hits, Layer, Light, rasterise, seen_places, shade
 from pickout.synthetic.skeleton import Limb, Skeleton, pose_skeleton
@@ -90,12 +90,13 @@ def _between(first: Array, second: Array, share: float = 0.5) -> Array:
 
 def _moves(avatar: Avatar, turns: dict[str, Array], spots: dict[str, Array]) -> Array:
     """From rest to the pose, for each node of the file. Shape: (nodes, 4, 4)."""
-    count = max(number for number, _ in avatar.joints.values()) + 1
+    count = max(joint.number for joint in avatar.joints.values()) + 1
     moves = np.tile(np.eye(4, dtype=np.float32), (count, 1, 1))
-    for bone, (number, _) in avatar.joints.items():
-        while bone not in turns and bone in avatar.parents:
-            bone = avatar.parents[bone]
-        if bone in turns:
+    for name, (number, *_) in avatar.joints.items():
+        bone: str | None = name
+        while bone is not None and bone not in turns:
+            bone = avatar.joints[bone].parent
+        if bone is not None:
             moves[number, :3, :3] = turns[bone]
             moves[number, :3, 3] = spots[bone] - turns[bone] @ avatar.at(bone)
     return moves
@@ -135,7 +136,7 @@ def render_avatar(avatar: Avatar, posed: Posed, person: Person, rays: Rays, ligh
         closer = hits.depth < depth[hits.pixel]
         hits = Hits(hits.pixel[closer], hits.triangle[closer], hits.share[:, closer], hits.depth[closer])
         depth[hits.pixel], normals[hits.pixel] = hits.depth, unit(hits.spread(bent, shell.skin.triangles))
-        colour[hits.pixel], tone[hits.pixel], part[hits.pixel] = _painted(avatar, shell, person, hits)
+        colour[hits.pixel], tone[hits.pixel], part[hits.pixel] = _painted(avatar, posed.skeleton, shell, person, hits)
     seen = np.flatnonzero(part)
     grid, world = depth.reshape(height, width), seen_places(rays, seen, depth[seen])
     gloss = np.where(part[seen] == Part.HAIR, np.float32(0.25), np.float32(0.06))
@@ -144,7 +145,9 @@ def render_avatar(avatar: Avatar, posed: Posed, person: Person, rays: Rays, ligh
     return Layer(colour.reshape(height, width, 3), part.reshape(height, width), grid)
 
 
-def _painted(avatar: Avatar, shell: Shell, person: Person, hits: Hits) -> tuple[Array, Array, NDArray[np.uint8]]:
+def _painted(
+    avatar: Avatar, skeleton: Skeleton, shell: Shell, person: Person, hits: Hits
+) -> tuple[Array, Array, NDArray[np.uint8]]:
     """Linear colour, shade of folds and part of each hit."""
     size, skin = len(shell.part), shell.skin
     column, row = ((hits.spread(skin.uv, skin.triangles) * size).astype(np.intp) % size).T
@@ -156,7 +159,7 @@ def _painted(avatar: Avatar, shell: Shell, person: Person, hits: Hits) -> tuple[
     for kind, garment in ((Part.UPPER, person.upper), (Part.OUTER, person.outer), (Part.LOWER, person.lower)):
         inside = part == kind
         if garment is not None and inside.any():
-            done = paint(_surface(avatar, person, garment, kind), _cloth_pixels(avatar, rest[inside]))
+            done = paint(_surface(avatar, skeleton, person, garment, kind), _cloth_pixels(avatar, rest[inside]))
             colour[inside] = done.colour.T * relief[inside, None]
             tone[inside] = done.shade
     for kind, plain in ((Part.SHOES, person.shoes.colour), (Part.HAIR, person.hair.colour)):
@@ -189,27 +192,18 @@ def _layered(avatar: Avatar, person: Person, rest: Array, part: NDArray[np.uint8
     part[over] = int(Part.OUTER)
 
 
-def _surface(avatar: Avatar, person: Person, garment: Garment | Outer, part: Part) -> Surface:
+def _surface(avatar: Avatar, skeleton: Skeleton, person: Person, garment: Garment | Outer, part: Part) -> Surface:
     """The garment's cloth, placed on the body at rest; seams and buttons of its own kind are the texture's."""
-    pelvis = 0.5 * (avatar.at("LeftUpLeg") + avatar.at("RightUpLeg"))
     details: set[str] = set()
     if isinstance(garment, Garment):
         details |= {"logo"} if garment.logo else set()
     elif not avatar.outfit.top.over:
         details = {"zip", "pockets", "quilted", "buttons"}.intersection(CLOTH["details"][garment.kind])
         details |= {"open"} if garment.open else set()
-    return Surface(
-        style="cloth",
-        rgb=garment.colour.rgb,
-        part=part,
-        second=None if garment.second is None else garment.second.rgb,
-        pattern=garment.pattern,
-        details=frozenset(details),
-        origin=pelvis,
-        axes=np.eye(3) / float(avatar.at("Neck")[1] - pelvis[1]),
-        folds=0.35,
-        seed=person.seed + int(part) * 977,
-    )
+    pelvis = 0.5 * (avatar.at("LeftUpLeg") + avatar.at("RightUpLeg"))
+    axes = np.eye(3) / float(avatar.at("Neck")[1] - pelvis[1])
+    drawn = cloth_surface(person, skeleton, garment, part)
+    return replace(drawn, details=frozenset(details), origin=pelvis, axes=axes, under=None, folds=0.35)
 
 
 def _cloth_pixels(avatar: Avatar, rest: Array) -> Pixels:
