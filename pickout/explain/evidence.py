@@ -169,14 +169,9 @@ class Evidence:
         return np.array([tokens[list(pair.words[n].positions)].sum() for n in pair.told], np.float32)
 
     @cached_property
-    def rows(self) -> Traces:
-        """Attention rows of all layers of both towers."""
-        return attention_of(self.encoder, self.pair, AttentionRequest(rows="all"))
-
-    @cached_property
-    def maps(self) -> Traces:
-        """Whole attention maps of all layers of both towers."""
-        return attention_of(self.encoder, self.pair, AttentionRequest(maps="all"))
+    def traces(self) -> Traces:
+        """Attention rows and maps of all layers of both towers."""
+        return attention_of(self.encoder, self.pair, AttentionRequest(rows="all", maps="all"))
 
 
 def phrase_of(pair: Pair, told: int) -> range:
