@@ -107,7 +107,6 @@ def evaluate(
     settings = settings or EvaluationSettings()
     opened = open_data(data, Path(root)) if isinstance(data, str) else data
     chosen = find_split(opened, split or ("test" if protocol == "paper" else "val"))
-    check_split(chosen)
     parts, autocast = _SWEPT if protocol == "paper" else (), torch.bfloat16 if model.precision == "bf16" else None
     encoder = Encoder(model.method, model.tokenizer, model.image_settings, parts=parts, autocast=autocast)
     began = time.monotonic()
@@ -138,7 +137,6 @@ def answers_about(
     """Each caption of a split as a query for its images: its measures, and whom it is about (captions,). Raises what
     `evaluate` raises."""
     chosen = find_split(open_data(data, Path(root)) if isinstance(data, str) else data, split)
-    check_split(chosen)
     encoder = Encoder(model.method, model.tokenizer, model.image_settings)
     ranking = _encode(encoder, chosen, EvaluationSettings(), None)
     return score_queries(_text_to_image(ranking, None)[0]), ranking.captions.identity
@@ -151,7 +149,6 @@ def validate(
     method with a second score has its candidates looked at again; the measures before that end in `by embedding`. When
     a process group is running, all processes must call this: they share the work and get equal numbers. Raises what
     `evaluate` raises."""
-    check_split(split)
     encoder = Encoder(method, tokenizer, image, autocast=autocast)
     ranks, by_embedding = _text_to_image(_encode(encoder, split, EvaluationSettings(), None), None)
     metrics = average(score_queries(ranks)).named()
@@ -180,6 +177,7 @@ class _Ranking:
 
 def _encode(encoder: Encoder, split: Split, settings: EvaluationSettings, tell: Tell | None) -> _Ranking:
     """Encode every image and caption; under a launcher the processes share the work."""
+    check_split(split)
     share = current_share()
     encoder = replace(encoder, batch=settings.batch, keep_tokens=settings.looks(encoder.method) > 0)
     with encoder.evaluating():

@@ -170,7 +170,11 @@ class _Regions:
         part = np.full(len(self.y), self.top, dtype=np.uint8)
         self._trunk(part)
         self._legs(part)
-        self._arms(part)
+        low, high = self.wrist - 0.06, self.wrist + 0.03
+        if self.outfit.top.sleeve == "short":
+            low, high = self.shoulder + 0.03, self.elbow + 0.03
+        end = self._edge(self.x, self.arm, self.upper, self.skin, low, high)
+        part[self.arm & (self.x >= end)] = int(Part.SKIN)
         self._head(part)
         return part
 
@@ -224,13 +228,6 @@ class _Regions:
             part[toes | (legs & (self.y < 0.008))] = int(Part.SHOES)
         if outfit.shoes in ("flats", "sandals"):
             part[legs & (self.y < 0.06) & (self._near(self.skin) < 18)] = int(Part.SKIN)
-
-    def _arms(self, part: Parts) -> None:
-        low, high = self.wrist - 0.06, self.wrist + 0.03
-        if self.outfit.top.sleeve == "short":
-            low, high = self.shoulder + 0.03, self.elbow + 0.03
-        end = self._edge(self.x, self.arm, self.upper, self.skin, low, high)
-        part[self.arm] = np.where(self.x[self.arm] < end, self.top, int(Part.SKIN))
 
     def _head(self, part: Parts) -> None:
         face = self._middle(self.head & (np.abs(self.y - self.eyes + 0.02) < 0.02) & (self.z > self.depth + 0.05))

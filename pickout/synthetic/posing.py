@@ -43,7 +43,15 @@ def pose_avatar(avatar: Avatar, person: Person, view: View) -> Posed:
     for chain in _CHAINS:
         for parent, bone in pairwise(chain):
             spots[bone] = spots[parent] + turns[parent] @ (avatar.at(bone) - avatar.at(parent))
-    moves = _moves(avatar, turns, spots)
+    # From rest to the pose, for each node of the file.
+    moves = np.tile(np.eye(4, dtype=np.float32), (max(joint.number for joint in avatar.joints.values()) + 1, 1, 1))
+    for name, (number, *_) in avatar.joints.items():
+        turned: str | None = name
+        while turned is not None and turned not in turns:
+            turned = avatar.joints[turned].parent
+        if turned is not None:
+            moves[number, :3, :3] = turns[turned]
+            moves[number, :3, 3] = spots[turned] - turns[turned] @ avatar.at(turned)
     tall = person.height / avatar.height
     # A heavier build is wider all over; the height stays.
     frame, wide = drawn.pelvis_frame, 0.93 + 0.16 * person.build
@@ -86,20 +94,6 @@ def _between(first: Array, second: Array, share: float = 0.5) -> Array:
     """A rotation between two, nearer to `second` as `share` grows."""
     left, _, right = np.linalg.svd((1.0 - share) * first + share * second)
     return np.asarray(left @ right)
-
-
-def _moves(avatar: Avatar, turns: dict[str, Array], spots: dict[str, Array]) -> Array:
-    """From rest to the pose, for each node of the file. Shape: (nodes, 4, 4)."""
-    count = max(joint.number for joint in avatar.joints.values()) + 1
-    moves = np.tile(np.eye(4, dtype=np.float32), (count, 1, 1))
-    for name, (number, *_) in avatar.joints.items():
-        bone: str | None = name
-        while bone is not None and bone not in turns:
-            bone = avatar.joints[bone].parent
-        if bone is not None:
-            moves[number, :3, :3] = turns[bone]
-            moves[number, :3, 3] = spots[bone] - turns[bone] @ avatar.at(bone)
-    return moves
 
 
 def _skeleton(avatar: Avatar, drawn: Skeleton, placed: dict[str, Vector], tall: float) -> Skeleton:
