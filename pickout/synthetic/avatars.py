@@ -81,24 +81,22 @@ def load_avatar(path: Path) -> Avatar:
     by_name = {skin.name: skin for skin in skins}
     try:
         body, eyeballs = by_name[_BODY], [by_name[name] for name in _EYES]
-        eyes = float(np.mean([skin.place[:, 1].mean() for skin in eyeballs]))
         colour, part = _small(body.texture), np.full((_TEXELS, _TEXELS), int(Part.SKIN), dtype=np.uint8)
         where, known = _unwrapped(body)
         lab = to_lab(colour / 255.0) * (0.6, 1.0, 1.0)
-        height, wig = float(body.place[:, 1].max()), _HAIR in by_name
-        part[known] = _Regions(where[known], lab[known], OUTFITS[path.stem], joints, eyes, height, wig).parts()
+        part[known] = _Regions(where[known], lab[known], OUTFITS[path.stem], joints, by_name).parts()
     except KeyError as error:
         raise DataError(f"{path}: has no mesh or joint named {error}, so it is no avatar of VALID") from None
     part = _spread(part, known)
     shells = [_shell(body, colour, part)]
     shells += [_shell(skin, colour, np.full_like(part, int(Part.SKIN))) for skin in eyeballs]
-    if wig:
+    if _HAIR in by_name:
         # Hair is seen from inside as well.
         hair = by_name[_HAIR]
         hair = replace(hair, triangles=np.concatenate([hair.triangles, hair.triangles[:, ::-1]]))
         shells.append(_shell(hair, _small(hair.texture), np.full_like(part, int(Part.HAIR))))
     tone = skin_place(np.median(colour[part == Part.SKIN], axis=0) / 255.0)
-    return Avatar(path.stem, OUTFITS[path.stem], joints, height, tone, tuple(shells))
+    return Avatar(path.stem, OUTFITS[path.stem], joints, float(body.place[:, 1].max()), tone, tuple(shells))
 
 
 def _shell(skin: Skin, colour: NDArray[np.uint8], part: Parts) -> Shell:
@@ -141,20 +139,16 @@ def _spread(part: Parts, known: Mask) -> Parts:
 
 
 class _Regions:
-    """What places on a body show: by where they are at rest, and by which garment's colour theirs is nearest."""
+    """What places on a body show: by `where` they are at rest (n, 3), metres, and by which garment's colour theirs,
+    `lab` (n, 3), is nearest. Heights are held as parts of the body's."""
 
     def __init__(
-        self,
-        where: Array,  # the places, metres. Shape: (n, 3)
-        lab: Array,  # their colours in L*a*b*. Shape: (n, 3)
-        outfit: Outfit,
-        joints: Mapping[str, Joint],
-        eyes: float,  # their height, metres
-        height: float,  # the body's, metres; heights are held as parts of it
-        wig: bool,  # whether the hair is a mesh of its own
+        self, where: Array, lab: Array, outfit: Outfit, joints: Mapping[str, Joint], skins: Mapping[str, Skin]
     ) -> None:
+        height = float(skins[_BODY].place[:, 1].max())
         self.x, self.y, self.z = np.abs(where[:, 0]), where[:, 1] / height, where[:, 2]
-        self.lab, self.outfit, self.wig, self.eyes = lab, outfit, wig, eyes / height
+        self.lab, self.outfit, self.wig = lab, outfit, _HAIR in skins
+        self.eyes = float(np.mean([skins[name].place[:, 1].mean() for name in _EYES])) / height
         self.top = int(Part.OUTER if outfit.top.over else Part.UPPER)
         self.neck = float(joints["Neck"].place[1]) / height
         bones = ("LeftArm", "LeftForeArm", "LeftHand")
