@@ -88,22 +88,13 @@ def evaluate(
 ) -> Report:
     """Measure how well a model finds people from sentences, and sentences from people.
 
+    `data` is a data set, or a name in the registry with the folder `root` of its files. The split is `val` when not
+    given, `test` under the protocol `paper`, which also sweeps the weight of the global similarity on that split, as
+    the published numbers do; its numbers are reported apart and labelled so. `tell` is called after each batch.
+
     Under a launcher all processes must call this, and all get the whole report. A model that came from a run folder has
-    each evaluation on `test` noted in the folder's `evaluations.jsonl`.
-
-    Args:
-        model: from `pickout.load`.
-        data: a data set, or a name in the registry.
-        split: `val` when not given; `test` under the paper protocol.
-        root: where the files of a named data set are.
-        protocol: `standard`, or `paper` to sweep the weight of the global similarity on the evaluated split as the
-            published numbers do; its numbers are reported apart and labelled so.
-        settings: batch sizes, intervals, length of the curve, candidates of a second look.
-        tell: called after each batch.
-
-    Raises:
-        DataError: the split does not exist, or has no images or captions, or images are missing or unreadable.
-        CheckpointError: the embeddings are not finite."""
+    each evaluation on `test` noted in the folder's `evaluations.jsonl`. `DataError`: the split does not exist, or has
+    no images or captions, or images are missing or unreadable; `CheckpointError`: the embeddings are not finite."""
     settings = settings or EvaluationSettings()
     opened = open_data(data, Path(root)) if isinstance(data, str) else data
     chosen = find_split(opened, split or ("test" if protocol == "paper" else "val"))

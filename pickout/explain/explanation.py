@@ -110,18 +110,10 @@ def explain(
 ) -> Explanation:
     """Explain the score of a crop, of any size and mode, for a sentence, by what was measured to be faithful.
 
-    Args:
-        model: from `pickout.load`.
-        sentence: a description of a person.
-        picture: the crop.
-        measurement: of this model (`measurement_file`, `read_measurement`); None, or one of another model, shows the
-            usual ways and says that they are not measured.
-        way: show this way instead of the best; where it failed its measurement it is refused.
-        seed: of the orders that Shapley values are sampled with.
-
-    Raises:
-        UsageError: the sentence holds no word, or an unknown way.
-        CheckpointError: the model gives numbers that are not finite."""
+    `measurement` is that of the model (`measurement_file`, `read_measurement`); None, or one of another model, shows
+    the usual ways and says that they are not measured. `way` is shown instead of the best; where it failed its
+    measurement it is refused. `seed` is that of the orders that Shapley values are sampled with. `UsageError`: the
+    sentence holds no word, or an unknown way; `CheckpointError`: the model gives numbers that are not finite."""
     judged = judge(measurement, model.fingerprint, way)
     pair = make_pair(model, sentence, picture)
     evidence, shape = Evidence(model, pair, seed), (pair.grid.rows, pair.grid.columns)

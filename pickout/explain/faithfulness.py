@@ -243,11 +243,9 @@ def read_attributes(root: Path) -> dict[str, dict[str, Any]]:
 
 
 def named_parts(pair: Pair, person: Mapping[str, Any]) -> list[tuple[int, int]]:
-    """The words of the sentence that name something the person, of these attributes, wears; each word of "polo shirt"
-    counts. A phrase that fits two things at once ("jacket" with a blazer under a coat) names neither.
-
-    Returns:
-        Positions in `pair.told`, each with the part's number in the mask."""
+    """The words of the sentence that name something the person, of these attributes, wears: positions in `pair.told`,
+    each with the part's number in the mask. Each word of "polo shirt" counts. A phrase that fits two things at once
+    ("jacket" with a blazer under a coat) names neither."""
     worn: dict[tuple[str, ...], set[Part]] = {}
     for part in _WORN:
         item = person.get(part.name.lower())
