@@ -112,16 +112,8 @@ def find_candidates(
     found = [np.empty((0, k), np.int32)]
     for start in range(first, last, chunk):
         scores = mix([product.rows(start, min(start + chunk, last))], (1.0,)).numpy()
-        found.append(np.stack([_best(row, k) for row in scores]))
+        found.append(np.stack([np.argsort(-row, kind="stable")[:k].astype(np.int32) for row in scores]))
     return np.concatenate(share.gather(np.concatenate(found)))
-
-
-def _best(scores: NDArray[np.float32], k: int) -> NDArray[np.int32]:
-    """Positions of the k highest scores, highest first; of equal ones the first in order."""
-    least = np.partition(scores, len(scores) - k)[len(scores) - k]
-    above = np.flatnonzero(scores > least)
-    chosen = np.concatenate([above, np.flatnonzero(scores == least)[: k - len(above)]])
-    return chosen[np.lexsort((chosen, -scores[chosen]))].astype(np.int32)
 
 
 def match_candidates(

@@ -28,8 +28,10 @@ _COVERED = {"three-quarter": 0.55, "long": 1.1}  # how much of the forearm a sle
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Posed:
-    """An avatar in a view."""
+    """An avatar as a person in a view."""
 
+    avatar: Avatar
+    person: Person
     skeleton: Skeleton  # where its joints are, for what it carries and for its shadow
     places: list[Array]  # of the vertices of each shell, in the world. Shape of each: (n, 3)
     normals: list[Array]  # Shape of each: (n, 3)
@@ -61,7 +63,8 @@ def pose_avatar(avatar: Avatar, person: Person, view: View) -> Posed:
     lift = np.array([0.0, -min(float(place[:, 1].min()) for place in places), 0.0])
     placed = {bone: np.asarray(scale @ spot + lift, dtype=np.float64) for bone, spot in spots.items()}
     skeleton = _skeleton(avatar, drawn, placed, tall)
-    return Posed(skeleton, [place + lift.astype(np.float32) for place in places], [normal for _, normal in bent])
+    places = [place + lift.astype(np.float32) for place in places]
+    return Posed(avatar, person, skeleton, places, [normal for _, normal in bent])
 
 
 def _turns(avatar: Avatar, drawn: Skeleton) -> dict[str, Array]:
@@ -118,19 +121,19 @@ def _skeleton(avatar: Avatar, drawn: Skeleton, placed: dict[str, Vector], tall: 
     return replace(drawn, size=size, pelvis=pelvis, neck=neck, head=head, arms=arms, legs=legs)
 
 
-def render_avatar(avatar: Avatar, posed: Posed, person: Person, rays: Rays, light: Light) -> Layer:
-    """The avatar in its pose, dressed as `person`, as `rays` see it in `light`."""
+def render_avatar(posed: Posed, rays: Rays, light: Light) -> Layer:
+    """The avatar in its pose, dressed as its person, as `rays` see it in `light`."""
     height, width = rays.shape
     colour, normals = np.zeros((2, height * width, 3), dtype=np.float32)
     part = np.zeros(height * width, dtype=np.uint8)
     depth = np.full(height * width, np.inf, dtype=np.float32)
     tone = np.ones(height * width, dtype=np.float32)
-    for shell, places, bent in zip(avatar.shells, posed.places, posed.normals, strict=True):
+    for shell, places, bent in zip(posed.avatar.shells, posed.places, posed.normals, strict=True):
         hits = rasterise(places, shell.skin.triangles, rays)
         closer = hits.depth < depth[hits.pixel]
         hits = Hits(hits.pixel[closer], hits.triangle[closer], hits.share[:, closer], hits.depth[closer])
         depth[hits.pixel], normals[hits.pixel] = hits.depth, unit(hits.spread(bent, shell.skin.triangles))
-        colour[hits.pixel], tone[hits.pixel], part[hits.pixel] = _painted(avatar, posed.skeleton, shell, person, hits)
+        colour[hits.pixel], tone[hits.pixel], part[hits.pixel] = _painted(posed, shell, hits)
     seen = np.flatnonzero(part)
     grid, world = depth.reshape(height, width), seen_places(rays, seen, depth[seen])
     gloss = np.where(part[seen] == Part.HAIR, np.float32(0.25), np.float32(0.06))
@@ -139,21 +142,19 @@ def render_avatar(avatar: Avatar, posed: Posed, person: Person, rays: Rays, ligh
     return Layer(colour.reshape(height, width, 3), part.reshape(height, width), grid)
 
 
-def _painted(
-    avatar: Avatar, skeleton: Skeleton, shell: Shell, person: Person, hits: Hits
-) -> tuple[Array, Array, NDArray[np.uint8]]:
+def _painted(posed: Posed, shell: Shell, hits: Hits) -> tuple[Array, Array, NDArray[np.uint8]]:
     """Linear colour, shade of folds and part of each hit."""
-    size, skin = len(shell.part), shell.skin
+    person, size, skin = posed.person, len(shell.part), shell.skin
     column, row = ((hits.spread(skin.uv, skin.triangles) * size).astype(np.intp) % size).T
     colour, part, relief = LINEAR[shell.colour[row, column]], shell.part[row, column], shell.relief[row, column]
     rest = hits.spread(skin.place, skin.triangles)
     tone = np.ones(len(part), dtype=np.float32)
     colour[part == Part.SKIN] *= np.float32(0.86 + 0.28 * (person.seed % 101) / 100)
-    _layered(avatar, person, rest, part)
+    _layered(posed.avatar, person, rest, part)
     for kind, garment in ((Part.UPPER, person.upper), (Part.OUTER, person.outer), (Part.LOWER, person.lower)):
         inside = part == kind
         if garment is not None and inside.any():
-            done = paint(_surface(avatar, skeleton, person, garment, kind), _cloth_pixels(avatar, rest[inside]))
+            done = paint(_surface(posed, garment, kind), _cloth_pixels(posed.avatar, rest[inside]))
             colour[inside] = done.colour.T * relief[inside, None]
             tone[inside] = done.shade
     for kind, plain in ((Part.SHOES, person.shoes.colour), (Part.HAIR, person.hair.colour)):
@@ -186,9 +187,9 @@ def _layered(avatar: Avatar, person: Person, rest: Array, part: NDArray[np.uint8
     part[over] = int(Part.OUTER)
 
 
-def _surface(avatar: Avatar, skeleton: Skeleton, person: Person, garment: Garment | Outer, part: Part) -> Surface:
+def _surface(posed: Posed, garment: Garment | Outer, part: Part) -> Surface:
     """The garment's cloth, placed on the body at rest; seams and buttons of its own kind are the texture's."""
-    details: set[str] = set()
+    avatar, details = posed.avatar, set[str]()
     if isinstance(garment, Garment):
         details |= {"logo"} if garment.logo else set()
     elif not avatar.outfit.top.over:
@@ -196,7 +197,7 @@ def _surface(avatar: Avatar, skeleton: Skeleton, person: Person, garment: Garmen
         details |= {"open"} if garment.open else set()
     pelvis = 0.5 * (avatar.at("LeftUpLeg") + avatar.at("RightUpLeg"))
     axes = np.eye(3) / float(avatar.at("Neck")[1] - pelvis[1])
-    drawn = cloth_surface(person, skeleton, garment, part)
+    drawn = cloth_surface(posed.person, posed.skeleton, garment, part)
     return replace(drawn, details=frozenset(details), origin=pelvis, axes=axes, under=None, folds=0.35)
 
 
