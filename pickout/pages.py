@@ -69,11 +69,16 @@ def tile(panels: Sequence[tuple[str, Image.Image]], *, across: int = 6) -> Image
     return sheet
 
 
-def picture_address(image: Image.Image, kind: str = "JPEG", **how: Any) -> str:
-    """A picture as an address that holds it; `how` as for Pillow."""
+def picture_bytes(image: Image.Image, kind: str = "JPEG", **how: Any) -> bytes:
+    """A picture as a file; `how` as for Pillow."""
     stream = io.BytesIO()
     image.save(stream, kind, **how)
-    return bytes_address(stream.getvalue(), kind)
+    return stream.getvalue()
+
+
+def picture_address(image: Image.Image, kind: str = "JPEG", **how: Any) -> str:
+    """A picture as an address that holds it; `how` as for Pillow."""
+    return bytes_address(picture_bytes(image, kind, **how), kind)
 
 
 def bytes_address(content: bytes, kind: str = "JPEG") -> str:

@@ -2,6 +2,7 @@
 
 Skin keeps the avatar's texture; clothes keep its relief under the colours and patterns that the person wears."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -33,8 +34,8 @@ class Posed:
     avatar: Avatar
     person: Person
     skeleton: Skeleton  # where its joints are, for what it carries and for its shadow
-    places: list[Array]  # of the vertices of each shell, in the world. Shape of each: (n, 3)
-    normals: list[Array]  # Shape of each: (n, 3)
+    places: Sequence[Array]  # of the vertices of each shell, in the world. Shape of each: (n, 3)
+    normals: Sequence[Array]  # Shape of each: (n, 3)
 
 
 def pose_avatar(avatar: Avatar, person: Person, view: View) -> Posed:

@@ -1,6 +1,5 @@
 """A street of drawn people, written in the format of CUHK-PEDES so that its reader reads it."""
 
-import io
 import json
 import multiprocessing
 import os
@@ -26,7 +25,7 @@ from pickout.data.image_changes import STRONG, change_picture
 from pickout.data.scene_changes import Picture
 from pickout.errors import DataError, DataMissing
 from pickout.files import half_written, write_atomically
-from pickout.pages import tile
+from pickout.pages import picture_bytes, tile
 from pickout.synthetic.attributes import Person
 from pickout.synthetic.avatars import Avatar, find_avatars, load_avatar
 from pickout.synthetic.cameras import Camera, sample_cameras
@@ -98,8 +97,8 @@ def _image(job: Job, person: Person, avatar: Avatar | None, camera: Camera, numb
             picture = Picture(pixels.astype(np.float32) / np.float32(255), parts)
             pixels = change_picture(picture, STRONG, job.generator(_CHANGE, job.identity, number))
         # Not durable one by one: the whole street is flushed before its annotations are written.
-        write_atomically(mask, _encoded(parts, "PNG", optimize=True), durable=False)
-        write_atomically(image, _encoded(pixels, "JPEG", quality=camera.quality), durable=False)
+        write_atomically(mask, picture_bytes(Image.fromarray(parts), "PNG", optimize=True), durable=False)
+        write_atomically(image, picture_bytes(Image.fromarray(pixels), quality=camera.quality), durable=False)
     covered = np.bincount(parts.ravel(), minlength=len(Part)) / parts.size
     shares = {part.name.lower(): float(covered[part]) for part in Part}
     generator = job.generator(_CAPTION, job.identity, number)
@@ -127,12 +126,6 @@ def _left(path: Path) -> NDArray[np.uint8] | None:
             return np.asarray(written)
     except (OSError, SyntaxError):
         return None
-
-
-def _encoded(pixels: NDArray[np.uint8], form: str, **options: Any) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, form, **options)
-    return buffer.getvalue()
 
 
 def draw_street(
