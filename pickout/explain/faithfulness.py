@@ -20,6 +20,7 @@ from pydantic import Field
 from pickout.checkpoints.loaded_model import LoadedModel
 from pickout.config import Settings
 from pickout.data.data_set import DataSet, ImageRecord, Split
+from pickout.data.image_changes import read_parts
 from pickout.data.images import open_image
 from pickout.errors import DataError, UsageError
 from pickout.evaluate.bootstrap import BootstrapSettings, bootstrap
@@ -159,9 +160,8 @@ def _measure_pair(
         for name, (deleting, inserting) in gains(score, one, settings.random_maps, generator).items():
             tally.kept[target, name, "deletion"].append((deleting, image.identity))
             tally.kept[target, name, "insertion"].append((inserting, image.identity))
-        if record is not None and target in GARMENT_TARGETS:
-            mask, garments = read_mask(image.image.parents[2], record), named_parts(pair, record["person"])
-            for name, kind, ratio in ratios(garments, mask, pair.grid, heats):
+        if record is not None and target in GARMENT_TARGETS and (mask := read_parts(image.image)) is not None:
+            for name, kind, ratio in ratios(named_parts(pair, record["person"]), mask, pair.grid, heats):
                 tally.kept[target, name, kind].append((ratio, image.identity))
 
 
@@ -263,12 +263,6 @@ def named_parts(pair: Pair, person: Mapping[str, Any]) -> list[tuple[int, int]]:
             found += [(place + n, int(next(iter(parts)))) for n in range(len(phrase))]
         place += max(1, len(phrase))
     return found
-
-
-def read_mask(root: Path, record: Mapping[str, Any]) -> NDArray[np.uint8]:
-    """The part at each pixel of the picture. Shape: (height, width)."""
-    with Image.open(root / record["parts_path"]) as mask:
-        return np.asarray(mask.convert("L"))
 
 
 def part_shares(mask: NDArray[np.uint8], part: int, grid: Grid) -> tuple[Array, float]:
