@@ -122,14 +122,11 @@ def evaluate(
     return report
 
 
-def answers_about(
-    model: LoadedModel, data: DataSet | str, split: str, *, root: Path | str = "data"
-) -> tuple[QueryScores, NDArray[np.int64]]:
-    """Each caption of a split as a query for its images: its measures, and whom it is about (captions,). Raises what
-    `evaluate` raises."""
-    chosen = find_split(open_data(data, Path(root)) if isinstance(data, str) else data, split)
+def answers_about(model: LoadedModel, data: str, split: str, root: Path) -> tuple[QueryScores, NDArray[np.int64]]:
+    """Each caption of a split as a query for its images: its measures, and whom it is about (captions,). Arguments and
+    errors as of `evaluate`."""
     encoder = Encoder(model.method, model.tokenizer, model.image_settings)
-    ranking = _encode(encoder, chosen, EvaluationSettings(), None)
+    ranking = _encode(encoder, find_split(open_data(data, root), split), EvaluationSettings(), None)
     return score_queries(_text_to_image(ranking, None)[0]), ranking.captions.identity
 
 
