@@ -62,7 +62,7 @@ def read_gltf(path: Path) -> tuple[dict[str, Joint], list[Skin]]:
         return file.joints(), file.skins()
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error})") from None
-    except (ValueError, LookupError, TypeError, RuntimeError, struct.error) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RuntimeError, struct.error) as error:
         raise DataError(f"{path}: not a whole glTF 2.0 binary file ({error}); fetch it again or leave it out") from None
 
 

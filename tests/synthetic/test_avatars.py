@@ -108,6 +108,7 @@ def test_a_skinned_triangle_is_read_as_written(tmp_path: Path) -> None:
         (b"not a model at all, just text", "not a whole glTF"),
         (triangle()[:-40], "not a whole glTF"),
         (triangle(skins=[]), "not a whole glTF"),
+        (triangle(nodes=["bone"]), "not a whole glTF"),
         (triangle(nodes=[{"name": "bone"}]), "no skinned mesh"),
         (triangle(extensionsRequired=["KHR_draco_mesh_compression"]), "KHR_draco_mesh_compression"),
     ],
