@@ -25,12 +25,13 @@ from torch import Tensor
 import pickout
 from pickout.checkpoints.loaded_model import LoadedModel
 from pickout.data.data_set import Split
+from pickout.data.image_changes import read_parts
 from pickout.data.images import open_image
 from pickout.data.registry import open_data
 from pickout.evaluate.bootstrap import BootstrapSettings
 from pickout.evaluate.evaluation_report import read_training
 from pickout.explain.evidence import hide_patches
-from pickout.explain.faithfulness import MeasureSettings, draw_samples, measure, read_attributes, read_mask
+from pickout.explain.faithfulness import MeasureSettings, draw_samples, measure
 from pickout.explain.pair import Pair, make_pair
 from pickout.pages import figure_bytes, new_figure, open_axes
 from pickout.shapes import TokenBatch
@@ -72,10 +73,10 @@ def main() -> None:
 
 def read_pairs(model: LoadedModel, split: Split, people: int, seed: int) -> tuple[list[Pair], list[np.ndarray]]:
     """A pair for each person, and where the picture shows the person, by pixel."""
-    pairs, masks, attributes = [], [], read_attributes(split.images[0].image.parents[2])
+    pairs, masks = [], []
     for record, caption in draw_samples(split, MeasureSettings(people=people, seed=seed)):
         pairs.append(make_pair(model, caption, open_image(record.image)))
-        mask = read_mask(record.image.parents[2], attributes[str(record.image)])
+        mask = read_parts(record.image)
         masks.append((mask != Part.BACKGROUND) & (mask != Part.OCCLUDER))
     return pairs, masks
 

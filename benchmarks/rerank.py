@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from pickout.evaluate.candidates import Candidates, TokenStore, match_candidates
+from pickout.evaluate.candidates import TokenStore, match_candidates
 from pickout.methods.base import Method
 from pickout.nn.attention import ImageMemory
 from pickout.nn.fusion_encoder import FusionEncoder
@@ -69,7 +69,7 @@ def image_by_image(matcher: Matcher, images: Tensor, texts: TokenBatch, states: 
         pixels.add(images, torch.ones(images.shape[:2], dtype=torch.bool))
         captions.add(states, texts.mask)
         method: Method = matcher  # type: ignore[assignment]
-        return torch.from_numpy(match_candidates(method, pixels, captions, Candidates(items, len(images))))
+        return torch.from_numpy(match_candidates(method, pixels, captions, items))
 
 
 def seconds(work: Callable[[], Tensor]) -> tuple[float, Tensor]:

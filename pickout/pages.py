@@ -2,10 +2,12 @@
 
 import base64
 import io
+import math
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 from pickout.errors import printable
 
@@ -50,8 +52,25 @@ def figure_bytes(figure: Any) -> bytes:
     return stream.getvalue()
 
 
-def picture_bytes(image: Image.Image, kind: str, **how: Any) -> bytes:
-    """A picture as a file of this kind; `how` as for Pillow."""
+def tile(panels: Sequence[tuple[str, Image.Image]], *, across: int = 6) -> Image.Image:
+    """Pictures of one size in rows of at most `across`, each with its text, of one line or more, below."""
+    font, margin = ImageFont.load_default(size=14), 10
+    sizes = [ImageDraw.Draw(Image.new("L", (1, 1))).multiline_textbbox((0, 0), text, font) for text, _ in panels]
+    wide = max(max(image.width, math.ceil(size[2])) for (_, image), size in zip(panels, sizes, strict=True)) + margin
+    high = max(image.height for _, image in panels) + math.ceil(max(size[3] for size in sizes)) + margin + 4
+    columns = min(across, len(panels))
+    sheet = Image.new("RGB", (wide * columns + margin, high * math.ceil(len(panels) / columns) + margin), "white")
+    pen = ImageDraw.Draw(sheet)
+    for number, (text, image) in enumerate(panels):
+        row, column = divmod(number, columns)
+        left, top = margin + column * wide, margin + row * high
+        sheet.paste(image, (left, top))
+        pen.text((left, top + image.height + 2), text, fill="black", font=font)
+    return sheet
+
+
+def picture_bytes(image: Image.Image, kind: str = "JPEG", **how: Any) -> bytes:
+    """A picture as a file; `how` as for Pillow."""
     stream = io.BytesIO()
     image.save(stream, kind, **how)
     return stream.getvalue()

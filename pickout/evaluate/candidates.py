@@ -6,7 +6,7 @@ whole split are kept packed, in memory or, where they do not fit, on disk: a cap
 
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import IO, Literal
 
@@ -24,38 +24,27 @@ from pickout.nn.attention import ImageMemory
 from pickout.shapes import Bool, Float, Mask, States
 
 
-class TokenStore:
+class TokenStore(AbstractContextManager["TokenStore"]):
     """So many rows (`items`) of tokens in the order they are added. Use as a context manager or call `close`. In memory
     they are float32. What does not fit into the `budget` of bytes lies in an unnamed file, by default in the system's
     temporary `folder`, as bfloat16, which halves the bytes and rounds to three digits; the file is gone with the
     process, however it ends."""
 
     def __init__(self, items: int, *, budget: int, folder: Path | None = None) -> None:
-        self.items, self.budget, self.folder = items, budget, folder
-        self.on_disk = False
+        self.items, self.budget, self.folder, self.on_disk = items, budget, folder, False
+        self.lengths = np.empty(0, np.int64)  # tokens of each row. Shape: (rows,)
         self._file: IO[bytes] | None = None
-        self._parts: list[Tensor] = []
-        self._starts, self._width = [0], 0
-        self._packed: Tensor | None = None
-
-    def __len__(self) -> int:
-        return len(self._starts) - 1
-
-    @property
-    def lengths(self) -> NDArray[np.int64]:
-        """Tokens of each row. Shape: (rows,)."""
-        starts = np.array(self._starts, dtype=np.int64)
-        return starts[1:] - starts[:-1]
+        self._parts: list[Tensor] = []  # packed tokens; of a file what is mapped of it
 
     def add(self, tokens_BND: States, mask_BN: Mask) -> None:
         """Append a batch of rows; in each the tokens that are kept come first. `StorageFull`: no space for the file."""
-        if not len(self):
-            self._width = tokens_BND.shape[2]
+        if not len(self.lengths):
             self.on_disk = self.items * tokens_BND[0].numel() * 4 > self.budget
-        packed = tokens_BND[mask_BN.to(tokens_BND.device)].cpu()
-        for count in mask_BN.sum(dim=1).tolist():
-            self._starts.append(self._starts[-1] + count)
-        self._packed = None
+        self.append(tokens_BND[mask_BN.to(tokens_BND.device)].cpu(), mask_BN.sum(dim=1).cpu().numpy())
+
+    def append(self, packed: Float[Tensor, "places width"], lengths: NDArray[np.int64]) -> None:
+        """Append rows that stand one after the other, with so many tokens each."""
+        self.lengths = np.concatenate([self.lengths, lengths])
         if not self.on_disk:
             self._parts.append(packed.float())
             return
@@ -64,14 +53,11 @@ class TokenStore:
                 self._file = tempfile.TemporaryFile(dir=self.folder)  # noqa: SIM115  (closed by `close`)
             self._file.write(packed.to(torch.bfloat16).contiguous().view(torch.uint8).numpy().tobytes())
             self._file.flush()
-
-    def rows(self, start: int, stop: int) -> Float[Tensor, "rows tokens width"]:
-        """Rows `start` to `stop`, padded with zeros to the longest of them, float32."""
-        return self.take(np.arange(start, stop))[0]
+        self._parts = []
 
     def take(self, rows: NDArray[np.int64]) -> tuple[Float[Tensor, "rows tokens width"], Bool[Tensor, "rows tokens"]]:
         """Some rows, padded with zeros to the longest of them, float32, and True where a token is real."""
-        starts, lengths = np.array(self._starts[:-1])[rows], self.lengths[rows]
+        starts, lengths = (np.cumsum(self.lengths) - self.lengths)[rows], self.lengths[rows]
         place = np.arange(int(lengths.max(initial=0)))[None, :]
         real = place < lengths[:, None]
         index, mask = torch.from_numpy(np.where(real, starts[:, None] + place, 0)), torch.from_numpy(real)
@@ -79,26 +65,19 @@ class TokenStore:
 
     def packed(self) -> Float[Tensor, "places width"]:
         """Every token, row after row: float32 from memory, bfloat16 mapped from the file."""
-        if self._packed is None:
-            if self._file is None:
-                self._packed = torch.cat(self._parts) if self._parts else torch.empty(0, self._width)
-                self._parts = [self._packed]
-            else:
-                count = self._starts[-1] * self._width
-                # Mapped as private pages: torch warns of read-only memory, and nothing writes.
-                mapped = np.memmap(self._file, dtype=np.uint16, mode="c", shape=(count,))
-                self._packed = torch.from_numpy(mapped.view(np.int16)).view(torch.bfloat16).view(-1, self._width)
-        return self._packed
+        if self._file is not None and not self._parts:
+            # Mapped as private pages: torch warns of read-only memory, and nothing writes.
+            mapped = torch.from_numpy(np.memmap(self._file, dtype=np.int16, mode="c"))
+            self._parts = [mapped.view(torch.bfloat16).view(int(self.lengths.sum()), -1)]
+        if len(self._parts) != 1:
+            self._parts = [torch.cat([torch.empty(0), *self._parts])]
+        return self._parts[0]
 
     def close(self) -> None:
         """Let go of the memory and the file."""
-        self._parts, self._packed = [], None
+        self._parts = []
         if self._file is not None:
             self._file.close()
-            self._file = None
-
-    def __enter__(self) -> "TokenStore":
-        return self
 
     def __exit__(self, *reason: object) -> None:
         self.close()
@@ -106,10 +85,10 @@ class TokenStore:
 
 def joined(stores: list[tuple[Tensor, NDArray[np.int64]]], *, budget: int) -> TokenStore:
     """One store of the rows of several processes, given the `packed` and `lengths` of each, in their order."""
-    whole = TokenStore(sum(len(lengths) for _, lengths in stores), budget=budget)
+    whole = TokenStore(0, budget=budget)
+    whole.on_disk = sum(packed.numel() for packed, _ in stores) * 4 > budget
     for packed, lengths in stores:
-        for row in torch.split(packed, lengths.tolist()):
-            whole.add(row[None].float(), torch.ones(1, len(row), dtype=torch.bool))
+        whole.append(packed, lengths)
     return whole
 
 
@@ -122,39 +101,26 @@ Tell = Callable[[str, int, int], None]
 """Progress: what is done (`images`, `captions` or `pairs`), how many, and how many there are in this process."""
 
 
-@dataclass(frozen=True, slots=True)
-class Candidates:
-    """The best gallery items of each query by embedding."""
-
-    items: NDArray[np.int32]  # positions in the gallery, best first, equal scores in gallery order: (queries, k)
-    gallery: int  # number of gallery items
-
-
-def find_candidates(queries: Tensor, gallery: Tensor, k: int, *, chunk: int = 1024, share: Share = ALONE) -> Candidates:
-    """The k best gallery items of each query, or all where there are fewer, under the tie rule of `relevant_ranks`."""
+def find_candidates(
+    queries: Tensor, gallery: Tensor, k: int, *, chunk: int = 1024, share: Share = ALONE
+) -> NDArray[np.int32]:
+    """Positions in the gallery of the k best items of each query by embedding, or of all where there are fewer, best
+    first, equal scores in gallery order. Shape: (queries, k)."""
     product = ExactProduct(queries, gallery)
     k = min(k, len(gallery))
     first, last = share.bounds(len(queries), 1)
     found = [np.empty((0, k), np.int32)]
     for start in range(first, last, chunk):
         scores = mix([product.rows(start, min(start + chunk, last))], (1.0,)).numpy()
-        found.append(np.stack([_best(row, k) for row in scores]))
-    return Candidates(np.concatenate(share.gather(np.concatenate(found))), len(gallery))
-
-
-def _best(scores: NDArray[np.float32], k: int) -> NDArray[np.int32]:
-    """Positions of the k highest scores, highest first; of equal ones the first in order."""
-    least = np.partition(scores, len(scores) - k)[len(scores) - k]
-    above = np.flatnonzero(scores > least)
-    chosen = np.concatenate([above, np.flatnonzero(scores == least)[: k - len(above)]])
-    return chosen[np.lexsort((chosen, -scores[chosen]))].astype(np.int32)
+        found.append(np.stack([np.argsort(-row, kind="stable")[:k].astype(np.int32) for row in scores]))
+    return np.concatenate(share.gather(np.concatenate(found)))
 
 
 def match_candidates(
     method: Method,
     images: TokenStore,
     captions: TokenStore,
-    candidates: Candidates,
+    candidates: NDArray[np.int32],
     *,
     first: int = 0,
     block: int = IMAGES,
@@ -164,31 +130,30 @@ def match_candidates(
     """The second score of each caption with each of its candidates, by a method with `candidates` above 0 in evaluation
     mode. Shape: (captions, k), in every process.
 
-    `images` are the tokens of this process's images, from position `first` in the gallery, a multiple of `block`, the
-    number of images whose keys and values are held at a time; `captions` are the text states of all. `tell` is called
-    after each group of pairs. `CheckpointError`: the method gives scores that are not finite."""
-    flat, k = candidates.items.ravel(), candidates.items.shape[1]
+    `candidates` are from `find_candidates`; `images` are the tokens of this process's images, from position `first` in
+    the gallery, a multiple of `block`, the number of images whose keys and values are held at a time; `captions` are
+    the text states of all. `tell` is called after each group of pairs. `CheckpointError`: the method gives scores that
+    are not finite."""
+    flat, k, last = candidates.ravel(), candidates.shape[1], first + len(images.lengths)
     order = np.argsort(flat, kind="stable")
-    bounds = np.searchsorted(flat[order], np.arange(candidates.gallery + 1))
-    own, done = int(bounds[first + len(images)] - bounds[first]), 0
-    scores, lengths = np.full(len(flat), -np.inf, np.float32), captions.lengths
+    own = np.split(order, np.searchsorted(flat[order], np.arange(first, last + 1)))[1:-1]  # the pairs of each image
+    scores, lengths, done = np.full(len(flat), -np.inf, np.float32), captions.lengths, 0
     device = next((parameter.device for parameter in method.parameters()), torch.device("cpu"))
-    for start in range(first, first + len(images), block):
-        stop = min(start + block, first + len(images))
-        memory = method.remember(images.rows(start - first, stop - first).to(device))
-        by_image = [order[bounds[image] : bounds[image + 1]] for image in range(start, stop)]
-        by_image = [pairs[np.argsort(lengths[pairs // k], kind="stable")] for pairs in by_image]
+    for start in range(first, last, block):
+        near = np.arange(start, min(start + block, last)) - first
+        memory = method.remember(images.take(near)[0].to(device))
+        by_image = [own[image][np.argsort(lengths[own[image] // k], kind="stable")] for image in near]
         for pairs in _groups(by_image):
             states, mask = captions.take(pairs // k)
             image = torch.from_numpy(flat[pairs].astype(np.int64)) - start
             low, high = int(image.min()), int(image.max()) + 1
-            near = ImageMemory(*(tuple(each[low:high] for each in part) for part in (memory.keys, memory.values)))
-            matched = method.match_pairs(near, states.to(device), mask.to(device), (image - low).to(device))
+            asked = ImageMemory(*(tuple(each[low:high] for each in part) for part in (memory.keys, memory.values)))
+            matched = method.match_pairs(asked, states.to(device), mask.to(device), (image - low).to(device))
             scores[pairs] = matched.float().cpu().numpy()
             done += len(pairs)
             if tell is not None:
-                tell("pairs", done, own)
-    whole: NDArray[np.float32] = np.max(np.stack(share.gather(scores)), axis=0).reshape(candidates.items.shape)
+                tell("pairs", done, sum(map(len, own)))
+    whole: NDArray[np.float32] = np.max(np.stack(share.gather(scores)), axis=0).reshape(candidates.shape)
     if not np.isfinite(whole).all():
         told = f"the model gave {int((~np.isfinite(whole)).sum())} matching scores that are not finite"
         raise CheckpointError(f"{told}; its weights are damaged or its training diverged")
@@ -212,23 +177,23 @@ def _groups(by_image: list[NDArray[np.int64]]) -> Iterator[NDArray[np.int64]]:
 def rerank(
     by_embedding: NDArray[np.int32],
     relevance: Relevance,
-    candidates: Candidates,
+    candidates: NDArray[np.int32],
     scores: NDArray[np.float32],
     tail: Tail = "embedding",
 ) -> RelevantRanks:
     """Ranks after the second look: candidates by their second `scores` (queries, k), equal ones as before; then the
     tail. `by_embedding` is the rank by embedding of each pair of `relevance` (pairs,)."""
-    k = candidates.items.shape[1]
+    k = candidates.shape[1]
     order = np.argsort(-scores, axis=1, kind="stable")
     place = np.empty_like(order)
     np.put_along_axis(place, order, np.arange(k)[None, :], axis=1)
-    query = np.repeat(np.arange(len(candidates.items)), np.diff(relevance.starts))
+    query = np.repeat(np.arange(len(candidates)), np.diff(relevance.starts))
     within = by_embedding <= k
     again = by_embedding.copy()
     again[within] = place[query[within], by_embedding[within] - 1] + 1
     # Differs from the paper: its program leaves all items below the candidates tied at one score; that is "constant".
     if tail == "constant":
-        ordered = np.sort(candidates.items, axis=1)
+        ordered = np.sort(candidates, axis=1)
         for pair in np.flatnonzero(~within):
             column = relevance.columns[pair]
             again[pair] = k + 1 + column - np.searchsorted(ordered[query[pair]], column)

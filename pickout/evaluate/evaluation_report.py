@@ -106,8 +106,7 @@ class Report:
 
     def directions(self) -> dict[str, Direction]:
         """The directions that could be scored, by the name of their JSON field."""
-        names = (*_OURS, "text_to_image_by_embedding")
-        return {name: found for name in names if (found := getattr(self, name)) is not None}
+        return {name: found for name in _DIRECTIONS if (found := getattr(self, name)) is not None}
 
     def to_json(self) -> dict[str, Any]:
         """The report as JSON fields (schema `SCHEMA`)."""
@@ -221,11 +220,9 @@ def render(report: Report) -> RenderableType:
 
 
 def _measures(found: dict[str, Direction]) -> Table:
-    names = [name for name in _DIRECTIONS if name in found]
-    directions = [found[name] for name in names]
-    table = Table(box=box.SIMPLE_HEAD)
+    table, directions = Table(box=box.SIMPLE_HEAD), found.values()
     table.add_column("%")
-    for name in names:
+    for name in found:
         table.add_column(_DIRECTIONS[name][0], justify="right", vertical="bottom")
     for measure in MEASURES:
         cells = [f"{direction.metrics.named()[measure]:.2f}" for direction in directions]
@@ -262,12 +259,12 @@ def plot_cmc(report: Report) -> bytes:
     axes = figure.add_subplot()
     found = report.directions()
     length = max(len(direction.cmc) for direction in found.values())
-    for name, (_, title, colour, style) in _DIRECTIONS.items():
-        if name in found:
-            curve, label = found[name].cmc, f"{title} (R@1 {found[name].metrics.recall_at_1:.1f} %)"
-            axes.plot(range(1, len(curve) + 1), curve, style, color=colour, linewidth=1.8, label=label)
-            marked = [place for place in _MARKED if place <= len(curve)]
-            axes.plot(marked, [curve[place - 1] for place in marked], "o", color=colour, markersize=4)
+    for name, direction in found.items():
+        (_, title, colour, style), curve = _DIRECTIONS[name], direction.cmc
+        label = f"{title} (R@1 {direction.metrics.recall_at_1:.1f} %)"
+        axes.plot(range(1, len(curve) + 1), curve, style, color=colour, linewidth=1.8, label=label)
+        marked = [place for place in _MARKED if place <= len(curve)]
+        axes.plot(marked, [curve[place - 1] for place in marked], "o", color=colour, markersize=4)
     axes.set(xlim=(0.5, length + 0.5), ylim=(0, 101), xlabel="rank k", ylabel="queries with a match in the first k")
     axes.set_xticks(sorted({*(place for place in _MARKED if place <= length), *range(20, length + 1, 10)}))
     axes.yaxis.set_major_formatter(PercentFormatter())

@@ -88,26 +88,16 @@ def evaluate(
 ) -> Report:
     """Measure how well a model finds people from sentences, and sentences from people.
 
+    `data` is a data set, or a name in the registry with the folder `root` of its files. The split is `val` when not
+    given, `test` under the protocol `paper`, which also sweeps the weight of the global similarity on that split, as
+    the published numbers do; its numbers are reported apart and labelled so. `tell` is called after each batch.
+
     Under a launcher all processes must call this, and all get the whole report. A model that came from a run folder has
-    each evaluation on `test` noted in the folder's `evaluations.jsonl`.
-
-    Args:
-        model: from `pickout.load`.
-        data: a data set, or a name in the registry.
-        split: `val` when not given; `test` under the paper protocol.
-        root: where the files of a named data set are.
-        protocol: `standard`, or `paper` to sweep the weight of the global similarity on the evaluated split as the
-            published numbers do; its numbers are reported apart and labelled so.
-        settings: batch sizes, intervals, length of the curve, candidates of a second look.
-        tell: called after each batch.
-
-    Raises:
-        DataError: the split does not exist, or has no images or captions, or images are missing or unreadable.
-        CheckpointError: the embeddings are not finite."""
+    each evaluation on `test` noted in the folder's `evaluations.jsonl`. `DataError`: the split does not exist, or has
+    no images or captions, or images are missing or unreadable; `CheckpointError`: the embeddings are not finite."""
     settings = settings or EvaluationSettings()
     opened = open_data(data, Path(root)) if isinstance(data, str) else data
     chosen = find_split(opened, split or ("test" if protocol == "paper" else "val"))
-    check_split(chosen)
     parts, autocast = _SWEPT if protocol == "paper" else (), torch.bfloat16 if model.precision == "bf16" else None
     encoder = Encoder(model.method, model.tokenizer, model.image_settings, parts=parts, autocast=autocast)
     began = time.monotonic()
@@ -133,14 +123,12 @@ def evaluate(
 
 
 def answers_about(
-    model: LoadedModel, data: DataSet | str, split: str, *, root: Path | str = "data"
+    model: LoadedModel, data: str, split: str, root: Path
 ) -> tuple[QueryScores, QueryScores, NDArray[np.int64]]:
     """Each caption of a split as a query for its images: its measures, those before a second look, which are the same
-    where there is none, and whom it is about (captions,). Raises what `evaluate` raises."""
-    chosen = find_split(open_data(data, Path(root)) if isinstance(data, str) else data, split)
-    check_split(chosen)
+    where there is none, and whom it is about (captions,). Arguments and errors as of `evaluate`."""
     encoder = Encoder(model.method, model.tokenizer, model.image_settings)
-    ranking = _encode(encoder, chosen, EvaluationSettings(), None)
+    ranking = _encode(encoder, find_split(open_data(data, root), split), EvaluationSettings(), None)
     ranks, by_embedding = _text_to_image(ranking, None)
     scores = score_queries(ranks)
     return scores, scores if by_embedding is None else score_queries(by_embedding), ranking.captions.identity
@@ -153,7 +141,6 @@ def validate(
     method with a second score has its candidates looked at again; the measures before that end in `by embedding`. When
     a process group is running, all processes must call this: they share the work and get equal numbers. Raises what
     `evaluate` raises."""
-    check_split(split)
     encoder = Encoder(method, tokenizer, image, autocast=autocast)
     ranks, by_embedding = _text_to_image(_encode(encoder, split, EvaluationSettings(), None), None)
     metrics = average(score_queries(ranks)).named()
@@ -182,6 +169,7 @@ class _Ranking:
 
 def _encode(encoder: Encoder, split: Split, settings: EvaluationSettings, tell: Tell | None) -> _Ranking:
     """Encode every image and caption; under a launcher the processes share the work."""
+    check_split(split)
     share = current_share()
     encoder = replace(encoder, batch=settings.batch, keep_tokens=settings.looks(encoder.method) > 0)
     with encoder.evaluating():

@@ -169,14 +169,9 @@ class Evidence:
         return np.array([tokens[list(pair.words[n].positions)].sum() for n in pair.told], np.float32)
 
     @cached_property
-    def rows(self) -> Traces:
-        """Attention rows of all layers of both towers."""
-        return attention_of(self.encoder, self.pair, AttentionRequest(rows="all"))
-
-    @cached_property
-    def maps(self) -> Traces:
-        """Whole attention maps of all layers of both towers."""
-        return attention_of(self.encoder, self.pair, AttentionRequest(maps="all"))
+    def traces(self) -> Traces:
+        """Attention rows and maps of all layers of both towers."""
+        return attention_of(self.encoder, self.pair, AttentionRequest(rows="all", maps="all"))
 
 
 def phrase_of(pair: Pair, told: int) -> range:
@@ -184,20 +179,16 @@ def phrase_of(pair: Pair, told: int) -> range:
     model, so its words share what it adds. A phrase is a run of telling words without punctuation, cut-off or empty
     words ("a", "with", "wearing") between them, at most `REACH` to each side. An empty word is its own phrase. All
     numbers are positions in `pair.told`."""
-    if not _tells(pair, told):
-        return range(told, told + 1)
+
+    def joins(n: int) -> bool:
+        """Whether the words n and n + 1 both tell, and nothing stands between them but perhaps a hyphen."""
+        one, other = pair.told[n], pair.told[n + 1]
+        empty = any(pair.words[place].text.lower() in VACUOUS_WORDS for place in (one, other))
+        return not empty and all(word.text == "-" for word in pair.words[one + 1 : other])
+
     first = last = told
-    while first > max(0, told - REACH) and _adjoin(pair, first - 1) and _tells(pair, first - 1):
+    while first > max(0, told - REACH) and joins(first - 1):
         first -= 1
-    while last < min(len(pair.told) - 1, told + REACH) and _adjoin(pair, last) and _tells(pair, last + 1):
+    while last < min(len(pair.told) - 1, told + REACH) and joins(last):
         last += 1
     return range(first, last + 1)
-
-
-def _tells(pair: Pair, told: int) -> bool:
-    return pair.words[pair.told[told]].text.lower() not in VACUOUS_WORDS
-
-
-def _adjoin(pair: Pair, told: int) -> bool:
-    """Whether nothing stands between a told word and the next, but perhaps a hyphen."""
-    return all(pair.words[n].text == "-" for n in range(pair.told[told] + 1, pair.told[told + 1]))

@@ -8,7 +8,6 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from PIL import Image
-from torch import Tensor
 
 from pickout.checkpoints.loaded_model import LoadedModel
 from pickout.explain.evidence import Evidence
@@ -16,8 +15,7 @@ from pickout.explain.pair import Array, Grid, Pair, make_pair, text_batch
 from pickout.explain.ways import FILE, WAYS, Measurement, Target, Verdict, judge
 from pickout.files import beside
 from pickout.methods.itself import Itself, Selection
-from pickout.saliency.bank import select_bank
-from pickout.shapes import AttentionTrace
+from pickout.shapes import Mask
 
 MEANING = "An explanation says what the score rests on. It does not say that the score, or the match, is right."
 """Stands on every explanation."""
@@ -110,18 +108,10 @@ def explain(
 ) -> Explanation:
     """Explain the score of a crop, of any size and mode, for a sentence, by what was measured to be faithful.
 
-    Args:
-        model: from `pickout.load`.
-        sentence: a description of a person.
-        picture: the crop.
-        measurement: of this model (`measurement_file`, `read_measurement`); None, or one of another model, shows the
-            usual ways and says that they are not measured.
-        way: show this way instead of the best; where it failed its measurement it is refused.
-        seed: of the orders that Shapley values are sampled with.
-
-    Raises:
-        UsageError: the sentence holds no word, or an unknown way.
-        CheckpointError: the model gives numbers that are not finite."""
+    `measurement` is that of the model (`measurement_file`, `read_measurement`); None, or one of another model, shows
+    the usual ways and says that they are not measured. `way` is shown instead of the best; where it failed its
+    measurement it is refused. `seed` is that of the orders that Shapley values are sampled with. `UsageError`: the
+    sentence holds no word, or an unknown way; `CheckpointError`: the model gives numbers that are not finite."""
     judged = judge(measurement, model.fingerprint, way)
     pair = make_pair(model, sentence, picture)
     evidence, shape = Evidence(model, pair, seed), (pair.grid.rows, pair.grid.columns)
@@ -170,16 +160,13 @@ def kept_tokens(encoder: LoadedModel, pair: Pair) -> KeptTokens | None:
     if not isinstance(method, Itself):
         return None
     pixels, texts = pair.pixels[None].to(encoder.device), text_batch(encoder, [pair.ids])
-    image = method.vision(pixels, method.image_selection.evaluation.request).trace
-    text = method.text(texts, method.text_selection.evaluation.request).trace
-    patches = _kept(method.image_selection, image, torch.zeros_like(image.content))
-    pieces = _kept(method.text_selection, text, ~texts.mask)
+    patches = _kept(method.vision, method.image_selection, pixels, None)
+    pieces = _kept(method.text, method.text_selection, texts, ~texts.mask)
     return KeptTokens(tuple((place - 1, score) for place, score in patches), pieces)  # behind the class token
 
 
-def _kept(selection: Selection, trace: AttentionTrace, padding: Tensor) -> tuple[Kept, ...]:
-    rule = selection.evaluation
-    scores = rule.scores(trace)
-    bank = select_bank(scores, trace.content, padding, selection.evaluation_kept, largest=rule.largest)
+def _kept(tower: Any, selection: Selection, given: Any, padding: Mask | None) -> tuple[Kept, ...]:
+    out = tower(given, selection.evaluation.request)
+    bank, scores = selection.bank(out, padding), selection.evaluation.scores(out.trace)
     places: list[int] = bank.index[0, : int(bank.length[0])].tolist()
-    return tuple((place, float(scores[0, place])) for place in places if bool(trace.content[0, place]))
+    return tuple((place, float(scores[0, place])) for place in places if bool(out.trace.content[0, place]))

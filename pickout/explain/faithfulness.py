@@ -20,6 +20,7 @@ from pydantic import Field
 from pickout.checkpoints.loaded_model import LoadedModel
 from pickout.config import Settings
 from pickout.data.data_set import DataSet, ImageRecord, Split
+from pickout.data.image_changes import read_parts
 from pickout.data.images import open_image
 from pickout.errors import DataError, UsageError
 from pickout.evaluate.bootstrap import BootstrapSettings, bootstrap
@@ -159,9 +160,8 @@ def _measure_pair(
         for name, (deleting, inserting) in gains(score, one, settings.random_maps, generator).items():
             tally.kept[target, name, "deletion"].append((deleting, image.identity))
             tally.kept[target, name, "insertion"].append((inserting, image.identity))
-        if record is not None and target in GARMENT_TARGETS:
-            mask, garments = read_mask(image.image.parents[2], record), named_parts(pair, record["person"])
-            for name, kind, ratio in ratios(garments, mask, pair.grid, heats):
+        if record is not None and target in GARMENT_TARGETS and (mask := read_parts(image.image)) is not None:
+            for name, kind, ratio in ratios(named_parts(pair, record["person"]), mask, pair.grid, heats):
                 tally.kept[target, name, kind].append((ratio, image.identity))
 
 
@@ -243,11 +243,9 @@ def read_attributes(root: Path) -> dict[str, dict[str, Any]]:
 
 
 def named_parts(pair: Pair, person: Mapping[str, Any]) -> list[tuple[int, int]]:
-    """The words of the sentence that name something the person, of these attributes, wears; each word of "polo shirt"
-    counts. A phrase that fits two things at once ("jacket" with a blazer under a coat) names neither.
-
-    Returns:
-        Positions in `pair.told`, each with the part's number in the mask."""
+    """The words of the sentence that name something the person, of these attributes, wears: positions in `pair.told`,
+    each with the part's number in the mask. Each word of "polo shirt" counts. A phrase that fits two things at once
+    ("jacket" with a blazer under a coat) names neither."""
     worn: dict[tuple[str, ...], set[Part]] = {}
     for part in _WORN:
         item = person.get(part.name.lower())
@@ -265,12 +263,6 @@ def named_parts(pair: Pair, person: Mapping[str, Any]) -> list[tuple[int, int]]:
             found += [(place + n, int(next(iter(parts)))) for n in range(len(phrase))]
         place += max(1, len(phrase))
     return found
-
-
-def read_mask(root: Path, record: Mapping[str, Any]) -> NDArray[np.uint8]:
-    """The part at each pixel of the picture. Shape: (height, width)."""
-    with Image.open(root / record["parts_path"]) as mask:
-        return np.asarray(mask.convert("L"))
 
 
 def part_shares(mask: NDArray[np.uint8], part: int, grid: Grid) -> tuple[Array, float]:

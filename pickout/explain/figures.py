@@ -1,23 +1,20 @@
 """Heat over a crop and sheets of it, and the papers' figures for a model of one's own: guesses and attention (AGA,
 figures 4 and 6), masks (AGA, figure 5), entropy by layer (ITSELF, figure 7)."""
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 
 from pickout.explain.explanation import ExplainedWord, Explanation
 from pickout.explain.masks import HiddenPiece, Masked, word_weights
 from pickout.explain.pair import Array, Grid, Pair
-from pickout.pages import figure_bytes, new_figure, open_axes
+from pickout.pages import figure_bytes, new_figure, open_axes, tile
 
 _COLD, _HOT = np.array([255.0, 196.0, 40.0]), np.array([222.0, 12.0, 92.0])
 _DENSEST, _PALE = 0.82, 0.25  # opacity of the hottest place; what a word's own full colour is at least, of all words'
-_WORDS, _ACROSS, _HEIGHT = 8, 6, 288
-"""Most words on a sheet, most panels in a row of it, and the height of a panel in pixels."""
-_MARGIN, _LINE = 10, 22
+_WORDS, _HEIGHT = 8, 288  # most words on a sheet, and the height of a panel in pixels
 _BLUE, _ORANGE, _INK = "#0b6e99", "#c2571a", "#1f2933"
 
 
@@ -83,22 +80,6 @@ def look_sheet(pair: Pair, word: str, looks: Mapping[int, Array]) -> Image.Image
 def _enlarged(picture: Image.Image) -> Image.Image:
     width = max(24, round(picture.width * _HEIGHT / picture.height))
     return picture.resize((width, _HEIGHT), Image.Resampling.LANCZOS)
-
-
-def tile(panels: Sequence[tuple[str, Image.Image]], *, across: int = _ACROSS) -> Image.Image:
-    """Pictures of one size in rows of at most `across`, each with a line of text below."""
-    font = ImageFont.load_default(size=14)
-    wide = max(max(image.width, math.ceil(font.getlength(text))) for text, image in panels) + _MARGIN
-    high = max(image.height for _, image in panels) + _LINE + _MARGIN
-    columns = min(across, len(panels))
-    sheet = Image.new("RGB", (wide * columns + _MARGIN, high * math.ceil(len(panels) / columns) + _MARGIN), "white")
-    pen = ImageDraw.Draw(sheet)
-    for number, (text, image) in enumerate(panels):
-        row, column = divmod(number, columns)
-        left, top = _MARGIN + column * wide, _MARGIN + row * high
-        sheet.paste(image, (left, top))
-        pen.text((left, top + image.height + 2), text, fill="black", font=font)
-    return sheet
 
 
 def guesses_figure(pair: Pair, pieces: Sequence[HiddenPiece], *, words: int = 5) -> bytes:

@@ -36,17 +36,16 @@ class Reading:
     looks: Array | None = None  # cross-attention of each told word in the matching part; shape (told, patches)
 
 
-def by_effects(evidence: Evidence, game: Game) -> Reading:
+def by_effects(evidence: Evidence, game: Game, phrases: bool = False) -> Reading:
     """What patches and words do to the embeddings; the products give what a patch and a word do only together.
     `shapley` shares the score out among pairs of both, exactly; `left_out` takes a patch, a word or both away
-    (occlusion; Zeiler and Fergus, 2014); `kept_alone` leaves one patch or word and nothing else."""
-    image, text = evidence.effects("patches", game), evidence.effects("words", game)
+    (occlusion; Zeiler and Fergus, 2014); `kept_alone` leaves one patch or word and nothing else. With `phrases` only
+    what dropping each word's phrase changes."""
+    image = evidence.effects("patches", game)
+    if phrases:
+        return Reading(word_patches=evidence.phrases @ image.each.T)
+    text = evidence.effects("words", game)
     return Reading(image.each @ text.whole, text.each @ image.whole, text.each @ image.each.T)
-
-
-def by_phrases(evidence: Evidence, game: Game) -> Reading:
-    """Effects of the patches, of what dropping the word's phrase changes."""
-    return Reading(word_patches=evidence.phrases @ evidence.effects("patches", game).each.T)
 
 
 def by_gradient(evidence: Evidence, last: bool, phrases: bool = False) -> Reading:
@@ -81,10 +80,10 @@ def token_similarity(evidence: Evidence) -> Reading:
     return Reading(_array(patches @ whole), _array(words @ seen), _array(words @ patches.T))
 
 
-def by_attention(found: Evidence, kind: Literal["rows", "maps"], read: Callable[[AttentionTrace], Tensor]) -> Reading:
+def by_attention(evidence: Evidence, read: Callable[[AttentionTrace], Tensor]) -> Reading:
     """What `read` makes of the attention of the class token and of the end-of-text token."""
-    image, text = (_array(read(trace)[0]) for trace in getattr(found, kind))
-    return Reading(image[1:], found.over_words(text))
+    image, text = (_array(read(trace)[0]) for trace in evidence.traces)
+    return Reading(image[1:], evidence.over_words(text))
 
 
 def mars(evidence: Evidence) -> Reading:
@@ -93,9 +92,9 @@ def mars(evidence: Evidence) -> Reading:
     method = evidence.encoder.method
     if not isinstance(method, Itself) or method.image_selection.training.statistic != "mars":
         return Reading()
-    image = method.image_selection.training.scores(evidence.maps[0])[0]
-    text = method.text_selection.training.scores(evidence.maps[1])[0]
-    return Reading(_array(image[1:]), evidence.over_words(_array(text)))
+    rules = method.image_selection.training, method.text_selection.training
+    image, text = (_array(rule.scores(trace)[0]) for rule, trace in zip(rules, evidence.traces, strict=True))
+    return Reading(image[1:], evidence.over_words(text))
 
 
 def by_looking(evidence: Evidence, hide: bool) -> Reading:
@@ -119,17 +118,17 @@ def _array(tensor: Tensor) -> Array:
 
 WAYS: Mapping[str, Callable[[Evidence], Reading]] = {
     "shapley": partial(by_effects, game="shapley"),
-    "shapley_phrases": partial(by_phrases, game="shapley"),
+    "shapley_phrases": partial(by_effects, game="shapley", phrases=True),
     "left_out": partial(by_effects, game="left_out"),
-    "left_out_phrases": partial(by_phrases, game="left_out"),
+    "left_out_phrases": partial(by_effects, game="left_out", phrases=True),
     "kept_alone": partial(by_effects, game="kept_alone"),
     "gradient": partial(by_gradient, last=False),
     "late_gradient": partial(by_gradient, last=True),
     "late_gradient_phrases": partial(by_gradient, last=True, phrases=True),
     "token_similarity": token_similarity,
-    "class_row": partial(by_attention, kind="rows", read=lambda trace: trace.rows[max(trace.rows)]),
-    "mean_row": partial(by_attention, kind="rows", read=lambda trace: layer_mean(list(trace.rows.values()))),
-    "rollout": partial(by_attention, kind="maps", read=_rolled),
+    "class_row": partial(by_attention, read=lambda trace: trace.rows[max(trace.rows)]),
+    "mean_row": partial(by_attention, read=lambda trace: layer_mean(list(trace.rows.values()))),
+    "rollout": partial(by_attention, read=_rolled),
     "mars": mars,
     "cross_attention": partial(by_looking, hide=False),
     "cross_attention_hidden": partial(by_looking, hide=True),

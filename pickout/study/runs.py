@@ -213,7 +213,7 @@ def carry_out_one(run: Run) -> None:
     held: dict[str, Any] = {}
     for name, root in run.populations.items():
         data = run.recipe.data.name if name == "own" else "street"
-        scores, first, people = answers_about(model, data, run.plan.split, root=root)
+        scores, first, people = answers_about(model, data, run.plan.split, root)
         if not len(scores.kept):
             raise DataError(f"{root}: no query of {run.plan.split} has anybody to find")
         for look, found in (("", scores), (FIRST, first))[: 1 + run.plan.first_look]:

@@ -1,7 +1,7 @@
 """Avatars: rigged, textured bodies read from a folder, with a map of what each place of the texture shows."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
@@ -12,7 +12,7 @@ from PIL import Image
 
 from pickout.errors import DataError, DataMissing
 from pickout.synthetic.colours import skin_place, to_lab
-from pickout.synthetic.gltf import Skin, read_gltf, unit
+from pickout.synthetic.gltf import Joint, Skin, read_gltf
 from pickout.synthetic.outfits import OUTFITS, Outfit
 from pickout.synthetic.render import rasterise
 from pickout.synthetic.solids import Rays
@@ -30,21 +30,12 @@ _ENDS = {"thigh": (0.28, 0.42), "knee": (0.22, 0.34), "calf": (0.12, 0.27)}
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Shell:
-    """One mesh of an avatar, at rest in the world: x to the person's left, y up, z forward, metres."""
+    """One mesh of an avatar and what its texture shows."""
 
-    place: Array  # of each vertex. Shape: (n, 3)
-    normal: Array  # Shape: (n, 3)
-    uv: Array  # Shape: (n, 2)
-    joint: NDArray[np.intp]  # numbers of the nodes that move each vertex. Shape: (n, 4)
-    weight: Array  # how much each does. Shape: (n, 4)
-    triangles: NDArray[np.int32]  # Shape: (m, 3)
+    skin: Skin
     colour: NDArray[np.uint8]  # sRGB of each texel. Shape: (texels, texels, 3)
     relief: Array  # brightness of each texel over the middle of its part's. Shape: (texels, texels)
     part: Parts  # a `Part` at each texel. Shape: (texels, texels)
-
-    def bent(self, moves: Array) -> tuple[Array, Array]:
-        """Places and normals as the nodes move them from rest; `moves` has the shape (nodes, 4, 4)."""
-        return _blended(moves, self.joint, self.weight, self.place, self.normal)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,15 +44,14 @@ class Avatar:
 
     name: str  # of its file, without the ending
     outfit: Outfit
-    joints: dict[str, tuple[int, Array]]  # the skeleton's nodes: number, and place at rest, shape (3,)
-    parents: dict[str, str]  # the name of the node above each
+    joints: dict[str, Joint]
     height: float  # metres, without hair
     skin: float  # as in `Person.skin`, from the texture
     shells: tuple[Shell, ...]
 
     def at(self, joint: str) -> Array:
         """Where a joint is at rest. Shape: (3,)."""
-        return self.joints[joint][1]
+        return self.joints[joint].place
 
 
 def find_avatars(folder: Path, take: Take = "all") -> tuple[Path, ...]:
@@ -88,41 +78,28 @@ def find_avatars(folder: Path, take: Take = "all") -> tuple[Path, ...]:
 def load_avatar(path: Path) -> Avatar:
     """Read an avatar, at most once a process; errors as of `read_gltf`, and a DataError where its names are others."""
     joints, skins = read_gltf(path)
-    by_name, rest = {skin.name: skin for skin in skins}, {}
-    for skin in skins:
-        moves = (joints.world @ skin.inverse).astype(np.float32)
-        place, normal = _blended(moves, skin.joint, skin.weight, skin.position, skin.normal)
-        rest[skin.name] = place, unit(normal)
-    places = {name: (number, joints.world[number, :3, 3]) for number, name in enumerate(joints.names)}
+    by_name = {skin.name: skin for skin in skins}
     try:
-        body, (place, _) = by_name[_BODY], rest[_BODY]
-        eyes = float(np.mean([rest[name][0][:, 1].mean() for name in _EYES]))
+        body, eyeballs = by_name[_BODY], [by_name[name] for name in _EYES]
         colour, part = _small(body.texture), np.full((_TEXELS, _TEXELS), int(Part.SKIN), dtype=np.uint8)
-        where, known = _unwrapped(body, place)
+        where, known = _unwrapped(body)
         lab = to_lab(colour / 255.0) * (0.6, 1.0, 1.0)
-        height, wig = float(place[:, 1].max()), _HAIR in by_name
-        part[known] = _Regions(where[known], lab[known], OUTFITS[path.stem], places, eyes, height, wig).parts()
+        part[known] = _Regions(where[known], lab[known], OUTFITS[path.stem], joints, by_name).parts()
     except KeyError as error:
         raise DataError(f"{path}: has no mesh or joint named {error}, so it is no avatar of VALID") from None
     part = _spread(part, known)
-    shells = [_shell(body, rest[_BODY], colour, part)]
-    shells += [_shell(by_name[name], rest[name], colour, np.full_like(part, int(Part.SKIN))) for name in _EYES]
-    if wig:
-        hair = np.full_like(part, int(Part.HAIR))
-        shells.append(_shell(by_name[_HAIR], rest[_HAIR], _small(by_name[_HAIR].texture), hair))
-    above = {name: joints.names[up] for name, up in zip(joints.names, joints.parents, strict=True) if up >= 0}
+    shells = [_shell(body, colour, part)]
+    shells += [_shell(skin, colour, np.full_like(part, int(Part.SKIN))) for skin in eyeballs]
+    if _HAIR in by_name:
+        # Hair is seen from inside as well.
+        hair = by_name[_HAIR]
+        hair = replace(hair, triangles=np.concatenate([hair.triangles, hair.triangles[:, ::-1]]))
+        shells.append(_shell(hair, _small(hair.texture), np.full_like(part, int(Part.HAIR))))
     tone = skin_place(np.median(colour[part == Part.SKIN], axis=0) / 255.0)
-    return Avatar(path.stem, OUTFITS[path.stem], places, above, height, tone, tuple(shells))
+    return Avatar(path.stem, OUTFITS[path.stem], joints, float(body.place[:, 1].max()), tone, tuple(shells))
 
 
-def _blended(moves: Array, joint: NDArray[np.intp], weight: Array, spot: Array, normal: Array) -> tuple[Array, Array]:
-    """Places and normals of vertices that several nodes move."""
-    blend = np.einsum("nk,nkij->nij", weight, moves[joint])
-    place = np.einsum("nij,nj->ni", blend[:, :3, :3], spot) + blend[:, :3, 3]
-    return place, np.einsum("nij,nj->ni", blend[:, :3, :3], normal)
-
-
-def _shell(skin: Skin, rest: tuple[Array, Array], colour: NDArray[np.uint8], part: Parts) -> Shell:
+def _shell(skin: Skin, colour: NDArray[np.uint8], part: Parts) -> Shell:
     relief = np.ones(part.shape, dtype=np.float32)
     bright = LINEAR[colour].mean(axis=2)
     for value in np.unique(part):
@@ -130,9 +107,7 @@ def _shell(skin: Skin, rest: tuple[Array, Array], colour: NDArray[np.uint8], par
         # The floor keeps the grain of a nearly black texture from turning into blotches.
         level = np.median(bright[inside]) + 0.012
         relief[inside] = np.clip((bright[inside] + 0.012) / level, 0.3, 1.9)
-    # Hair is seen from inside as well.
-    sides = [skin.triangles, skin.triangles[:, ::-1]] if skin.name == _HAIR else [skin.triangles]
-    return Shell(*rest, skin.uv, skin.joint, skin.weight, np.concatenate(sides), colour, relief, part)
+    return Shell(skin, colour, relief, part)
 
 
 def _small(texture: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -140,7 +115,7 @@ def _small(texture: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.asarray(Image.fromarray(texture[..., :3]).resize((_TEXELS, _TEXELS), Image.Resampling.BOX))
 
 
-def _unwrapped(body: Skin, place: Array) -> tuple[Array, Mask]:
+def _unwrapped(body: Skin) -> tuple[Array, Mask]:
     """The place on the body of each texel, and which texels are used."""
     grid = (np.arange(_TEXELS, dtype=np.float32) + 0.5) / _TEXELS
     rays = Rays(np.zeros(3), np.diag([1.0, 1.0, 1.0]), grid, grid)
@@ -149,7 +124,7 @@ def _unwrapped(body: Skin, place: Array) -> tuple[Array, Mask]:
     known = np.zeros(_TEXELS * _TEXELS, dtype=bool)
     for turned in (body.triangles, body.triangles[:, ::-1]):
         hits = rasterise(flat, turned, rays)
-        where[hits.pixel], known[hits.pixel] = hits.spread(place, turned), True
+        where[hits.pixel], known[hits.pixel] = hits.spread(body.place, turned), True
     return where.reshape(_TEXELS, _TEXELS, 3), known.reshape(_TEXELS, _TEXELS)
 
 
@@ -164,25 +139,21 @@ def _spread(part: Parts, known: Mask) -> Parts:
 
 
 class _Regions:
-    """What places on a body show: by where they are at rest, and by which garment's colour theirs is nearest."""
+    """What places on a body show: by `where` they are at rest (n, 3), metres, and by which garment's colour theirs,
+    `lab` (n, 3), is nearest. Heights are held as parts of the body's."""
 
     def __init__(
-        self,
-        where: Array,  # the places, metres. Shape: (n, 3)
-        lab: Array,  # their colours in L*a*b*. Shape: (n, 3)
-        outfit: Outfit,
-        joints: Mapping[str, tuple[int, Array]],  # number and place at rest of each
-        eyes: float,  # their height, metres
-        height: float,  # the body's, metres; heights are held as parts of it
-        wig: bool,  # whether the hair is a mesh of its own
+        self, where: Array, lab: Array, outfit: Outfit, joints: Mapping[str, Joint], skins: Mapping[str, Skin]
     ) -> None:
+        height = float(skins[_BODY].place[:, 1].max())
         self.x, self.y, self.z = np.abs(where[:, 0]), where[:, 1] / height, where[:, 2]
-        self.lab, self.outfit, self.wig, self.eyes = lab, outfit, wig, eyes / height
+        self.lab, self.outfit, self.wig = lab, outfit, _HAIR in skins
+        self.eyes = float(np.mean([skins[name].place[:, 1].mean() for name in _EYES])) / height
         self.top = int(Part.OUTER if outfit.top.over else Part.UPPER)
-        self.neck = float(joints["Neck"][1][1]) / height
+        self.neck = float(joints["Neck"].place[1]) / height
         bones = ("LeftArm", "LeftForeArm", "LeftHand")
-        self.shoulder, self.elbow, self.wrist = (float(joints[name][1][0]) for name in bones)
-        self.depth, self.toes = float(joints["Head"][1][2]), float(joints["LeftToeBase"][1][2]) - 0.02
+        self.shoulder, self.elbow, self.wrist = (float(joints[name].place[0]) for name in bones)
+        self.depth, self.toes = float(joints["Head"].place[2]), float(joints["LeftToeBase"].place[2]) - 0.02
         self.arm = (self.x > self.shoulder) & (self.y > 0.7)
         self.head = (self.y > self.neck - 0.012) & (self.x < self.shoulder * 0.8)
         self.skin = self._middle(self.arm & (self.x > self.wrist + 0.03))
@@ -193,7 +164,11 @@ class _Regions:
         part = np.full(len(self.y), self.top, dtype=np.uint8)
         self._trunk(part)
         self._legs(part)
-        self._arms(part)
+        low, high = self.wrist - 0.06, self.wrist + 0.03
+        if self.outfit.top.sleeve == "short":
+            low, high = self.shoulder + 0.03, self.elbow + 0.03
+        end = self._edge(self.x, self.arm, self.upper, self.skin, low, high)
+        part[self.arm & (self.x >= end)] = int(Part.SKIN)
         self._head(part)
         return part
 
@@ -247,13 +222,6 @@ class _Regions:
             part[toes | (legs & (self.y < 0.008))] = int(Part.SHOES)
         if outfit.shoes in ("flats", "sandals"):
             part[legs & (self.y < 0.06) & (self._near(self.skin) < 18)] = int(Part.SKIN)
-
-    def _arms(self, part: Parts) -> None:
-        low, high = self.wrist - 0.06, self.wrist + 0.03
-        if self.outfit.top.sleeve == "short":
-            low, high = self.shoulder + 0.03, self.elbow + 0.03
-        end = self._edge(self.x, self.arm, self.upper, self.skin, low, high)
-        part[self.arm] = np.where(self.x[self.arm] < end, self.top, int(Part.SKIN))
 
     def _head(self, part: Parts) -> None:
         face = self._middle(self.head & (np.abs(self.y - self.eyes + 0.02) < 0.02) & (self.z > self.depth + 0.05))

@@ -7,6 +7,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
+from pickout.data.scene_changes import to_bytes, to_floats, to_image
 from pickout.synthetic.habits import HABITS
 from pickout.synthetic.surfaces import Array
 
@@ -100,12 +101,8 @@ def develop(light: Array, camera: Camera, seed: int) -> NDArray[np.uint8]:
     image = np.float32(0.5) + np.float32(camera.contrast) * (image - np.float32(0.5))
     image = _lens(image, camera)
     noise = generator.standard_normal(image.shape, dtype=np.float32)
-    image = image + np.float32(camera.noise) * (0.7 * noise[..., :1] + 0.5 * noise)
-    return _bytes(image)
-
-
-def _bytes(image: Array) -> NDArray[np.uint8]:
-    return np.asarray(np.clip(image * 255.0 + 0.5, 0.0, 255.0).astype(np.uint8))
+    noisy: Array = image + np.float32(camera.noise) * (0.7 * noise[..., :1] + 0.5 * noise)
+    return to_bytes(noisy)
 
 
 def _lens(image: Array, camera: Camera) -> Array:
@@ -115,7 +112,7 @@ def _lens(image: Array, camera: Camera) -> Array:
     sharp = camera.sharpen > 0.05
     if not (soft or moved or coarse or sharp):
         return image
-    picture = Image.fromarray(_bytes(image))
+    picture = to_image(image)
     if soft:
         picture = picture.filter(ImageFilter.GaussianBlur(camera.blur * scale))
     if moved:
@@ -125,4 +122,4 @@ def _lens(image: Array, camera: Camera) -> Array:
         picture = picture.resize(small, Image.Resampling.BOX).resize((width, height), Image.Resampling.BICUBIC)
     if sharp:
         picture = picture.filter(ImageFilter.UnsharpMask(1.5 * scale, round(100 * camera.sharpen), 2))
-    return np.asarray(picture, dtype=np.float32) / np.float32(255.0)
+    return to_floats(picture)

@@ -18,7 +18,6 @@ from pickout.synthetic.settings import CaptionSettings, MistakeSettings
 from pickout.synthetic.visible import GARMENTS, Item, Shares, absent, visible_items
 
 SHORTEST, LONGEST = 15, 45  # words of a caption, both ends included
-_ATTEMPTS = 40
 _ASKED = ("hair", "headwear", "bag", "bag", "headwear", "carried", "glasses", "beard", "scarf", "shoes")
 """What a query may name beside garments; twice what people ask for most."""
 
@@ -36,7 +35,7 @@ def describe(
     chosen = main + others
     count = len(main) + int(generator.integers(len(others) + 1))
     endings = 0
-    for _ in range(_ATTEMPTS):
+    while True:  # four rounds at most in 18,000 captions: one thing is short enough, with endings long enough
         told = chosen[: max(count, 1)]
         text = compose(Notes(person, view, [item for item in items if item in told], pen))
         tail = " ".join(pen.shuffled(LEXICON["said"]["endings"])[:endings])
@@ -50,18 +49,6 @@ def describe(
             count += 1
         else:
             endings += 1
-    return _plainly(person, view, chosen[0], pen)
-
-
-def _plainly(person: Person, view: View, item: Item, pen: Pen) -> str:
-    """The last resort: one thing, then as many fillers as the budget asks for."""
-    notes = Notes(person, view, [item], pen)
-    thing = (*notes.clothes, *notes.looks, *(hold.split(" ", 1)[1] for hold in notes.holds))[0]
-    text = f"The {notes.noun} has {thing}."
-    for ending in LEXICON["said"]["endings"]:
-        if len(text.split()) < SHORTEST:
-            text += f" {ending}"
-    return pronouns(text, person.sex)
 
 
 def describe_image(

@@ -86,24 +86,35 @@ def _pattern(surface: Surface, pixels: Pixels) -> Array:
 
 
 def _details(surface: Surface, place: Array, pixels: Pixels, out: Paint) -> None:
-    details = surface.details
-    if surface.part in (Part.UPPER, Part.OUTER):
-        _front(surface, place, out)
-        _neck(surface, place, out)
-        if "logo" in details and surface.second is not None:
-            _tint(out, _logo(surface.seed, place), linear(surface.second))
-    elif surface.part == Part.LOWER:
-        _trousers(surface, place, pixels, out)
-    elif surface.part == Part.HEADWEAR:
-        _hat(surface, place, out)
-    elif surface.part == Part.BAG:
-        _bag(surface, pixels, out)
+    details, (x, y, z) = surface.details, place
+    match surface.part:
+        case Part.UPPER | Part.OUTER:
+            _front(surface, place, out)
+            _neck(surface, place, out)
+            if "logo" in details and surface.second is not None:
+                _tint(out, _logo(surface.seed, place), linear(surface.second))
+        case Part.LOWER:
+            _trousers(surface, place, pixels, out)
+        case Part.HEADWEAR if "beanie" in details:
+            _darken(out, np.abs(y - 0.22 - 0.12 * z) < 0.022, 0.68)
+            out.shade *= np.where(y < 0.22 + 0.12 * z, _F(1.0), 0.92 + 0.10 * np.sin(np.arctan2(x, z) * 40.0))
+        case Part.HEADWEAR if details & {"brimmed hat", "sun hat"}:
+            band = (y > 0.235) & (y < 0.32) & (np.hypot(x, z) < 0.46)
+            _darken(out, band, 0.35 if sum(surface.rgb) > 0.9 else 1.8)
+        case Part.HEADWEAR if "cap" in details and surface.seed % 2:
+            _tint(out, (z > 0.25) & (_oval(x, y - 0.36, 0.12, 0.07) < 1.0), _F(0.75) - out.colour * 0.7)
+        case Part.BAG if "backpack" in details:
+            _darken(out, np.mod(pixels.v, 0.16) < 0.010, 0.62)
+        case Part.BAG if "suitcase" in details:
+            out.shade *= 0.88 + 0.16 * (np.mod(pixels.u, 0.06) < 0.042)
+        case Part.BAG:
+            _darken(out, np.abs(np.mod(pixels.v, 0.2) - 0.05) < 0.006, 0.7)
     if "ribs" in details:
         _darken(out, pixels.hem < 0.05, 0.86)
-    around = np.arctan2(place[0], place[2])
+    around = np.arctan2(x, z)
     if "pleats" in details:
         fold = np.mod(around * _F(3.6), _F(1.0))
-        out.shade *= np.where(place[1] < 0.2, _F(0.78) + _F(0.36) * fold, _F(1.0))
+        out.shade *= np.where(y < 0.2, _F(0.78) + _F(0.36) * fold, _F(1.0))
     if "quilted" in details:
         out.shade *= 0.62 + 0.48 * np.sqrt(np.abs(np.sin(pixels.v * _F(np.pi / 0.075))))
     if "umbrella" in details:
@@ -197,27 +208,6 @@ def _trousers(surface: Surface, place: Array, pixels: Pixels, out: Paint) -> Non
     if "torn" in details:
         ragged = mottled(pixels.u, pixels.v * 2.2, 230.0, surface.seed)
         _tint(out, (z > 0.0) & (np.abs(y + 0.86) < 0.13) & (ragged > 0.15), out.colour * 0.35 + 0.38)
-
-
-def _hat(surface: Surface, place: Array, out: Paint) -> None:
-    x, y, z = place
-    if "beanie" in surface.details:
-        _darken(out, np.abs(y - 0.22 - 0.12 * z) < 0.022, 0.68)
-        out.shade *= np.where(y < 0.22 + 0.12 * z, _F(1.0), 0.92 + 0.10 * np.sin(np.arctan2(x, z) * 40.0))
-    elif surface.details & {"brimmed hat", "sun hat"}:
-        band = (y > 0.235) & (y < 0.32) & (np.hypot(x, z) < 0.46)
-        _darken(out, band, 0.35 if sum(surface.rgb) > 0.9 else 1.8)
-    elif "cap" in surface.details and surface.seed % 2:
-        _tint(out, (z > 0.25) & (_oval(x, y - 0.36, 0.12, 0.07) < 1.0), _F(0.75) - out.colour * 0.7)
-
-
-def _bag(surface: Surface, pixels: Pixels, out: Paint) -> None:
-    if "backpack" in surface.details:
-        _darken(out, np.mod(pixels.v, 0.16) < 0.010, 0.62)
-    elif "suitcase" in surface.details:
-        out.shade *= 0.88 + 0.16 * (np.mod(pixels.u, 0.06) < 0.042)
-    else:
-        _darken(out, np.abs(np.mod(pixels.v, 0.2) - 0.05) < 0.006, 0.7)
 
 
 def _hair(surface: Surface, place: Array, out: Paint) -> None:

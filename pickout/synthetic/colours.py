@@ -7,8 +7,9 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from pickout.files import packaged_table
 from pickout.synthetic.attributes import Shade
-from pickout.synthetic.habits import pick, read_table
+from pickout.synthetic.habits import pick
 from pickout.synthetic.surfaces import RGB
 
 
@@ -20,7 +21,7 @@ class Tone(NamedTuple):
     tint: float  # how far each channel may, in sRGB units
 
 
-_TABLES = read_table("colours.toml")
+_TABLES = packaged_table("pickout.synthetic", "colours.toml")
 COLOURS, DENIM, HAIR_COLOURS = (
     {name: Tone((r, g, b), light, tint) for name, (r, g, b, light, tint) in _TABLES[table].items()}
     for table in ("cloth", "denim", "hair")

@@ -41,13 +41,13 @@ class Figure:
     person: Person
     skeleton: Skeleton
     pieces: list[Piece]
-    body: tuple[Avatar, Posed] | None
+    body: Posed | None
 
     def render(self, rays: Rays, light: Light) -> Layer:
         """The figure as `rays` see it."""
         if self.body is None:
             return render(self.pieces, rays, light)
-        layer = render_avatar(*self.body, self.person, rays, light)
+        layer = render_avatar(self.body, rays, light)
         return nearest(layer, render(self.pieces, rays, light)) if self.pieces else layer
 
     def balls(self) -> tuple[Array, Array]:
@@ -56,7 +56,7 @@ class Figure:
         held = [piece.surface.part in (Part.CARRIED, Part.BAG) for piece in self.pieces for _ in piece.balls]
         weight = np.where(np.array(held, dtype=bool), 0.5, 1.0)
         if self.body is not None:
-            points = np.concatenate(self.body[1].places)[::7]
+            points = np.concatenate(self.body.places)[::7]
             found.append(np.column_stack([points, np.full(len(points), 0.004)]))
             weight = np.concatenate([weight, np.ones(len(points))])
         return np.concatenate(found), weight
@@ -64,16 +64,11 @@ class Figure:
 
 def figure(person: Person, view: View, avatar: Avatar | None = None) -> Figure:
     """`person` in the pose of `view`, drawn, or with the body of `avatar`."""
-    body: tuple[Avatar, Posed] | None = None
     pieces: list[Piece] = []
-    if avatar is None:
-        skeleton = pose_skeleton(person, view)
-        for make in (head_pieces, upper_pieces, outer_pieces, arm_pieces, leg_pieces, shoe_pieces):
-            pieces += make(person, skeleton)
-    else:
-        posed = pose_avatar(avatar, person, view)
-        body, skeleton = (avatar, posed), posed.skeleton
-    for make in (headwear_pieces, accessory_pieces, bag_pieces):
+    body = None if avatar is None else pose_avatar(avatar, person, view)
+    skeleton = pose_skeleton(person, view) if body is None else body.skeleton
+    drawn = (head_pieces, upper_pieces, outer_pieces, arm_pieces, leg_pieces, shoe_pieces) if body is None else ()
+    for make in (*drawn, headwear_pieces, accessory_pieces, bag_pieces):
         pieces += make(person, skeleton)
     pieces += carried_pieces(person, view, skeleton)
     if avatar is not None and avatar.outfit.bottom.kind is not None:

@@ -4,15 +4,15 @@ from dataclasses import replace
 
 import numpy as np
 
+from pickout.files import packaged_table
 from pickout.synthetic.attributes import Garment, Outer, Person
 from pickout.synthetic.bodies import Girth, girth, skin_surface, trunk_outline
 from pickout.synthetic.colours import skin_colour
-from pickout.synthetic.habits import read_table
 from pickout.synthetic.skeleton import Limb, Skeleton
 from pickout.synthetic.solids import Piece, cone, ellipsoid, loft
 from pickout.synthetic.surfaces import Part, Surface, Vector
 
-CLOTH = read_table("cloth.toml")  # details, gloss and cut by the garment's kind
+CLOTH = packaged_table("pickout.synthetic", "cloth.toml")  # details, gloss and cut by the garment's kind
 
 
 def cloth_surface(person: Person, skeleton: Skeleton, garment: Garment | Outer, part: Part) -> Surface:

@@ -5,9 +5,10 @@ Formats: glTF 2.0 (Khronos, 2.0.1), EXT_meshopt_compression, EXT_texture_webp an
 import io
 import json
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,32 +24,36 @@ _READ = {"EXT_meshopt_compression", "EXT_texture_webp", "KHR_mesh_quantization"}
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Skin:
-    """A skinned mesh."""
+    """A skinned mesh, at rest in the world: metres, y up, z forward."""
 
     name: str  # the mesh's name in the file
-    position: Array  # of each vertex, as the skin's matrices expect it. Shape: (n, 3)
+    place: Array  # of each vertex. Shape: (n, 3)
     normal: Array  # unit normals. Shape: (n, 3)
     uv: Array  # place in the texture, 0 to 1, v down. Shape: (n, 2)
     joint: NDArray[np.intp]  # numbers of the nodes that move each vertex. Shape: (n, 4)
     weight: Array  # how much each does, sum 1. Shape: (n, 4)
-    inverse: Array  # from the mesh's space to each node's; zero for nodes that move nothing. Shape: (nodes, 4, 4)
     triangles: NDArray[np.int32]  # Shape: (m, 3)
     texture: NDArray[np.uint8]  # sRGB, with alpha as fourth channel. Shape: (height, width, 4)
 
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Joints:
-    """The nodes of a file."""
-
-    names: list[str]
-    parents: list[int]  # number of each node's parent, -1 for a root
-    world: Array  # each node in the world's space. Shape: (nodes, 4, 4)
+    def bent(self, moves: Array) -> tuple[Array, Array]:
+        """Places and normals as the nodes move them from rest; `moves` has the shape (nodes, 4, 4)."""
+        blend = np.einsum("nk,nkij->nij", self.weight, moves[self.joint])
+        place = np.einsum("nij,nj->ni", blend[:, :3, :3], self.place) + blend[:, :3, 3]
+        return place, np.einsum("nij,nj->ni", blend[:, :3, :3], self.normal)
 
 
-def read_gltf(path: Path) -> tuple[Joints, list[Skin]]:
-    """The skeleton and the skinned, textured meshes of a `.glb` file. A DataError where it is no whole glTF 2.0 binary
-    or needs an extension that is not read, a DataMissing where it is compressed and the package `meshoptimizer` is not
-    installed."""
+class Joint(NamedTuple):
+    """A node of the file."""
+
+    number: int
+    parent: str | None  # the name of the node above
+    place: Array  # at rest in the world. Shape: (3,)
+
+
+def read_gltf(path: Path) -> tuple[dict[str, Joint], list[Skin]]:
+    """The skeleton by the nodes' names and the skinned, textured meshes of a `.glb` file. A DataError where it is no
+    whole glTF 2.0 binary or needs an extension that is not read, a DataMissing where it is compressed and the package
+    `meshoptimizer` is not installed."""
     try:
         file = _File(path.read_bytes())
         foreign = set(file.header.get("extensionsRequired", ())) - _READ
@@ -57,7 +62,7 @@ def read_gltf(path: Path) -> tuple[Joints, list[Skin]]:
         return file.joints(), file.skins()
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error})") from None
-    except (ValueError, LookupError, TypeError, RuntimeError, struct.error) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RuntimeError, struct.error) as error:
         raise DataError(f"{path}: not a whole glTF 2.0 binary file ({error}); fetch it again or leave it out") from None
 
 
@@ -76,81 +81,75 @@ class _File:
         size, _ = struct.unpack_from("<I4s", blob, 12)
         self.header: dict[str, Any] = json.loads(blob[20 : 20 + size])
         self._binary = blob[28 + size : length]
-        self._views: dict[int, bytes] = {}
-        self._textures: dict[int, NDArray[np.uint8]] = {}
+        self._bytes, self._pixels = cache(self._view), cache(self._image)
+        self._nodes = self.header["nodes"]
+        self._parents = {child: number for number, node in enumerate(self._nodes) for child in node.get("children", ())}
+        self._world = np.stack([*map(self._matrix, range(len(self._nodes)))])  # from each node's space to the world's
 
-    def joints(self) -> Joints:
-        nodes = self.header["nodes"]
-        parents = [-1] * len(nodes)
-        for number, node in enumerate(nodes):
-            for child in node.get("children", ()):
-                parents[child] = number
+    def joints(self) -> dict[str, Joint]:
+        names, up = [node.get("name", "") for node in self._nodes], self._parents
+        above = [names[up[number]] if number in up else None for number in range(len(names))]
+        return {names[n]: Joint(n, above[n], self._world[n, :3, 3]) for n in range(len(names))}
 
-        def world(node: int) -> Array:
-            local = _matrix(nodes[node])
-            return local if parents[node] < 0 else world(parents[node]) @ local
-
-        return Joints([node.get("name", "") for node in nodes], parents, np.stack([*map(world, range(len(nodes)))]))
+    def _matrix(self, number: int) -> Array:
+        local = _matrix(self._nodes[number])
+        return self._matrix(self._parents[number]) @ local if number in self._parents else local
 
     def skins(self) -> list[Skin]:
-        nodes = [node for node in self.header["nodes"] if "mesh" in node and "skin" in node]
-        meshes = self.header["meshes"]
-        found = [self._skin(node, part) for node in nodes for part in meshes[node["mesh"]]["primitives"]]
+        nodes = [node for node in self._nodes if "mesh" in node and "skin" in node]
+        found = [self._skin(node, part) for node in nodes for part in self.header["meshes"][node["mesh"]]["primitives"]]
         if not found:
             raise ValueError("no skinned mesh in it")
         return found
 
     def _skin(self, node: dict[str, Any], part: dict[str, Any]) -> Skin:
         names = ("POSITION", "NORMAL", "TEXCOORD_0", "WEIGHTS_0", "JOINTS_0")
-        position, normal, uv, weight, joint = (self._values(part["attributes"][name]) for name in names)
+        place, normal, uv, weight, joint = (self._values(part["attributes"][name]) for name in names)
         skin = self.header["skins"][node["skin"]]
         bones = np.array(skin["joints"], dtype=np.intp)
-        inverse = np.zeros((len(self.header["nodes"]), 4, 4))
+        inverse = np.zeros_like(self._world)
         # glTF stores matrices column by column.
         inverse[bones] = self._values(skin["inverseBindMatrices"]).reshape(-1, 4, 4).transpose(0, 2, 1)
         triangles = self._values(part["indices"]).astype(np.int32).reshape(-1, 3)
-        if triangles.max(initial=0) >= len(position):
+        if triangles.max(initial=0) >= len(place):
             raise ValueError("a triangle of vertices that are not there")
         weight = weight / np.maximum(weight.sum(axis=1, keepdims=True), 1e-6)
         name, bone = self.header["meshes"][node["mesh"]].get("name", ""), bones[joint.astype(np.intp)]
         texture = self._texture(part["material"])
-        return Skin(name, position, unit(normal), uv, bone, weight, inverse, triangles, texture)
+        stored = Skin(name, place, unit(normal), uv, bone, weight, triangles, texture)
+        place, normal = stored.bent((self._world @ inverse).astype(np.float32))
+        return replace(stored, place=place, normal=unit(normal))
 
     def _texture(self, material: int) -> NDArray[np.uint8]:
         number = self.header["materials"][material]["pbrMetallicRoughness"]["baseColorTexture"]["index"]
         texture = self.header["textures"][number]
         source = texture.get("extensions", {}).get("EXT_texture_webp", texture)["source"]
-        if source not in self._textures:
-            with Image.open(io.BytesIO(self._view(self.header["images"][source]["bufferView"]))) as image:
-                self._textures[source] = np.asarray(image.convert("RGBA"))
-        return self._textures[source]
+        return self._pixels(source)
+
+    def _image(self, number: int) -> NDArray[np.uint8]:
+        with Image.open(io.BytesIO(self._bytes(self.header["images"][number]["bufferView"]))) as image:
+            return np.asarray(image.convert("RGBA"))
 
     def _values(self, number: int) -> Array:
         """An accessor's numbers, as the shader sees them. Shape: (count, width)."""
         accessor = self.header["accessors"][number]
         kind, width, count = np.dtype(_TYPES[accessor["componentType"]]), _WIDTHS[accessor["type"]], accessor["count"]
-        raw = np.frombuffer(self._view(accessor["bufferView"]), dtype=np.uint8)
-        start, size = accessor.get("byteOffset", 0), kind.itemsize * width
-        stride = self.header["bufferViews"][accessor["bufferView"]].get("byteStride", size)
-        if start + stride * (count - 1) + size > len(raw):
-            raise ValueError(f"accessor {number} reaches beyond its buffer")
-        rows = np.ascontiguousarray(np.lib.stride_tricks.as_strided(raw[start:], (count, size), (stride, 1)))
-        values = rows.view(kind).reshape(count, width).astype(np.float32)
+        stride = self.header["bufferViews"][accessor["bufferView"]].get("byteStride", kind.itemsize * width)
+        place = (self._bytes(accessor["bufferView"]), accessor.get("byteOffset", 0), (stride, kind.itemsize))
+        values: Array = np.ndarray((count, width), kind, *place).astype(np.float32)
         if accessor.get("normalized"):
             values = np.maximum(values / np.float32(np.iinfo(kind).max), np.float32(-1.0))
-        return np.asarray(values)
+        return values
 
     def _view(self, number: int) -> bytes:
-        if number not in self._views:
-            view = self.header["bufferViews"][number]
-            packed = view.get("extensions", {}).get("EXT_meshopt_compression")
-            place = packed or view
-            start = place.get("byteOffset", 0)
-            data = self._binary[start : start + place["byteLength"]]
-            if len(data) < place["byteLength"]:
-                raise ValueError("its buffer is cut short")
-            self._views[number] = data if packed is None else _unpacked(packed, data)
-        return self._views[number]
+        view = self.header["bufferViews"][number]
+        packed = view.get("extensions", {}).get("EXT_meshopt_compression")
+        place = packed or view
+        start = place.get("byteOffset", 0)
+        data = self._binary[start : start + place["byteLength"]]
+        if len(data) < place["byteLength"]:
+            raise ValueError("its buffer is cut short")
+        return data if packed is None else _unpacked(packed, data)
 
 
 def _matrix(node: dict[str, Any]) -> Array:

@@ -8,13 +8,7 @@ from numpy.random import Generator
 
 from pickout.files import packaged_table
 
-
-def read_table(name: str) -> dict[str, Any]:
-    """The content of the package's file `name`."""
-    return packaged_table("pickout.synthetic", name)
-
-
-HABITS = read_table("habits.toml")  # how often people are what, wear what and carry what
+HABITS = packaged_table("pickout.synthetic", "habits.toml")  # how often people are what, wear what and carry what
 
 
 def pick(generator: Generator, weights: Mapping[Any, float]) -> Any:
@@ -42,7 +36,7 @@ def chance(generator: Generator, probability: float) -> bool:
 T = TypeVar("T")
 LEXICON: dict[str, dict[str, tuple[str, ...]]] = {
     table: {name: tuple(option.strip() for option in line.split("|")) for name, line in rows.items()}
-    for table, rows in read_table("lexicon.toml").items()
+    for table, rows in packaged_table("pickout.synthetic", "lexicon.toml").items()
 }  # by table and name, the synonyms of a name, the plainest first
 _PLAINEST = 3  # synonyms of a name that a writer of plain words knows
 

@@ -5,9 +5,10 @@ from dataclasses import dataclass, replace
 
 from numpy.random import Generator
 
+from pickout.files import packaged_table
 from pickout.synthetic.attributes import Garment, Hair, Outer, Person, Sex
 from pickout.synthetic.colours import second_shade
-from pickout.synthetic.habits import chance, habit, pick, read_table
+from pickout.synthetic.habits import chance, habit, pick
 from pickout.synthetic.people import sample_lower, sample_outer, sample_person, sample_shoes, sample_upper
 
 
@@ -44,7 +45,7 @@ class Outfit:
     beard: bool
 
 
-_TABLES = read_table("outfits.toml")
+_TABLES = packaged_table("pickout.synthetic", "outfits.toml")
 _TOPS, _BOTTOMS, _HAIR = (_TABLES[name] for name in ("tops", "bottoms", "hair"))
 OUTFITS = {
     name: Outfit(sex, Top(**_TOPS[top]), Bottom(**_BOTTOMS[bottom]), shoes, tuple(_HAIR[hair]), bool(beard))

@@ -42,7 +42,7 @@ def predicate(item: Item, pen: Pen) -> str:
     if colour in ("dark", "light", "bright"):
         colour += pen.pick((" in colour", "-coloured", ""))
     patterned = not item.vague and item.pattern != "plain" and item.second is not None
-    after = _patterned(item, pen) if patterned else ""
+    after = _with_second(pen.say("patterns_after", item.pattern), _second(item, pen)) if patterned else ""
     return _joined(noun, "are" if _is_plural(noun) else "is", colour, after)
 
 
@@ -110,16 +110,14 @@ def _look(item: Item, pen: Pen) -> tuple[list[str], list[str]]:
             return [*shown, before], []
         if form == 1:
             return [f"{colour} and {second}", before], []
-        return ([before], [f"in {colour} and {second}"]) if form == 2 else (shown, [_patterned(item, pen)])
+        if form == 2:
+            return [before], [f"in {colour} and {second}"]
+        return shown, [_with_second(pen.say("patterns_after", item.pattern), _second(item, pen))]
     if "logo" in item.tags and second and pen.chance(0.7):
         return shown, [_with_second(pen.say("said", "logo"), second)]
     if "sole" in item.tags and second and item.kind == "trainers" and pen.chance(0.4):
         return ([f"{colour} and {second}"], []) if pen.chance(0.4) else (shown, [f"with {second} soles"])
     return shown, []
-
-
-def _patterned(item: Item, pen: Pen) -> str:
-    return _with_second(pen.say("patterns_after", item.pattern), _second(item, pen))
 
 
 def _with_second(text: str, second: str) -> str:

@@ -2,6 +2,7 @@
 
 Skin keeps the avatar's texture; clothes keep its relief under the colours and patterns that the person wears."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from pickout.synthetic.attributes import Garment, Outer, Person, View
 from pickout.synthetic.avatars import LINEAR, Avatar, Shell
 from pickout.synthetic.cloth import paint
-from pickout.synthetic.garments import CLOTH
+from pickout.synthetic.garments import CLOTH, cloth_surface
 from pickout.synthetic.gltf import unit
 from pickout.synthetic.render import Hits, Layer, Light, rasterise, seen_places, shade
 from pickout.synthetic.skeleton import Limb, Skeleton, pose_skeleton
@@ -28,11 +29,13 @@ _COVERED = {"three-quarter": 0.55, "long": 1.1}  # how much of the forearm a sle
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Posed:
-    """An avatar in a view."""
+    """An avatar as a person in a view."""
 
+    avatar: Avatar
+    person: Person
     skeleton: Skeleton  # where its joints are, for what it carries and for its shadow
-    places: list[Array]  # of the vertices of each shell, in the world. Shape of each: (n, 3)
-    normals: list[Array]  # Shape of each: (n, 3)
+    places: Sequence[Array]  # of the vertices of each shell, in the world. Shape of each: (n, 3)
+    normals: Sequence[Array]  # Shape of each: (n, 3)
 
 
 def pose_avatar(avatar: Avatar, person: Person, view: View) -> Posed:
@@ -43,17 +46,26 @@ def pose_avatar(avatar: Avatar, person: Person, view: View) -> Posed:
     for chain in _CHAINS:
         for parent, bone in pairwise(chain):
             spots[bone] = spots[parent] + turns[parent] @ (avatar.at(bone) - avatar.at(parent))
-    moves = _moves(avatar, turns, spots)
+    # From rest to the pose, for each node of the file.
+    moves = np.tile(np.eye(4, dtype=np.float32), (max(joint.number for joint in avatar.joints.values()) + 1, 1, 1))
+    for name, (number, *_) in avatar.joints.items():
+        turned: str | None = name
+        while turned is not None and turned not in turns:
+            turned = avatar.joints[turned].parent
+        if turned is not None:
+            moves[number, :3, :3] = turns[turned]
+            moves[number, :3, 3] = spots[turned] - turns[turned] @ avatar.at(turned)
     tall = person.height / avatar.height
     # A heavier build is wider all over; the height stays.
     frame, wide = drawn.pelvis_frame, 0.93 + 0.16 * person.build
     scale = tall * (frame.T @ np.diag([wide, 1.0, wide]) @ frame)
-    bent = [shell.bent(moves) for shell in avatar.shells]
+    bent = [shell.skin.bent(moves) for shell in avatar.shells]
     places = [place @ scale.astype(np.float32).T for place, _ in bent]
     lift = np.array([0.0, -min(float(place[:, 1].min()) for place in places), 0.0])
     placed = {bone: np.asarray(scale @ spot + lift, dtype=np.float64) for bone, spot in spots.items()}
     skeleton = _skeleton(avatar, drawn, placed, tall)
-    return Posed(skeleton, [place + lift.astype(np.float32) for place in places], [normal for _, normal in bent])
+    places = [place + lift.astype(np.float32) for place in places]
+    return Posed(avatar, person, skeleton, places, [normal for _, normal in bent])
 
 
 def _turns(avatar: Avatar, drawn: Skeleton) -> dict[str, Array]:
@@ -88,19 +100,6 @@ def _between(first: Array, second: Array, share: float = 0.5) -> Array:
     return np.asarray(left @ right)
 
 
-def _moves(avatar: Avatar, turns: dict[str, Array], spots: dict[str, Array]) -> Array:
-    """From rest to the pose, for each node of the file. Shape: (nodes, 4, 4)."""
-    count = max(number for number, _ in avatar.joints.values()) + 1
-    moves = np.tile(np.eye(4, dtype=np.float32), (count, 1, 1))
-    for bone, (number, _) in avatar.joints.items():
-        while bone not in turns and bone in avatar.parents:
-            bone = avatar.parents[bone]
-        if bone in turns:
-            moves[number, :3, :3] = turns[bone]
-            moves[number, :3, 3] = spots[bone] - turns[bone] @ avatar.at(bone)
-    return moves
-
-
 def _skeleton(avatar: Avatar, drawn: Skeleton, placed: dict[str, Vector], tall: float) -> Skeleton:
     """The street's skeleton with the avatar's joints."""
 
@@ -123,19 +122,19 @@ def _skeleton(avatar: Avatar, drawn: Skeleton, placed: dict[str, Vector], tall: 
     return replace(drawn, size=size, pelvis=pelvis, neck=neck, head=head, arms=arms, legs=legs)
 
 
-def render_avatar(avatar: Avatar, posed: Posed, person: Person, rays: Rays, light: Light) -> Layer:
-    """The avatar in its pose, dressed as `person`, as `rays` see it in `light`."""
+def render_avatar(posed: Posed, rays: Rays, light: Light) -> Layer:
+    """The avatar in its pose, dressed as its person, as `rays` see it in `light`."""
     height, width = rays.shape
     colour, normals = np.zeros((2, height * width, 3), dtype=np.float32)
     part = np.zeros(height * width, dtype=np.uint8)
     depth = np.full(height * width, np.inf, dtype=np.float32)
     tone = np.ones(height * width, dtype=np.float32)
-    for shell, places, bent in zip(avatar.shells, posed.places, posed.normals, strict=True):
-        hits = rasterise(places, shell.triangles, rays)
+    for shell, places, bent in zip(posed.avatar.shells, posed.places, posed.normals, strict=True):
+        hits = rasterise(places, shell.skin.triangles, rays)
         closer = hits.depth < depth[hits.pixel]
         hits = Hits(hits.pixel[closer], hits.triangle[closer], hits.share[:, closer], hits.depth[closer])
-        depth[hits.pixel], normals[hits.pixel] = hits.depth, unit(hits.spread(bent, shell.triangles))
-        colour[hits.pixel], tone[hits.pixel], part[hits.pixel] = _painted(avatar, shell, person, hits)
+        depth[hits.pixel], normals[hits.pixel] = hits.depth, unit(hits.spread(bent, shell.skin.triangles))
+        colour[hits.pixel], tone[hits.pixel], part[hits.pixel] = _painted(posed, shell, hits)
     seen = np.flatnonzero(part)
     grid, world = depth.reshape(height, width), seen_places(rays, seen, depth[seen])
     gloss = np.where(part[seen] == Part.HAIR, np.float32(0.25), np.float32(0.06))
@@ -144,19 +143,19 @@ def render_avatar(avatar: Avatar, posed: Posed, person: Person, rays: Rays, ligh
     return Layer(colour.reshape(height, width, 3), part.reshape(height, width), grid)
 
 
-def _painted(avatar: Avatar, shell: Shell, person: Person, hits: Hits) -> tuple[Array, Array, NDArray[np.uint8]]:
+def _painted(posed: Posed, shell: Shell, hits: Hits) -> tuple[Array, Array, NDArray[np.uint8]]:
     """Linear colour, shade of folds and part of each hit."""
-    size = len(shell.part)
-    column, row = ((hits.spread(shell.uv, shell.triangles) * size).astype(np.intp) % size).T
+    person, size, skin = posed.person, len(shell.part), shell.skin
+    column, row = ((hits.spread(skin.uv, skin.triangles) * size).astype(np.intp) % size).T
     colour, part, relief = LINEAR[shell.colour[row, column]], shell.part[row, column], shell.relief[row, column]
-    rest = hits.spread(shell.place, shell.triangles)
+    rest = hits.spread(skin.place, skin.triangles)
     tone = np.ones(len(part), dtype=np.float32)
     colour[part == Part.SKIN] *= np.float32(0.86 + 0.28 * (person.seed % 101) / 100)
-    _layered(avatar, person, rest, part)
+    _layered(posed.avatar, person, rest, part)
     for kind, garment in ((Part.UPPER, person.upper), (Part.OUTER, person.outer), (Part.LOWER, person.lower)):
         inside = part == kind
         if garment is not None and inside.any():
-            done = paint(_surface(avatar, person, garment, kind), _cloth_pixels(avatar, rest[inside]))
+            done = paint(_surface(posed, garment, kind), _cloth_pixels(posed.avatar, rest[inside]))
             colour[inside] = done.colour.T * relief[inside, None]
             tone[inside] = done.shade
     for kind, plain in ((Part.SHOES, person.shoes.colour), (Part.HAIR, person.hair.colour)):
@@ -189,27 +188,18 @@ def _layered(avatar: Avatar, person: Person, rest: Array, part: NDArray[np.uint8
     part[over] = int(Part.OUTER)
 
 
-def _surface(avatar: Avatar, person: Person, garment: Garment | Outer, part: Part) -> Surface:
+def _surface(posed: Posed, garment: Garment | Outer, part: Part) -> Surface:
     """The garment's cloth, placed on the body at rest; seams and buttons of its own kind are the texture's."""
-    pelvis = 0.5 * (avatar.at("LeftUpLeg") + avatar.at("RightUpLeg"))
-    details: set[str] = set()
+    avatar, details = posed.avatar, set[str]()
     if isinstance(garment, Garment):
         details |= {"logo"} if garment.logo else set()
     elif not avatar.outfit.top.over:
         details = {"zip", "pockets", "quilted", "buttons"}.intersection(CLOTH["details"][garment.kind])
         details |= {"open"} if garment.open else set()
-    return Surface(
-        style="cloth",
-        rgb=garment.colour.rgb,
-        part=part,
-        second=None if garment.second is None else garment.second.rgb,
-        pattern=garment.pattern,
-        details=frozenset(details),
-        origin=pelvis,
-        axes=np.eye(3) / float(avatar.at("Neck")[1] - pelvis[1]),
-        folds=0.35,
-        seed=person.seed + int(part) * 977,
-    )
+    pelvis = 0.5 * (avatar.at("LeftUpLeg") + avatar.at("RightUpLeg"))
+    axes = np.eye(3) / float(avatar.at("Neck")[1] - pelvis[1])
+    drawn = cloth_surface(posed.person, posed.skeleton, garment, part)
+    return replace(drawn, details=frozenset(details), origin=pelvis, axes=axes, under=None, folds=0.35)
 
 
 def _cloth_pixels(avatar: Avatar, rest: Array) -> Pixels:

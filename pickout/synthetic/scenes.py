@@ -2,7 +2,6 @@
 
 Grounds and fronts are surfaces in their own metres: a colour (linear light, shape (..., 3)) at every place (u, v)."""
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -34,8 +33,8 @@ def draw_scene(view: View, rays: Rays, light: Light, skeleton: Skeleton) -> Arra
     x, y, z = t * side, _F(eye[1]) + t * down, _F(eye[2]) + t * ahead
     u, v = c * x - s * z, s * x + c * z
     shift = generator.uniform(-20.0, 20.0, 2).astype(_F)
-    floor = _GROUNDS[habit(generator, "ground", view.background)](generator, u + shift[0], v + shift[1])
-    front = _FRONTS[habit(generator, "front", view.background)](generator, u, y)
+    floor = _ground(habit(generator, "ground", view.background), generator, u + shift[0], v + shift[1])
+    front = _front(habit(generator, "front", view.background), generator, u, y)
     front = _clutter(generator, front, u, y)
     sun = light.main * _F(0.55)
     floor = floor * ((light.sky + sun) * _shadow(x, z, light, skeleton)[..., None])
@@ -127,117 +126,102 @@ def _posters(generator: _RNG, wall: Array, u: Array, v: Array) -> Array:
     return wall
 
 
-def _tiles(generator: _RNG, u: Array, v: Array) -> Array:
-    size = float(generator.uniform(0.3, 0.9))
-    ground = _grain(generator, _tone(generator, 0.42, 0.75), u, v, 60.0, 0.10)
-    cell = np.floor(u / size) * 13.0 + np.floor(v / size) * 7.0
-    ground = ground * (1.0 + 0.05 * np.sin(cell * 12.9))[..., None]
-    joint = _joints(u, v, size, size, 0.025, float(generator.choice([0.0, 0.5])))
-    return _where(joint, ground * _F(0.66), ground)
-
-
-def _asphalt(generator: _RNG, u: Array, v: Array) -> Array:
-    ground = _grain(generator, _tone(generator, 0.26, 0.50, 0.03), u, v, 90.0, 0.16)
-    line = np.abs(u - generator.uniform(-1.5, 1.5)) < 0.06
-    if generator.random() < 0.5:
-        line &= np.mod(v, 4.0) < 2.4
-    return _where(line, _F(0.60), ground)
-
-
-def _zebra(generator: _RNG, u: Array, v: Array) -> Array:
-    ground = _grain(generator, _tone(generator, 0.25, 0.42, 0.03), u, v, 90.0, 0.14)
-    across = u if generator.random() < 0.5 else v
-    stripe = np.mod(across + generator.uniform(0.0, 1.0), 1.0) < 0.5
-    return _where(stripe, (0.62 + 0.10 * mottled(u, v, 60.0, 3))[..., None], ground)
-
-
-def _grass(generator: _RNG, u: Array, v: Array) -> Array:
-    grass = _grain(generator, _light(np.array([0.30, 0.42, 0.18]) * generator.uniform(0.8, 1.25)), u, v, 200.0, 0.45)
-    edge = generator.uniform(-1.2, 1.2) + 0.12 * mottled(v, u, 20.0, 4)
-    path = _grain(generator, _tone(generator, 0.50, 0.70, 0.05), u, v, 80.0, 0.12)
-    return _where(u > edge if generator.random() < 0.5 else u < edge, path, grass)
-
-
-def _planks(generator: _RNG, u: Array, v: Array) -> Array:
-    wood = np.array([0.60, 0.33 + 0.07 * generator.random(), 0.16 + 0.1 * generator.random()])
-    floor = _grain(generator, _light(wood * generator.uniform(0.6, 1.3)), u * 6.0, v * 0.5, 40.0, 0.18)
-    floor = floor * (1.0 + 0.14 * np.sin(np.floor(u / 0.12) * 91.7))[..., None]
-    return _where(_joints(u, v, 0.12, 1.4, 0.008, 0.37), floor * _F(0.5), floor)
-
-
-def _smooth(generator: _RNG, u: Array, v: Array) -> Array:
+def _ground(kind: str, generator: _RNG, u: Array, v: Array) -> Array:
+    """The colour of the ground at its places."""
+    match kind:
+        case "tiles":
+            size = float(generator.uniform(0.3, 0.9))
+            ground = _grain(generator, _tone(generator, 0.42, 0.75), u, v, 60.0, 0.10)
+            cell = np.floor(u / size) * 13.0 + np.floor(v / size) * 7.0
+            ground = ground * (1.0 + 0.05 * np.sin(cell * 12.9))[..., None]
+            joint = _joints(u, v, size, size, 0.025, float(generator.choice([0.0, 0.5])))
+            return _where(joint, ground * _F(0.66), ground)
+        case "asphalt":
+            ground = _grain(generator, _tone(generator, 0.26, 0.50, 0.03), u, v, 90.0, 0.16)
+            line = np.abs(u - generator.uniform(-1.5, 1.5)) < 0.06
+            if generator.random() < 0.5:
+                line &= np.mod(v, 4.0) < 2.4
+            return _where(line, _F(0.60), ground)
+        case "zebra":
+            ground = _grain(generator, _tone(generator, 0.25, 0.42, 0.03), u, v, 90.0, 0.14)
+            across = u if generator.random() < 0.5 else v
+            stripe = np.mod(across + generator.uniform(0.0, 1.0), 1.0) < 0.5
+            return _where(stripe, (0.62 + 0.10 * mottled(u, v, 60.0, 3))[..., None], ground)
+        case "grass":
+            green = _light(np.array([0.30, 0.42, 0.18]) * generator.uniform(0.8, 1.25))
+            grass = _grain(generator, green, u, v, 200.0, 0.45)
+            edge = generator.uniform(-1.2, 1.2) + 0.12 * mottled(v, u, 20.0, 4)
+            path = _grain(generator, _tone(generator, 0.50, 0.70, 0.05), u, v, 80.0, 0.12)
+            return _where(u > edge if generator.random() < 0.5 else u < edge, path, grass)
+        case "planks":
+            wood = np.array([0.60, 0.33 + 0.07 * generator.random(), 0.16 + 0.1 * generator.random()])
+            floor = _grain(generator, _light(wood * generator.uniform(0.6, 1.3)), u * 6.0, v * 0.5, 40.0, 0.18)
+            floor = floor * (1.0 + 0.14 * np.sin(np.floor(u / 0.12) * 91.7))[..., None]
+            return _where(_joints(u, v, 0.12, 1.4, 0.008, 0.37), floor * _F(0.5), floor)
     floor = _grain(generator, _tone(generator, 0.45, 0.85, 0.03), u, v, 30.0, 0.05)
     glare = np.exp(-np.square((u - generator.uniform(-1.0, 1.0)) / 0.5)) * 0.10
     return np.asarray(floor + glare[..., None])
 
 
-def _plaster(generator: _RNG, u: Array, v: Array) -> Array:
-    wall = _grain(generator, _tone(generator, 0.40, 0.92, 0.045), u, v, 40.0, 0.06)
-    if generator.random() < 0.4:
-        wall = _where(v < generator.uniform(0.1, 1.3), wall * _tone(generator, 0.5, 0.9), wall)
-    return _posters(generator, wall, u, v) if generator.random() < 0.4 else wall
-
-
-def _bricks(generator: _RNG, u: Array, v: Array) -> Array:
-    base = np.array([0.50, 0.33, 0.27]) * generator.uniform(0.7, 1.3) * generator.uniform(0.9, 1.1, 3)
-    wall = _grain(generator, _light(base), u, v, 70.0, 0.16)
-    brick = np.floor(u / 0.24 + np.floor(v / 0.09) * 0.5) * 3.7 + np.floor(v / 0.09) * 11.3
-    wall = wall * (1.0 + 0.13 * np.sin(brick * 45.2))[..., None]
-    return _where(_joints(u, v, 0.24, 0.09, 0.014, 0.5), wall * 0.5 + 0.16, wall)
-
-
-def _facade(generator: _RNG, u: Array, v: Array) -> Array:
-    wall = _grain(generator, _tone(generator, 0.40, 0.85, 0.08), u, v, 30.0, 0.08)
-    wide, tall = generator.uniform(1.2, 2.6), generator.uniform(1.6, 3.0)
-    x, y = np.mod(u + generator.uniform(0, 3), wide) / wide, np.mod(v - 0.8, tall) / tall
-    pane = (x > 0.28) & (x < 0.78) & (y > 0.18) & (y < 0.72) & (v > 0.8)
-    rim = (x > 0.25) & (x < 0.81) & (y > 0.15) & (y < 0.75) & (v > 0.8)
-    cross = (np.abs(x - 0.53) < 0.012) | (np.abs(y - 0.5) < 0.012)
-    glass = _tone(generator, 0.12, 0.45)
-    glass = glass * (1.0 + 0.6 * mottled(u, v, 25.0, int(generator.integers(99))))[..., None]
-    return _where(pane & ~cross, glass, _where(rim, _tone(generator, 0.2, 0.95), wall))
-
-
-def _shop(generator: _RNG, u: Array, v: Array) -> Array:
-    frame, sign = _tone(generator, 0.10, 0.7, 0.15), _vivid(generator)
-    wide = generator.uniform(1.0, 2.4)
-    x = np.mod(u + generator.uniform(0, 3), wide)
-    pane = (x > 0.06) & (v > generator.uniform(0.15, 0.6)) & (v < 2.4)
-    dark = generator.uniform(0.05, 0.35)
-    goods = np.clip(mottled(u, v * 0.8, 45.0, int(generator.integers(99))), 0.0, 1.0)
-    rows = 0.6 + 0.4 * np.sign(np.sin(v * 9.0))
-    glass = dark * dark + goods[..., None] * _vivid(generator) * 0.8 * rows[..., None]
-    glass = glass + 0.10 * np.clip(mottled(u - v, u + v, 12.0, 5), 0.0, 1.0)[..., None]
-    letters = (v > 2.55) & (v < 2.95) & (mottled(u, v * 0.2, 200.0, 9) > 0.1)
-    return _where(letters, _F(0.8), _where(v > 2.4, sign, _where(pane, glass, frame)))
-
-
-def _trees(generator: _RNG, u: Array, v: Array) -> Array:
-    sky = _light(np.array([0.72, 0.80, 0.90]) * generator.uniform(0.75, 1.1))
-    leaf = _light(np.array([0.26, 0.38, 0.17]) * generator.uniform(0.6, 1.25))
-    rough, fine = (mottled(u, v, scale, int(generator.integers(99))) for scale in (45.0, 150.0))
-    leaves = leaf * np.clip(1.0 + 0.7 * fine + 0.4 * rough, 0.15, 2.5)[..., None]
-    crown = (v + 0.9 * rough > generator.uniform(1.6, 3.4)) | (v - 0.4 * rough < generator.uniform(0.2, 1.3))
-    apart = generator.uniform(1.2, 3.0)
-    trunk = np.abs(np.mod(u + generator.uniform(0, 3), apart) - apart / 2) < generator.uniform(0.07, 0.2)
-    bark = _tone(generator, 0.18, 0.34) * (1.0 + 0.4 * fine)[..., None]
-    return _where(trunk, bark, _where(crown, leaves, sky * 0.8 + leaves * 0.2))
-
-
-def _doors(generator: _RNG, u: Array, v: Array) -> Array:
-    wall = _grain(generator, _tone(generator, 0.55, 0.93, 0.04), u, v, 20.0, 0.03)
-    apart = generator.uniform(1.6, 3.2)
-    x = np.mod(u + generator.uniform(0, 3), apart)
-    wall = _where((x < 0.97) & (v < 2.17), _tone(generator, 0.2, 0.8), wall)
-    wall = _where((x < 0.9) & (v < 2.1), _tone(generator, 0.25, 0.75, 0.12), wall)
-    wall = _where((x > 0.3) & (x < 0.6) & (v > 1.3) & (v < 1.9), _F(0.5), wall)
-    return _where(v < 0.12, _F(0.06), wall)
-
-
-def _shutter(generator: _RNG, u: Array, v: Array) -> Array:
-    wall = _grain(generator, _tone(generator, 0.35, 0.8, 0.08), u, v, 30.0, 0.08)
-    wall = wall * (0.82 + 0.25 * np.abs(np.sin(v * _F(np.pi / 0.09))))[..., None]
-    return _posters(generator, wall, u, v) if generator.random() < 0.3 else wall
+def _front(kind: str, generator: _RNG, u: Array, v: Array) -> Array:
+    """The colour of what stands behind, `v` metres above the ground."""
+    match kind:
+        case "plaster":
+            wall = _grain(generator, _tone(generator, 0.40, 0.92, 0.045), u, v, 40.0, 0.06)
+            if generator.random() < 0.4:
+                wall = _where(v < generator.uniform(0.1, 1.3), wall * _tone(generator, 0.5, 0.9), wall)
+            return _posters(generator, wall, u, v) if generator.random() < 0.4 else wall
+        case "bricks":
+            base = np.array([0.50, 0.33, 0.27]) * generator.uniform(0.7, 1.3) * generator.uniform(0.9, 1.1, 3)
+            wall = _grain(generator, _light(base), u, v, 70.0, 0.16)
+            brick = np.floor(u / 0.24 + np.floor(v / 0.09) * 0.5) * 3.7 + np.floor(v / 0.09) * 11.3
+            wall = wall * (1.0 + 0.13 * np.sin(brick * 45.2))[..., None]
+            return _where(_joints(u, v, 0.24, 0.09, 0.014, 0.5), wall * 0.5 + 0.16, wall)
+        case "facade":
+            wall = _grain(generator, _tone(generator, 0.40, 0.85, 0.08), u, v, 30.0, 0.08)
+            wide, tall = generator.uniform(1.2, 2.6), generator.uniform(1.6, 3.0)
+            x, y = np.mod(u + generator.uniform(0, 3), wide) / wide, np.mod(v - 0.8, tall) / tall
+            pane = (x > 0.28) & (x < 0.78) & (y > 0.18) & (y < 0.72) & (v > 0.8)
+            rim = (x > 0.25) & (x < 0.81) & (y > 0.15) & (y < 0.75) & (v > 0.8)
+            cross = (np.abs(x - 0.53) < 0.012) | (np.abs(y - 0.5) < 0.012)
+            glass = _tone(generator, 0.12, 0.45)
+            glass = glass * (1.0 + 0.6 * mottled(u, v, 25.0, int(generator.integers(99))))[..., None]
+            return _where(pane & ~cross, glass, _where(rim, _tone(generator, 0.2, 0.95), wall))
+        case "shop":
+            frame, sign = _tone(generator, 0.10, 0.7, 0.15), _vivid(generator)
+            wide = generator.uniform(1.0, 2.4)
+            x = np.mod(u + generator.uniform(0, 3), wide)
+            pane = (x > 0.06) & (v > generator.uniform(0.15, 0.6)) & (v < 2.4)
+            dark = generator.uniform(0.05, 0.35)
+            goods = np.clip(mottled(u, v * 0.8, 45.0, int(generator.integers(99))), 0.0, 1.0)
+            rows = 0.6 + 0.4 * np.sign(np.sin(v * 9.0))
+            glass = dark * dark + goods[..., None] * _vivid(generator) * 0.8 * rows[..., None]
+            glass = glass + 0.10 * np.clip(mottled(u - v, u + v, 12.0, 5), 0.0, 1.0)[..., None]
+            letters = (v > 2.55) & (v < 2.95) & (mottled(u, v * 0.2, 200.0, 9) > 0.1)
+            return _where(letters, _F(0.8), _where(v > 2.4, sign, _where(pane, glass, frame)))
+        case "trees":
+            sky = _light(np.array([0.72, 0.80, 0.90]) * generator.uniform(0.75, 1.1))
+            leaf = _light(np.array([0.26, 0.38, 0.17]) * generator.uniform(0.6, 1.25))
+            rough, fine = (mottled(u, v, scale, int(generator.integers(99))) for scale in (45.0, 150.0))
+            leaves = leaf * np.clip(1.0 + 0.7 * fine + 0.4 * rough, 0.15, 2.5)[..., None]
+            crown = (v + 0.9 * rough > generator.uniform(1.6, 3.4)) | (v - 0.4 * rough < generator.uniform(0.2, 1.3))
+            apart = generator.uniform(1.2, 3.0)
+            trunk = np.abs(np.mod(u + generator.uniform(0, 3), apart) - apart / 2) < generator.uniform(0.07, 0.2)
+            bark = _tone(generator, 0.18, 0.34) * (1.0 + 0.4 * fine)[..., None]
+            return _where(trunk, bark, _where(crown, leaves, sky * 0.8 + leaves * 0.2))
+        case "doors":
+            wall = _grain(generator, _tone(generator, 0.55, 0.93, 0.04), u, v, 20.0, 0.03)
+            apart = generator.uniform(1.6, 3.2)
+            x = np.mod(u + generator.uniform(0, 3), apart)
+            wall = _where((x < 0.97) & (v < 2.17), _tone(generator, 0.2, 0.8), wall)
+            wall = _where((x < 0.9) & (v < 2.1), _tone(generator, 0.25, 0.75, 0.12), wall)
+            wall = _where((x > 0.3) & (x < 0.6) & (v > 1.3) & (v < 1.9), _F(0.5), wall)
+            return _where(v < 0.12, _F(0.06), wall)
+        case "shutter":
+            wall = _grain(generator, _tone(generator, 0.35, 0.8, 0.08), u, v, 30.0, 0.08)
+            wall = wall * (0.82 + 0.25 * np.abs(np.sin(v * _F(np.pi / 0.09))))[..., None]
+            return _posters(generator, wall, u, v) if generator.random() < 0.3 else wall
+    return _shelves(generator, u, v)
 
 
 def _shelves(generator: _RNG, u: Array, v: Array) -> Array:
@@ -252,10 +236,3 @@ def _shelves(generator: _RNG, u: Array, v: Array) -> Array:
     light = (0.5 + 0.5 * np.sin(x * np.pi)) * generator.uniform(0.5, 1.0)
     shelf = _where(filled, np.square(goods) * light[..., None], _F(0.02))
     return _where(np.mod(v, tall) < 0.03, _tone(generator, 0.4, 0.9), shelf)
-
-
-_Painter = Callable[[_RNG, Array, Array], Array]
-_FLOORS: tuple[_Painter, ...] = (_tiles, _asphalt, _zebra, _grass, _planks, _smooth)
-_WALLS: tuple[_Painter, ...] = (_plaster, _bricks, _facade, _shop, _trees, _doors, _shelves, _shutter)
-_GROUNDS, _FRONTS = ({painter.__name__[1:]: painter for painter in painters} for painters in (_FLOORS, _WALLS))
-"""Painters by their names in `habits.toml`."""

@@ -76,76 +76,65 @@ class Notes:
             said[-1] += f" and {last}"
         return said
 
-    def _one_sentence(self) -> list[str]:
-        lacks = [f"with {lack}" if _is_noun(lack) else lack for lack in self.lacks]
-        tail = [*self.holds, *lacks, *self.doing[: int(self.pen.chance(0.6))]]
-        start = f"{self._subject()}{self._having()} {self._dressed('wears')}"
-        text = ", ".join((start, *tail[:-1]))
-        return [text + self.pen.pick((", ", " and is ")) + tail[-1] if tail else text]
-
-    def _statements(self) -> list[str]:
-        return [f"{self._subject()} {self._dressed('wears')}", *self._rest(self._looking())]
-
-    def _two_about_clothes(self) -> list[str]:
-        cut = max(1, len(self.clothes) - 1)
-        said = [f"{self._subject()}{self._having()} {self.pen.say('said', 'wears')} {self._listed(self.clothes[:cut])}"]
-        said += [f"{self.pen.say('said', 'wears_too')} {last}" for last in self.clothes[cut:]]
-        return said + self._rest([])
-
-    def _pronoun_first(self) -> list[str]:
-        looks = f"{self.pen.pick(('has', 'has', 'is seen with'))} {self._listed(self.looks)} and " if self.looks else ""
-        return [f"{{he}} {looks}{self._dressed('wears')}", *self._rest([])]
-
-    def _participle_first(self) -> list[str]:
-        return [f"{self._dressed('wearing')}, {self._subject()}{self._having()} is {self.doing[0]}", *self._holding()]
-
-    def _view_first(self) -> list[str]:
-        return [f"{self.doing[0]}, {self._subject()} {self._dressed('wears')}", *self._looking(), *self._holding()]
-
-    def _introduced(self) -> list[str]:
-        person = f"{self._a_person()}{self._having()} {self._dressed('wearing')}"
-        return [f"{self.pen.say('said', 'openers')} {person}", *self._rest([])]
-
-    def _by_colour(self) -> list[str]:
-        if not self.colours:
-            return self._statements()
-        start = f"{self._subject()}{self._having()} is {self.doing[0]}"
-        colours = [f"{{his}} {clause}" for clause in self.colours]
-        return [start, *(" and ".join(colours[at : at + 2]) for at in range(0, len(colours), 2)), *self._holding()]
-
-    def _telegram(self) -> list[str]:
-        return [", ".join((self.who, *self.looks, self._dressed("wearing"), *self.holds, *self.lacks, *self.doing))]
-
-    def _fragments(self) -> list[str]:
-        """Notes without verbs, a full stop after each or after two."""
-        parts = [self.who, *self.looks, *self.clothes, *self.holds, *self.lacks, self.doing[0]]
-        step = 1 + int(self.pen.chance(0.5))
-        return [", ".join(parts[at : at + step]) for at in range(0, len(parts), step)]
-
-    def _report(self) -> list[str]:
-        """A form filled in: label, then what was seen."""
-        labels = self.pen.pick(LEXICON["forms"]["report"]).split(", ")
-        held = [*(hold.removeprefix("carrying ").removeprefix("with ") for hold in self.holds), *self.lacks]
-        told = zip(labels, ((self.who, *self.looks), self.clothes, held), strict=True)
-        return [*(f"{label}: {', '.join(things)}" for label, things in told if things), self.doing[0]]
-
-    def _search(self) -> list[str]:
-        """What somebody asks who looks for the person."""
-        lead = self.pen.pick(LEXICON["forms"]["search"])
-        clothes = self._dressed("wearing")
-        return [", ".join((f"{lead} {self._a_person()}{self._having()} {clothes}", *self.holds, *self.lacks))]
-
-    def _spoken(self) -> list[str]:
-        """As one would tell a colleague."""
-        lead = self.pen.pick(LEXICON["forms"]["spoken"])
-        said = [f"{lead} {self._listed(self.clothes)}, {self._a_person()}{self._having()}"]
-        said += [f"{{he}}'s {told}" for told in (*self.holds, *(f"got {x}" if _is_noun(x) else x for x in self.lacks))]
-        return [*said, *([f"{{he}}'s {self.doing[0]}"] if self.pen.chance(0.5) else [])]
+    def sentences(self, form: str) -> list[str]:
+        """Everything in sentences, without capitals and full stops, of a form of the lexicon."""
+        pen, dressed = self.pen, self._dressed
+        match form:
+            case "one_sentence":
+                lacks = [f"with {lack}" if _is_noun(lack) else lack for lack in self.lacks]
+                tail = [*self.holds, *lacks, *self.doing[: int(pen.chance(0.6))]]
+                text = ", ".join((f"{self._subject()}{self._having()} {dressed('wears')}", *tail[:-1]))
+                return [text + pen.pick((", ", " and is ")) + tail[-1] if tail else text]
+            case "two_about_clothes":
+                cut = max(1, len(self.clothes) - 1)
+                start = f"{self._subject()}{self._having()}"
+                said = [f"{start} {pen.say('said', 'wears')} {self._listed(self.clothes[:cut])}"]
+                said += [f"{pen.say('said', 'wears_too')} {last}" for last in self.clothes[cut:]]
+                return said + self._rest([])
+            case "pronoun_first":
+                looks = (
+                    f"{pen.pick(('has', 'has', 'is seen with'))} {self._listed(self.looks)} and " if self.looks else ""
+                )
+                return [f"{{he}} {looks}{dressed('wears')}", *self._rest([])]
+            case "participle_first":
+                start = f"{dressed('wearing')}, {self._subject()}{self._having()} is {self.doing[0]}"
+                return [start, *self._holding()]
+            case "view_first":
+                return [f"{self.doing[0]}, {self._subject()} {dressed('wears')}", *self._looking(), *self._holding()]
+            case "introduced":
+                person = f"{self._a_person()}{self._having()} {dressed('wearing')}"
+                return [f"{pen.say('said', 'openers')} {person}", *self._rest([])]
+            case "by_colour" if self.colours:
+                start = f"{self._subject()}{self._having()} is {self.doing[0]}"
+                colours = [f"{{his}} {clause}" for clause in self.colours]
+                pairs = (" and ".join(colours[at : at + 2]) for at in range(0, len(colours), 2))
+                return [start, *pairs, *self._holding()]
+            case "telegram":
+                return [", ".join((self.who, *self.looks, dressed("wearing"), *self.holds, *self.lacks, *self.doing))]
+            case "fragments":  # notes without verbs, a full stop after each or after two
+                parts = [self.who, *self.looks, *self.clothes, *self.holds, *self.lacks, self.doing[0]]
+                step = 1 + int(pen.chance(0.5))
+                return [", ".join(parts[at : at + step]) for at in range(0, len(parts), step)]
+            case "report":  # a form filled in: label, then what was seen
+                labels = pen.pick(LEXICON["forms"]["report"]).split(", ")
+                held = [*(hold.removeprefix("carrying ").removeprefix("with ") for hold in self.holds), *self.lacks]
+                rows = zip(labels, ((self.who, *self.looks), self.clothes, held), strict=True)
+                return [*(f"{label}: {', '.join(things)}" for label, things in rows if things), self.doing[0]]
+            case "search":  # what somebody asks who looks for the person
+                lead, clothes = pen.pick(LEXICON["forms"]["search"]), dressed("wearing")
+                return [", ".join((f"{lead} {self._a_person()}{self._having()} {clothes}", *self.holds, *self.lacks))]
+            case "spoken":  # as one would tell a colleague
+                lead = pen.pick(LEXICON["forms"]["spoken"])
+                said = [f"{lead} {self._listed(self.clothes)}, {self._a_person()}{self._having()}"]
+                lacks = [f"got {lack}" if _is_noun(lack) else lack for lack in self.lacks]
+                said += [f"{{he}}'s {thing}" for thing in (*self.holds, *lacks)]
+                return [*said, *([f"{{he}}'s {self.doing[0]}"] if pen.chance(0.5) else [])]
+        return [f"{self._subject()} {dressed('wears')}", *self._rest(self._looking())]
 
 
 def compose(notes: Notes) -> str:
-    """The notes in sentences of a form drawn from the pen: a method of `Notes`."""
-    return " ".join(_sentence(text) for text in getattr(notes, f"_{notes.pen.pick(LEXICON['forms']['caption'])}")())
+    """The notes in sentences of a form drawn from the pen."""
+    return " ".join(_sentence(text) for text in notes.sentences(notes.pen.pick(LEXICON["forms"]["caption"])))
 
 
 def pronouns(text: str, sex: str) -> str:

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pickout.files import packaged_table
 from pickout.synthetic.attributes import Person, View
-from pickout.synthetic.habits import read_table
 from pickout.synthetic.surfaces import Vector
 
-BODIES = read_table("bodies.toml")  # outlines, reaches of arms and hats
+BODIES = packaged_table("pickout.synthetic", "bodies.toml")  # outlines, reaches of arms and hats
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,5 @@
 """A street of drawn people, written in the format of CUHK-PEDES so that its reader reads it."""
 
-import io
 import json
 import multiprocessing
 import os
@@ -19,13 +18,14 @@ from typing import Any
 import numpy as np
 import tomli_w
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont, ImageOps
+from PIL import Image, ImageOps
 
 from pickout.config import read_toml
 from pickout.data.image_changes import STRONG, change_picture
 from pickout.data.scene_changes import Picture
 from pickout.errors import DataError, DataMissing
 from pickout.files import half_written, write_atomically
+from pickout.pages import picture_bytes, tile
 from pickout.synthetic.attributes import Person
 from pickout.synthetic.avatars import Avatar, find_avatars, load_avatar
 from pickout.synthetic.cameras import Camera, sample_cameras
@@ -97,8 +97,8 @@ def _image(job: Job, person: Person, avatar: Avatar | None, camera: Camera, numb
             picture = Picture(pixels.astype(np.float32) / np.float32(255), parts)
             pixels = change_picture(picture, STRONG, job.generator(_CHANGE, job.identity, number))
         # Not durable one by one: the whole street is flushed before its annotations are written.
-        write_atomically(mask, _encoded(parts, "PNG", optimize=True), durable=False)
-        write_atomically(image, _encoded(pixels, "JPEG", quality=camera.quality), durable=False)
+        write_atomically(mask, picture_bytes(Image.fromarray(parts), "PNG", optimize=True), durable=False)
+        write_atomically(image, picture_bytes(Image.fromarray(pixels), quality=camera.quality), durable=False)
     covered = np.bincount(parts.ravel(), minlength=len(Part)) / parts.size
     shares = {part.name.lower(): float(covered[part]) for part in Part}
     generator = job.generator(_CAPTION, job.identity, number)
@@ -126,12 +126,6 @@ def _left(path: Path) -> NDArray[np.uint8] | None:
             return np.asarray(written)
     except (OSError, SyntaxError):
         return None
-
-
-def _encoded(pixels: NDArray[np.uint8], form: str, **options: Any) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, form, **options)
-    return buffer.getvalue()
 
 
 def draw_street(
@@ -252,44 +246,23 @@ def _differences(found: dict[str, Any], wanted: dict[str, Any], prefix: str = ""
             yield f"{prefix}{key} is {old} there, {new} here"
 
 
-_CELL, _CROP, _MARGIN, _LETTERS = 228, 288, 14, 36
-"""Width of a cell, height of a crop and width of a margin in pixels; letters that a line holds."""
-_INK, _PALE, _PAPER = (25, 25, 25), (95, 95, 95), (250, 250, 248)
+_WIDTH, _HEIGHT, _LETTERS = 112, 288, 32  # most pixels of a crop on a sheet, and letters of a line below
 
 
 def contact_sheet(root: Path, count: int = 10, seed: int = 0, *, columns: int = 5) -> Image.Image:
     """A picture of at most `count` people of the street in `root`, in an order drawn from `seed`. Each is shown by the
     first two images, with a sentence about either. A DataMissing where no complete street is."""
-    file = root / "reid_raw.json"
+    file = root / ANNOTATIONS
     if not file.is_file():
         raise DataMissing(f"{file}: not there; draw the street first with `pickout data draw {root}`")
     people: dict[int, list[dict[str, Any]]] = {}
     for record in json.loads(file.read_text(encoding="utf-8")):
         people.setdefault(record["id"], []).append(record)
-    order = np.random.default_rng(seed).permutation(list(people))[: max(1, count)]
-    cells = [_cell(root, people[identity][:2]) for identity in order]
-    columns = min(columns, len(cells))
-    rows = [cells[start : start + columns] for start in range(0, len(cells), columns)]
-    heights = [max(cell.height for cell in row) for row in rows]
-    sheet = Image.new("RGB", (columns * (_CELL + _MARGIN) + _MARGIN, sum(heights) + _MARGIN * (len(rows) + 1)), _PAPER)
-    top = _MARGIN
-    for row, height in zip(rows, heights, strict=True):
-        for position, cell in enumerate(row):
-            sheet.paste(cell, (_MARGIN + position * (_CELL + _MARGIN), top))
-        top += height + _MARGIN
-    return sheet
-
-
-def _cell(root: Path, shown: list[dict[str, Any]]) -> Image.Image:
-    cell = Image.new("RGB", (_CELL, 2 * _CROP), _PAPER)
-    pen, font, top = ImageDraw.Draw(cell), ImageFont.load_default(size=13), 0
-    for position, record in enumerate(shown):
-        with Image.open(root / "imgs" / record["file_path"]) as image:
-            crop = ImageOps.contain(image.convert("RGB"), (_CELL // 2 - 6, _CROP), Image.Resampling.BICUBIC)
-        cell.paste(crop, (position * (_CELL // 2), 0))
-        top = max(top, crop.height + 8)
-    for record, ink in zip(shown, (_INK, _PALE), strict=False):
-        text = textwrap.fill(record["captions"][0], _LETTERS)
-        pen.multiline_text((0, top), text, font=font, fill=ink)
-        top = round(pen.multiline_textbbox((0, top), text, font=font)[3]) + 10
-    return cell.crop((0, 0, _CELL, top))
+    panels = []
+    for identity in np.random.default_rng(seed).permutation(list(people))[: max(1, count)]:
+        shown, crops = people[identity][:2], Image.new("RGB", (2 * _WIDTH, _HEIGHT), "white")
+        for left, record in zip((0, _WIDTH), shown, strict=False):
+            with Image.open(root / "imgs" / record["file_path"]) as image:
+                crops.paste(ImageOps.contain(image.convert("RGB"), (_WIDTH - 6, _HEIGHT)), (left, 0))
+        panels.append(("\n\n".join(textwrap.fill(record["captions"][0], _LETTERS) for record in shown), crops))
+    return tile(panels, across=columns)

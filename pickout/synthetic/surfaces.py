@@ -83,25 +83,22 @@ def local(surface: Surface, pixels: Pixels) -> Array:
 
 def mottled(u: Array, v: Array, scale: float, seed: int) -> Array:
     """Cloudy noise at `u`, `v`, mean 0, about -1 to 1; `scale` texels a unit, `seed` shifts it."""
-    return _sample(_mottle(), u, v, scale, seed)
+    return _sample(_textures()[0], u, v, scale, seed)
 
 
 def folded(u: Array, v: Array, scale: float, seed: int) -> Array:
     """Light and shade of long soft folds along `v`, mean 0, about -1 to 1; arguments as for `mottled`."""
-    return _sample(_folds(), u, v, scale, seed)
+    return _sample(_textures()[1], u, v, scale, seed)
 
 
 @cache
-def _mottle() -> Array:
-    return _filtered(11, lambda fx, fy: 1.0 / (1.0 + (np.hypot(fx, fy) / 5.0) ** 2.2))
-
-
-@cache
-def _folds() -> Array:
+def _textures() -> tuple[Array, Array]:
+    """Clouds, and long soft folds."""
+    clouds = _filtered(11, lambda fx, fy: 1.0 / (1.0 + (np.hypot(fx, fy) / 5.0) ** 2.2))
     ridges = 1.0 - 2.0 * np.abs(_filtered(23, lambda fx, fy: np.exp(-(((np.hypot(fx, fy * 2.2) - 7.0) / 5.0) ** 2))))
     across, along = (np.roll(ridges, -2, axis) - np.roll(ridges, 2, axis) for axis in (1, 0))
     slope = across + 0.6 * along
-    return np.asarray((slope / (2.2 * slope.std())).astype(np.float32))
+    return clouds, (slope / (2.2 * slope.std())).astype(np.float32)
 
 
 def _sample(texture: Array, u: Array, v: Array, scale: float, seed: int) -> Array:

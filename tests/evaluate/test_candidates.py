@@ -110,7 +110,7 @@ def embeddings(images: int, captions: int) -> tuple[Tensor, Tensor]:
 def test_candidates_are_the_first_of_a_stable_descending_sort(k: int) -> None:
     queries, gallery = embeddings(23, 11)
     found = find_candidates(queries, gallery, k, chunk=4)
-    for row, scores in zip(found.items, (queries @ gallery.T).numpy(), strict=True):
+    for row, scores in zip(found, (queries @ gallery.T).numpy(), strict=True):
         assert row.tolist() == np.argsort(-scores, kind="stable")[:k].tolist()
 
 
@@ -126,7 +126,7 @@ def test_scores_equal_the_plain_loop_however_they_are_grouped(
     scores = match_candidates(
         method, *stores(method, images, states, lengths), candidates, block=block, tell=lambda *line: told.append(line)
     )
-    np.testing.assert_allclose(scores, match_by_loops(method, images, states, lengths, candidates.items), atol=1e-5)
+    np.testing.assert_allclose(scores, match_by_loops(method, images, states, lengths, candidates), atol=1e-5)
     assert told[-1] == ("pairs", 66, 66) and [line[1] for line in told] == sorted(line[1] for line in told)
 
 
@@ -138,7 +138,7 @@ def test_tokens_on_disk_give_the_scores_of_tokens_rounded_to_bfloat16(method: Lo
     assert kept[0].on_disk and kept[1].on_disk
     scores = match_candidates(method, *kept, candidates)
     rounded = images.bfloat16().float(), states.bfloat16().float()
-    np.testing.assert_allclose(scores, match_by_loops(method, *rounded, lengths, candidates.items), atol=1e-5)
+    np.testing.assert_allclose(scores, match_by_loops(method, *rounded, lengths, candidates), atol=1e-5)
     assert list(tmp_path.iterdir()) == []
     for store in kept:
         store.close()
@@ -171,7 +171,7 @@ def test_two_processes_find_and_score_what_one_does(method: LookingMethod) -> No
         start, stop = share.bounds(23, 8)
         with torch.no_grad():
             candidates = find_candidates(*vectors, 6, share=share)
-            assert (candidates.items == whole.items).all()
+            assert (candidates == whole).all()
             pixels, texts = stores(method, images[start:stop], states, lengths)
             found[index] = match_candidates(method, pixels, texts, candidates, first=start, block=4, share=share)
 
@@ -213,7 +213,7 @@ def test_ranks_equal_a_sort_of_the_whole_gallery(tail: Any, k: int) -> None:
     ranks = rerank(rank_mixtures([(queries, gallery)], [(1.0,)], relevance)[0], relevance, candidates, second, tail)
     first = (queries @ gallery.T).numpy()
     for query in range(11):
-        expected = ranks_by_sorting(first[query], candidates.items[query], second[query], constant=tail == "constant")
+        expected = ranks_by_sorting(first[query], candidates[query], second[query], constant=tail == "constant")
         wanted = sorted(expected[people == who[query]].tolist())
         assert ranks.ranks[ranks.starts[query] : ranks.starts[query + 1]].tolist() == wanted
 
@@ -277,7 +277,7 @@ def test_rows_come_back_padded_to_the_longest_asked_for() -> None:
     assert not taken[0, 1].any()
     again = joined([(store.packed(), store.lengths)] * 2, budget=10**6)
     assert again.lengths.tolist() == [4, 2, 1, 4, 2, 1]
-    assert torch.equal(again.rows(3, 5), store.rows(0, 2))
+    assert torch.equal(again.take(np.arange(3, 5))[0], store.take(np.arange(2))[0])
 
 
 def test_a_full_disk_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,10 +10,11 @@ from PIL import Image
 
 from pickout.errors import UsageError
 from pickout.explain.explanation import explain, kept_tokens, measurement_file
-from pickout.explain.figures import explanation_sheet, heat_layer, leading_words, overlay, tile, top_of
+from pickout.explain.figures import explanation_sheet, heat_layer, leading_words, overlay, top_of
 from pickout.explain.page import MOST, explanation_page, explanation_piece, explanation_style
 from pickout.explain.pair import Grid
 from pickout.explain.ways import TARGETS, Finding, Measurement, Number
+from pickout.pages import tile
 
 GRID = Grid(rows=4, columns=2, patch=8, stride=8, height=32, width=16)
 BAD = Finding(Number(0.0, -1.0, 1.0), Number(0.0, -1.0, 1.0))

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from pickout.explain.faithfulness import named_parts, part_shares, pointing_ratio, read_attributes, read_mask
+from pickout.data.image_changes import read_parts
+from pickout.explain.faithfulness import named_parts, part_shares, pointing_ratio, read_attributes
 from pickout.explain.pair import Grid, make_pair
 from pickout.synthetic.surfaces import Part
 
@@ -62,7 +63,7 @@ def test_a_drawn_street_tells_its_garments_and_masks(model, street, picture):
     attributes = read_attributes(street)
     assert len(attributes) == 4
     record = next(iter(attributes.values()))
-    parts = read_mask(street, record)
+    parts = read_parts(street / "imgs" / record["file_path"])
     assert parts.shape == (96, 32)
     assert {str(value) for value in np.unique(parts)} == set(record["parts"])
     kinds = [record["person"][slot]["kind"] for slot in ("upper", "shoes")]
