@@ -158,9 +158,9 @@ class IdentityHeads(nn.Module):
         W_left a + W_right b, so each feature is multiplied once by each half, however many pairs it is in."""
         with torch.autocast(image_BE.device.type, enabled=False):
             # Seen as (2 d, d), rows of W are those of W_left and W_right in turns: one product, no copy of halves.
-            both_FD2 = F.linear(
-                torch.cat([image_BE, text_BE]).float(), self.fusion.weight.float().view(-1, image_BE.shape[1])
-            ).unflatten(1, (-1, 2))
+            features_FD = torch.cat([image_BE, text_BE]).float()
+            both_FD2 = F.linear(features_FD, self.fusion.weight.float().view(-1, features_FD.shape[1]))
+            both_FD2 = both_FD2.view(len(features_FD), -1, 2)
             image_FD2, text_FD2 = both_FD2.split([len(image_BE), len(text_BE)])
             bias = self.fusion.bias.float()
             image_first = image_FD2[image_P, :, 0] + text_FD2[text_P, :, 1] + bias

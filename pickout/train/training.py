@@ -248,4 +248,5 @@ def _engine(
     # Optimisers are made after the move, so that they hold the parameters that are trained.
     method.to(accelerator.device)
     optimiser = build_optimiser(method, recipe.optim)
-    return Engine(accelerator, method, optimiser, loader, sampler, schedule=recipe.schedule, optim=recipe.optim)
+    rules: dict[str, Any] = {"schedule": recipe.schedule, "optim": recipe.optim, "chunk": recipe.sampler.chunk}
+    return Engine(accelerator, method, optimiser, loader, sampler, **rules)
