@@ -161,7 +161,7 @@ class IdentityHeads(nn.Module):
             features_FD = torch.cat([image_BE, text_BE]).float()
             both_FD2 = F.linear(features_FD, self.fusion.weight.float().view(-1, features_FD.shape[1]))
             both_FD2 = both_FD2.view(len(features_FD), -1, 2)
-            image_FD2, text_FD2 = both_FD2.split([len(image_BE), len(text_BE)])
+            image_FD2, text_FD2 = both_FD2[: len(image_BE)], both_FD2[len(image_BE) :]
             bias = self.fusion.bias.float()
             image_first = image_FD2[image_P, :, 0] + text_FD2[text_P, :, 1] + bias
             text_first = text_FD2[text_P, :, 0] + image_FD2[image_P, :, 1] + bias
