@@ -4,7 +4,8 @@ Section numbers are those of the specification that tells paper and release apar
 not: every layer of both towers writes out the attention of every head and keeps its mean, all twelve are stacked, maps
 are rolled out, banks pooled and pairs made sample by sample, and each of the 3 B pairs of CID is fused in whole, both
 ways round. The weights are those of a model of ours, used as they stand. Ties of padding are broken as ours does it,
-where the release leaves it open, and the class of mismatched pairs is the method's. Left out are its dead parameters and its weights in half precision.
+where the release leaves it open, and the class of mismatched pairs is the method's. Its dead parameters and its weights
+in half precision are left out.
 """
 
 from typing import Any
