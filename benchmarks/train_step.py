@@ -1,168 +1,69 @@
-"""Time and peak memory of a training step of `aga`: ours beside the release's order of passes, both on equal weights.
+"""Time and peak memory of a training step: ours beside the release's order of work, both on equal weights.
 
-    python benchmarks/train_step.py [--batch 64] [--rounds 5] [--large]
+    python benchmarks/train_step.py [--method aga] [--batch 64] [--rounds 5] [--large]
+    python benchmarks/train_step.py --method itself [--batch 8] [--rounds 5]
 
-A step is the momentum update, the forward pass with its draws, and the backward pass, without the optimiser. The slow
-side (`sequential/fusion.py`) writes attention weights out, projects keys and values of images in every pass, runs the
-word head at every position and draws as the release does. Both have the recipe's dropout. By default the sizes are
-those of the recipe aga-demo; --large takes those of the paper (ViT-B/16 at 384 x 384, BERT-base, 30522 ids, a queue
-of 65536) with a batch of 2. One process times both sides in turns: medians of wall time, and of processor time, which
-other work on the machine disturbs less. Peak memory is from a process for each side: resident memory above what it
-held before its first step (the interpreter, the model, its twin and the queues, which no order of passes changes),
-and all of it.
+**aga**: a step is the momentum update, the forward pass with its draws, and the backward pass, without the optimiser.
+The slow side (`sequential/fusion.py`) writes attention weights out, projects keys and values of images in every pass,
+runs the word head at every position and draws as the release does. Both have the recipe's dropout. By default the sizes
+are those of the recipe aga-demo; --large takes those of the paper (ViT-B/16 at 384 x 384, BERT-base, 30522 ids, a queue
+of 65536) with a batch of 2.
+
+**itself**: the recipe itself-rstpreid with random weights (ViT-B/16 at 384 x 128), a step with its optimiser, each
+program in fp32 and under bf16 autocast. The slow side (`sequential/itself.py`) keeps the attention of all layers and
+heads, rolls out, pools and pairs sample by sample, fuses each pair in whole, and moves a parameter at a time. The
+losses of both sides on the first step of each precision are compared, and must be equal in fp32.
+
+One process times all sides in turns: medians of wall time, and of processor time, which other work on the machine
+disturbs less. Peak memory is from a process for each side: resident memory above what it held before its first step
+(the interpreter, the model, a twin and queues), and all of it. Gradients and the optimiser's means are in both; no
+order of work changes them.
 """
 
 import argparse
 import gc
 import json
+import os
 import resource
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from sequential.fusion import Draws, Rates, Sequential
-from sequential.state import inputs_of, leaves, released_state, sizes_of
-from torch import Tensor
+from sequential import fusion_sides, itself_sides
 
-from pickout.data.batching import Batch
-from pickout.methods.aga import Aga, AgaSettings
-from pickout.methods.base import Progress
-from pickout.methods.model import build_model
-from pickout.saliency.enrich import candidates, enrich
-from pickout.saliency.hiding import apply_mask
-from pickout.shapes import TokenBatch
-from pickout.text.tokenizer import SpecialTokens, Vocabulary, read_vocabulary
-from pickout.train.recipe import Recipe, find_recipe, load_recipe
+from pickout.train.recipe import find_recipe, load_recipe
 from pickout.train.system import keep_freed_memory
 
-PADDING, START, MASK = 0, 1, 2
 STEPS = 6
+SIDES = {"aga": ("release", "ours"), "itself": ("release fp32", "ours fp32", "release bf16", "ours bf16")}
+RECIPES = {"aga": "aga-demo", "itself": "itself-rstpreid"}
 LARGE = {"recipe": "aga-cuhk-pedes", "batch": 2, "size": 30522}
+SAME = 1e-4  # largest relative difference of the first losses in fp32
+
+Steps = dict[str, Callable[[], float]]
 
 
-@dataclass(frozen=True)
-class Facts:
-    vocabulary_size: int
-    context: int
-    special: SpecialTokens
-    vocabulary: Vocabulary
-
-
-def facts(recipe: Recipe, size: int) -> Facts:
-    special = SpecialTokens(PADDING, START, None, MASK)
-    vocabulary = read_vocabulary("wordpiece", ("[PAD]", "[CLS]", "[MASK]", *("word",) * (size - 3)), special)
-    return Facts(size, recipe.model.tokenizer.context, special, vocabulary)
-
-
-def batch_of(recipe: Recipe, size: int, rows: int) -> Batch:
-    """Random pairs; captions of half to all of the context, every tenth weak."""
-    generator = torch.Generator().manual_seed(0)
-    context, image = recipe.model.tokenizer.context, recipe.model.image
-    ids = torch.randint(3, size, (2, rows, context), generator=generator)
-    ids[:, :, 0] = START
-    lengths = torch.linspace(context // 2, context, rows).long()
-    ids.masked_fill_(torch.arange(context) >= lengths[:, None], PADDING)
-    images = torch.randn(2, rows, 3, image.height, image.width, generator=generator)
-    replaced = torch.arange(rows) % 10 == 9
-    strong, weak = ids[0], torch.where(replaced[:, None], ids[1], ids[0])
-    return Batch(
-        images[0],
-        TokenBatch(strong, strong != PADDING),
-        torch.arange(rows) // 2 * 2 if rows > 2 else torch.arange(rows),
-        images[1],
-        TokenBatch(weak, weak != PADDING),
-        replaced.long(),
-    )
-
-
-def released_draws(proposable: Tensor, replaced: Tensor) -> Draws:
-    """Draws from the global generator, row by row where the release draws so, all logits at once."""
-    size = len(proposable)
-
-    def mask(ids: Tensor, probability: Tensor, _purpose: str) -> tuple[Tensor, Tensor]:
-        chosen = torch.bernoulli(probability.float()).bool()
-        random = torch.randint(size, ids.shape)
-        return apply_mask(ids, chosen, torch.rand(ids.shape), random, MASK), chosen
-
-    def negatives(images: Tensor, texts: Tensor) -> tuple[Tensor, Tensor]:
-        drawn = [torch.tensor([int(torch.multinomial(row, 1)) for row in weights]) for weights in (images, texts)]
-        return drawn[0], drawn[1]
-
-    def sample(ids: Tensor, logits: Tensor) -> tuple[Tensor, Tensor]:
-        drawn = torch.multinomial(logits.softmax(-1).flatten(0, 1), 1).view(ids.shape)
-        words = (ids != PADDING) & (ids != START)
-        sampled = torch.where(words, drawn, ids)
-        return sampled, (sampled != ids).long().masked_fill(~words, -100)
-
-    def enriched(ids: Tensor, chosen: Tensor, logits: Tensor) -> tuple[Tensor, Tensor]:
-        found = candidates(logits[chosen], ids[chosen], proposable, torch.ones_like(ids[chosen], dtype=torch.bool))
-        made = enrich(
-            ids,
-            chosen,
-            found,
-            uniform_BT=torch.rand(ids.shape),
-            decision_BU=torch.rand(len(ids), 1),
-            allowed_B=replaced == 0,
-        )
-        return made, (made != ids).any(dim=1)
-
-    def guided(rows: Tensor, content: Tensor) -> Tensor:
-        return AgaSettings().guided_probabilities(dict(enumerate(rows, start=1)), content)
-
-    return Draws(mask, negatives, sample, enriched, guided)
-
-
-def sides(recipe: Recipe, size: int, rows: int, wanted: tuple[str, ...]) -> dict[str, Callable[[], None]]:
-    """A step of each wanted side; each call moves on from where the last one ended."""
-    torch.manual_seed(0)
-    method, batch = build_model(recipe.model, facts(recipe, size), 1500), batch_of(recipe, size, rows)
-    assert isinstance(method, Aga)
-    method.train()
-    steps: dict[str, Callable[[], None]] = {}
-    if "release" in wanted:
-        state = released_state(method)
-        names = leaves(state)
-        dropout = recipe.model.text.dropout
-        slow = Sequential(state, sizes_of(method, recipe.model.vision.heads, MASK, dropout), Rates())
-        given = inputs_of(batch)
-        draws = released_draws(method.proposable, given.replaced)
-
-        def step_slowly() -> None:
-            for name in names:
-                state[name].grad = None
-            slow.step(given, draws).total.backward()
-
-        steps["release"] = step_slowly
-    if "ours" in wanted:
-        count = iter(range(2, 10**6))
-
-        def step() -> None:
-            method.zero_grad()
-            method.losses(batch, Progress(next(count), 2, 1, 2)).total.backward()
-
-        steps["ours"] = step
-    else:
-        del method
-    return steps
-
-
-def timed(step: Callable[[], None]) -> tuple[float, float]:
-    """Wall and processor seconds."""
+def timed(step: Callable[[], float]) -> tuple[float, float, float]:
+    """Wall and processor seconds, and the loss."""
     begun, busy = time.perf_counter(), time.process_time()
-    step()
-    return time.perf_counter() - begun, time.process_time() - busy
+    loss = step()
+    return time.perf_counter() - begun, time.process_time() - busy, loss
 
 
-def setting(options: argparse.Namespace) -> tuple[Recipe, int, int]:
-    name = str(LARGE["recipe"]) if options.large else "aga-demo"
-    recipe = load_recipe(find_recipe(name))
-    size = int(LARGE["size"]) if options.large else recipe.model.tokenizer.vocabulary_size
-    return recipe, size, options.batch or (int(LARGE["batch"]) if options.large else recipe.sampler.batch)
+def build(options: argparse.Namespace, wanted: tuple[str, ...]) -> tuple[str, Steps]:
+    """What is measured, in words, and a step of each wanted side."""
+    large = options.method == "aga" and options.large
+    recipe = load_recipe(find_recipe(str(LARGE["recipe"]) if large else RECIPES[options.method]))
+    if options.method == "itself":
+        rows = options.batch or 8
+        return f"{recipe.name}, batch {rows}", itself_sides.sides(recipe, rows, wanted)
+    size = int(LARGE["size"]) if large else recipe.model.tokenizer.vocabulary_size
+    rows = options.batch or (int(LARGE["batch"]) if large else recipe.sampler.batch)
+    return f"{recipe.name}, batch {rows}, {size} ids", fusion_sides.sides(recipe, size, rows, wanted)
 
 
 def resident() -> float:
@@ -172,7 +73,7 @@ def resident() -> float:
 
 def run_side(options: argparse.Namespace) -> None:
     torch.set_num_threads(options.threads)
-    step = sides(*setting(options), wanted=(options.side,))[options.side]
+    step = build(options, (options.side,))[1][options.side]
     gc.collect()
     before = resident()
     for _ in range(2):
@@ -189,49 +90,57 @@ def measure(side: str) -> dict[str, float]:
     return json.loads(done.stdout)
 
 
-def in_turns(options: argparse.Namespace) -> dict[str, tuple[float, float]]:
-    """Median wall and processor seconds of both sides, step after step in one process."""
+def in_turns(options: argparse.Namespace) -> tuple[str, dict[str, tuple[float, float]]]:
+    """What is measured, and median wall and processor seconds of all sides, step after step in one process."""
     keep_freed_memory()
     torch.set_num_threads(options.threads)
-    steps = sides(*setting(options), wanted=("ours", "release"))
-    times: dict[str, list[tuple[float, float]]] = {name: [] for name in steps}
+    told, steps = build(options, SIDES[options.method])
+    times: dict[str, list[tuple[float, float, float]]] = {name: [] for name in steps}
+    # In this order sides of one precision have taken equally many steps.
     for _ in range(options.rounds + 1):
-        for name, step in steps.items():
-            times[name].append(timed(step))
-    return {
-        name: (statistics.median(wall for wall, _ in found[1:]), statistics.median(busy for _, busy in found[1:]))
+        for name in SIDES[options.method]:
+            times[name].append(timed(steps[name]))
+    if options.method == "itself":
+        for precision, most in (("fp32", SAME), ("bf16", float("inf"))):
+            slow, ours = (times[f"{program} {precision}"][0][2] for program in ("release", "ours"))
+            print(f"first loss in {precision}: release {slow:.6f}, ours {ours:.6f}")
+            if not abs(slow - ours) <= most * abs(slow):
+                sys.exit("the losses are not equal, so the times say nothing")
+    medians = {
+        name: (statistics.median(wall for wall, _, _ in found[1:]), statistics.median(busy for _, busy, _ in found[1:]))
         for name, found in times.items()
     }
+    return told, medians
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--method", choices=[*SIDES], default="aga")
     parser.add_argument("--batch", type=int)
     parser.add_argument("--rounds", type=int, default=STEPS)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--large", action="store_true")
-    parser.add_argument("--side", choices=["ours", "release"], help=argparse.SUPPRESS)
+    parser.add_argument("--large", action="store_true", help="aga: the paper's sizes")
+    parser.add_argument("--side", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.side:
         run_side(options)
         return
-    found = {side: measure(side) for side in ("ours", "release")}
-    seconds = in_turns(options)
-    recipe, size, rows = setting(options)
-    print(f"{recipe.name}, batch {rows}, {size} ids, {options.threads} threads, medians of {options.rounds} steps\n")
-    print(
-        "| | ms a step | processor ms a step | peak memory above start, MB | peak memory, MB |\n|---|---|---|---|---|"
-    )
+    found = {side: measure(side) for side in SIDES[options.method]}
+    told, seconds = in_turns(options)
+    load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
+    print(f"{told}, {options.threads} threads, medians of {options.rounds} steps, load {load}\n")
+    print("| | ms a step | processor ms a step | peak memory above start, MB | peak memory, MB |")
+    print("|---|---|---|---|---|")
     for side, numbers in found.items():
         wall, busy = seconds[side]
         print(f"| {side} | {1000 * wall:.0f} | {1000 * busy:.0f} | {numbers['above']:.0f} | {numbers['whole']:.0f} |")
-    (wall, busy), (slow_wall, slow_busy) = seconds["ours"], seconds["release"]
-    ours, release = found["ours"], found["release"]
-    print(
-        f"\nours is {slow_wall / wall:.2f} times as fast ({slow_busy / busy:.2f} in processor time), with "
-        f"{ours['above'] / release['above']:.2f} of the peak memory above start, "
-        f"{ours['whole'] / release['whole']:.2f} of all"
-    )
+    for side, numbers in found.items():
+        for other, least in found.items():
+            if side.startswith("ours") and other.startswith("release"):
+                wall, busy = (slow / own for slow, own in zip(seconds[other], seconds[side], strict=True))
+                above, whole = (numbers[key] / least[key] for key in ("above", "whole"))
+                print(f"\n{side} is {wall:.2f} times as fast as {other} ({busy:.2f} in processor time), with", end=" ")
+                print(f"{above:.2f} of the peak memory above start, {whole:.2f} of all")
 
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-"""RaSa's and AGA's training step in the order of the release: the slow twin of `pickout.methods.fusion`."""
+"""Training steps in the order of the released programs (RaSa, AGA, ITSELF): slow twins of `pickout.methods`."""

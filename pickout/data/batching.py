@@ -48,6 +48,10 @@ class Batch:
         ]
         return Batch(*changed)
 
+    def part(self, start: int, stop: int) -> "Batch":
+        """The pairs from `start` up to `stop`."""
+        return self._mapped(lambda tensor: tensor[start:stop])
+
     def __len__(self) -> int:
         return int(self.identity.shape[0])
 
@@ -112,6 +116,8 @@ class SamplerSettings(Settings):
     """`identity`: each batch shows `batch / per_identity` people; `shuffle`: pairs in random order."""
     batch: int = Field(256, ge=1)  # pairs in one batch, over all processes together
     per_identity: int = Field(2, ge=1)  # pairs of each person in a batch; `identity` only
+    chunk: int | None = Field(None, ge=1)
+    """Pairs whose activations each process keeps at a time, by gradient caching; none: those of its whole batch."""
 
 
 @dataclass(frozen=True, slots=True)

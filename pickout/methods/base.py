@@ -8,13 +8,14 @@ from typing import Any, ClassVar, Literal
 import torch
 from pydantic import model_validator
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from pickout.config import Settings
 from pickout.data.batching import Batch
 from pickout.nn.attention import ImageMemory
 from pickout.nn.frozen import MultiStageTower, SentenceTower
 from pickout.nn.towers import TextTransformer, VisionTransformer
-from pickout.shapes import AttentionTrace, Bool, Embedded, Float, Int, Pictures, Scalar, States, TokenBatch
+from pickout.shapes import AttentionTrace, Bool, Embedded, Float, Int, Ints, Pictures, Scalar, States, TokenBatch
 
 ImageTower = VisionTransformer | MultiStageTower  # what a method can look at images with
 TextTower = TextTransformer | SentenceTower  # what a method without second look can read captions with
@@ -159,3 +160,27 @@ class Method(nn.Module, ABC):
     @abstractmethod
     def parameter_groups(self) -> list[ParameterGroup]:
         """Every trainable parameter, in exactly one group."""
+
+
+class SeparableMethod(Method):
+    """A method whose losses depend on the pairs of a batch only through what `represent` makes of each by itself. So a
+    large batch can go through the towers in parts, with the gradients of the whole (GradCache, Gao et al. 2021)."""
+
+    @abstractmethod
+    def represent(self, batch: Batch, progress: Progress) -> tuple[Tensor, ...]:
+        """What `compare` needs of each pair. Shape of each: (batch, any)."""
+
+    @abstractmethod
+    def compare(self, parts: tuple[Tensor, ...], identity: Ints, progress: Progress) -> LossTerms:
+        """The losses of represented pairs, over the batches of all processes together."""
+
+    def losses(self, batch: Batch, progress: Progress, chunk: int | None = None) -> LossTerms:
+        """As in `Method`. With `chunk`, so many pairs at a time are represented, and again on the way back, when the
+        gradient in what was made of them is known: activations are kept of one chunk alone."""
+        chunk = chunk or len(batch)
+        batches = [batch.part(start, start + chunk) for start in range(0, len(batch), chunk)]
+        if len(batches) == 1:
+            return self.compare(self.represent(batch, progress), batch.identity, progress)
+        made: list[Any] = [checkpoint(self.represent, each, progress, use_reentrant=False) for each in batches]
+        parts = tuple(torch.cat(each) for each in zip(*made, strict=True))
+        return self.compare(parts, batch.identity, progress)

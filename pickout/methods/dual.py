@@ -1,12 +1,13 @@
 """`dual`: two towers and one global feature each, the baseline of ITSELF (table 3)."""
 
+from torch import Tensor
 from torch.nn import functional as F
 
 from pickout.data.batching import Batch
 from pickout.methods import base
 from pickout.methods.objective import Objective, ObjectiveSettings
 from pickout.nn.gather import gather, gather_with_gradient
-from pickout.shapes import ALL_ROWS, NO_ATTENTION, Pictures, TokenBatch
+from pickout.shapes import ALL_ROWS, NO_ATTENTION, Ints, Pictures, TokenBatch
 from pickout.text.tokenizer import Vocabulary
 
 
@@ -14,7 +15,7 @@ class DualSettings(ObjectiveSettings):
     """The global baseline: TAL and CID on the class and end-of-text tokens (ITSELF, table 3, first row)."""
 
 
-class Dual(base.Method):
+class Dual(base.SeparableMethod):
     """The cosine of class token and end-of-text token; arguments as in `MethodEntry.build`."""
 
     def __init__(
@@ -30,11 +31,13 @@ class Dual(base.Method):
         self.global_objective = Objective(settings, "global", vision.embedding, identities)
         self.dimension = vision.embedding
 
-    def losses(self, batch: Batch, progress: base.Progress) -> base.LossTerms:  # noqa: ARG002  (nothing here changes over time)
+    def represent(self, batch: Batch, progress: base.Progress) -> tuple[Tensor, ...]:  # noqa: ARG002  (nothing here changes over time)
+        """The global features of images and captions."""
+        return self.vision(batch.images).summary.float(), self.text(batch.texts).summary.float()
+
+    def compare(self, parts: tuple[Tensor, ...], identity: Ints, progress: base.Progress) -> base.LossTerms:  # noqa: ARG002
         """TAL and CID of the global features, over the batches of all processes together."""
-        image_BE = gather_with_gradient(self.vision(batch.images).summary.float())
-        text_BE = gather_with_gradient(self.text(batch.texts).summary.float())
-        terms: base.LossTerms = self.global_objective(image_BE, text_BE, gather(batch.identity))
+        terms: base.LossTerms = self.global_objective(*map(gather_with_gradient, parts), gather(identity))
         return terms
 
     def encode_images(self, images: Pictures, *, trace: bool = False) -> base.ImageFeatures:

@@ -145,7 +145,7 @@ class Selection:
         return select_bank(rule.scores(out.trace), out.trace.content, padding, kept, largest=rule.largest)
 
 
-class Itself(base.Method):
+class Itself(base.SeparableMethod):
     """Global and local cosines, fused: lambda * cos(global) + (1 - lambda) * cos(local) (ITSELF, Eq. 8); arguments as
     in `MethodEntry.build`."""
 
@@ -171,23 +171,32 @@ class Itself(base.Method):
         self.image_selection = Selection(settings, "image", vision.layers, patches, patches + 1)
         self.text_selection = Selection(settings, "text", text.layers, max(1, text.context - 2), text.context)
 
-    def losses(self, batch: Batch, progress: base.Progress) -> base.LossTerms:
-        """TAL and CID of both branches, over the batches of all processes together (ITSELF, Eq. 7). Tokens are chosen
-        by the training rule, also in evaluation mode."""
-        patches, words = (one.training_kept(progress) for one in (self.image_selection, self.text_selection))
+    def represent(self, batch: Batch, progress: base.Progress) -> tuple[Tensor, ...]:
+        """Global features, banks and their lengths, of images and then of captions. Tokens are chosen by the training
+        rule, also in evaluation mode."""
+        patches, words = self._kept(progress)
         images = self.vision(batch.images, self.image_selection.training.request)
         texts = self.text(batch.texts, self.text_selection.training.request)
         image_bank, image_length = self.image_selection.choose(images, None, patches)
         text_bank, text_length = self.text_selection.choose(texts, ~batch.texts.mask, words)
+        seen = images.summary.float(), image_bank.float(), image_length
+        return *seen, texts.summary.float(), text_bank.float(), text_length
+
+    def compare(self, parts: tuple[Tensor, ...], identity: Ints, progress: base.Progress) -> base.LossTerms:
+        """TAL and CID of both branches, over the batches of all processes together (ITSELF, Eq. 7)."""
         # Banks, not local embeddings, are gathered: the heads' batch statistics then see all processes too.
-        image_local = self.image_head(gather_with_gradient(image_bank.float()), gather(image_length))
-        text_local = self.text_head(gather_with_gradient(text_bank.float()), gather(text_length))
-        image_global, text_global = (gather_with_gradient(out.summary.float()) for out in (images, texts))
-        identity = gather(batch.identity)
+        image_global, image_bank, image_length, text_global, text_bank, text_length = (
+            gather_with_gradient(part) if part.is_floating_point() else gather(part) for part in parts
+        )
+        identity, kept = gather(identity), self._kept(progress)
+        image_local, text_local = self.image_head(image_bank, image_length), self.text_head(text_bank, text_length)
         whole: base.LossTerms = self.global_objective(image_global, text_global, identity)
         part: base.LossTerms = self.local_objective(image_local, text_local, identity)
-        logs = {"kept_patches": float(patches), "kept_words": float(words)}
+        logs = dict(zip(("kept_patches", "kept_words"), map(float, kept), strict=True))
         return base.LossTerms({**whole.terms, **part.terms}, {**whole.weights, **part.weights}, logs)
+
+    def _kept(self, progress: base.Progress) -> tuple[int, int]:
+        return self.image_selection.training_kept(progress), self.text_selection.training_kept(progress)
 
     def encode_images(self, images: Pictures, *, trace: bool = False) -> base.ImageFeatures:
         """Embed prepared images in one pass; `parts` holds `global` and `local`, not normalised."""

@@ -157,11 +157,14 @@ class IdentityHeads(nn.Module):
         """Classify pairs of an image (`image_P`) and a caption (`text_P`); features are not normalised. W [a; b] is
         W_left a + W_right b, so each feature is multiplied once by each half, however many pairs it is in."""
         with torch.autocast(image_BE.device.type, enabled=False):
-            image_BE, text_BE = image_BE.float(), text_BE.float()
-            left, right = self.fusion.weight.float().chunk(2, dim=1)
+            # Seen as (2 d, d), rows of W are those of W_left and W_right in turns: one product, no copy of halves.
+            features_FD = torch.cat([image_BE, text_BE]).float()
+            both_FD2 = F.linear(features_FD, self.fusion.weight.float().view(-1, features_FD.shape[1]))
+            both_FD2 = both_FD2.view(len(features_FD), -1, 2)
+            image_FD2, text_FD2 = both_FD2[: len(image_BE)], both_FD2[len(image_BE) :]
             bias = self.fusion.bias.float()
-            image_first = F.linear(image_BE, left, bias)[image_P] + F.linear(text_BE, right)[text_P]
-            text_first = F.linear(text_BE, left, bias)[text_P] + F.linear(image_BE, right)[image_P]
+            image_first = image_FD2[image_P, :, 0] + text_FD2[text_P, :, 1] + bias
+            text_first = text_FD2[text_P, :, 0] + image_FD2[image_P, :, 1] + bias
             first, second = (F.gelu(self.fusion_norm(fused)) for fused in (image_first, text_first))
             return self.pair_classifier(first), self.pair_classifier(second)
 

@@ -52,6 +52,26 @@ class LayerNorm(nn.LayerNorm):
         return F.layer_norm(input.float(), self.normalized_shape, weight, bias, self.eps).to(input.dtype)
 
 
+class _QuickGelu(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        ctx.save_for_backward(x)
+        return (1.702 * x).sigmoid_().mul_(x)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        back: Tensor = torch.ops.aten.silu_backward(gradients[0], 1.702 * ctx.saved_tensors[0])
+        return back
+
+
+def quick_gelu(x: Tensor) -> Tensor:
+    """x * sigmoid(1.702 x). In training only x is kept for the way back; plain operations keep the sigmoid too."""
+    if x.requires_grad and torch.is_grad_enabled():
+        kept: Tensor = _QuickGelu.apply(x)  # type: ignore[no-untyped-call]
+        return kept
+    return x * torch.sigmoid(1.702 * x)
+
+
 class FeedForward(nn.Module):
     """Widen four times, activate, narrow again: `quick_gelu`, x * sigmoid(1.702 x), which CLIP was trained with, or the
     exact `gelu`."""
@@ -65,7 +85,7 @@ class FeedForward(nn.Module):
     def forward(self, x: States) -> States:
         """Change each token by itself."""
         x = self.widen(x)
-        x = F.gelu(x) if self.activation == "gelu" else x * torch.sigmoid(1.702 * x)
+        x = F.gelu(x) if self.activation == "gelu" else quick_gelu(x)
         out: Tensor = self.narrow(x)
         return out
 

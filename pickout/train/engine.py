@@ -21,7 +21,7 @@ from pickout.checkpoints.loaded_model import choose_device
 from pickout.data.batching import Batch, EpochSampler
 from pickout.data.training_pairs import REMEDY
 from pickout.errors import ImageUnreadable, LossNotFinite, RecipeError
-from pickout.methods.base import LossTerms, Method, Progress
+from pickout.methods.base import LossTerms, Method, Progress, SeparableMethod
 from pickout.train.recipe import OptimSettings, ScheduleSettings, learning_rate, set_learning_rate
 from pickout.train.run_folder import random_states, restore_random_states
 from pickout.train.system import keep_freed_memory, repeatable
@@ -91,7 +91,8 @@ def launch(device: str, precision: str, accumulate: int) -> Iterator[Accelerator
 
 class Engine:
     """A method, its optimiser and its batches, ready to train. Each group of `optimiser` has its `initial_lr`; `loader`
-    has batches of all processes, drawn by `sampler`; `RecipeError` where they cannot be cut into equal parts."""
+    has batches of all processes, drawn by `sampler`; `RecipeError` where they cannot be cut into equal parts, or where
+    the method cannot be trained by `chunk` (see `SamplerSettings`)."""
 
     def __init__(
         self,
@@ -103,13 +104,15 @@ class Engine:
         *,
         schedule: ScheduleSettings,
         optim: OptimSettings,
+        chunk: int | None = None,
     ) -> None:
         if sampler.batch_size % accelerator.num_processes:
             parts = f"{accelerator.num_processes} equal parts, one for each process"
             raise RecipeError(f"sampler.batch = {sampler.batch_size} cannot be cut into {parts}")
         self.accelerator, self.method, self.sampler = accelerator, method, sampler
         self.schedule, self.optim = schedule, optim
-        self._losses, self._optimiser, self._loader = accelerator.prepare(_Losses(method), optimiser, loader)
+        losses = _Losses(method, chunk)
+        self._losses, self._optimiser, self._loader = accelerator.prepare(losses, optimiser, loader)
 
     def steps(self, epoch: int) -> int:
         """Optimiser steps in `epoch`."""
@@ -182,9 +185,14 @@ class Engine:
 class _Losses(nn.Module):
     """A method whose forward pass is its losses, as distributed wrappers want it."""
 
-    def __init__(self, method: Method) -> None:
+    def __init__(self, method: Method, chunk: int | None) -> None:
         super().__init__()
-        self.method = method
+        if chunk is not None and not isinstance(method, SeparableMethod):
+            why = "depend on more than what it makes of each pair by itself"
+            raise RecipeError(f"sampler.chunk = {chunk}: the losses of {type(method).__name__} {why}; leave it out")
+        self.method, self.chunk = method, chunk
 
     def forward(self, batch: Batch, progress: Progress) -> LossTerms:
+        if self.chunk is not None and isinstance(self.method, SeparableMethod):
+            return self.method.losses(batch, progress, self.chunk)
         return self.method.losses(batch, progress)

@@ -112,8 +112,9 @@ class TrainSettings(Settings):
     and a vision transformer; none: random weights."""
     initial_queues: Queues = "keep"
     """Whether a fusion model takes the queues of ALBEF's and RaSa's files as first negatives."""
-    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
-    """`bf16` and `fp16` compute under autocast; the weights and the optimiser stay in fp32."""
+    precision: Literal["fp32", "bf16", "fp16", "auto"] = "fp32"
+    """`bf16` and `fp16` compute under autocast; the weights and the optimiser stay in fp32. `auto` is `bf16` where the
+    device computes in it natively, else `fp32`; the run's own recipe names which."""
     select: Literal["val", "test", "last"] = "val"
     """The split that chooses the best epoch; `test` only to repeat a published habit; `last`: no choice is made."""
     metric: Literal["R@1", "R@5", "R@10", "mAP", "mINP", "rSum"] = "R@1"

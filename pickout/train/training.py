@@ -12,7 +12,7 @@ from accelerate import Accelerator
 from accelerate.utils import set_seed
 from torch.utils.data import DataLoader, Dataset
 
-from pickout.checkpoints.loaded_model import choose_precision
+from pickout.checkpoints.loaded_model import choose_device, choose_precision
 from pickout.checkpoints.saved_model import save_model
 from pickout.checkpoints.starting_weights import initialise
 from pickout.data.batching import Collate, build_sampler
@@ -49,6 +49,10 @@ def train(recipe: Recipe, folder: Path, *, device: str = "auto", display: Displa
         StorageFull: no space left; the last checkpoint stays."""
     # The run's folder remembers where its data lie, and will be asked from another place.
     recipe = recipe.model_copy(update={"data": recipe.data.model_copy(update={"root": recipe.data.root.absolute()})})
+    if recipe.train.precision == "auto":
+        # The run's folder remembers in which it was computed: on another machine it must not go on in the other.
+        chosen = choose_precision("auto", choose_device(device))
+        recipe = recipe.model_copy(update={"train": recipe.train.model_copy(update={"precision": chosen})})
     with launch(device, recipe.train.precision, recipe.optim.accumulate) as accelerator, ExitStack() as stack:
         shown = display if display is not None and accelerator.is_main_process else Display()
         stack.callback(shown.close)
@@ -248,4 +252,5 @@ def _engine(
     # Optimisers are made after the move, so that they hold the parameters that are trained.
     method.to(accelerator.device)
     optimiser = build_optimiser(method, recipe.optim)
-    return Engine(accelerator, method, optimiser, loader, sampler, schedule=recipe.schedule, optim=recipe.optim)
+    rules: dict[str, Any] = {"schedule": recipe.schedule, "optim": recipe.optim, "chunk": recipe.sampler.chunk}
+    return Engine(accelerator, method, optimiser, loader, sampler, **rules)

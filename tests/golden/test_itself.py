@@ -1,11 +1,13 @@
 """Parity with the released program of ITSELF on tiny random weights, from tokens to gradients."""
 
+from copy import deepcopy
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 import torch
 from safetensors.torch import load_file
+from sequential.itself import losses
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -140,3 +142,17 @@ def test_mismatch_rules_agree_where_the_batch_holds_the_last_identity(golden: Go
     with torch.no_grad():
         again = released.losses(Batch(golden.io["images"], golden.texts, golden.io["pids"]), Progress(700, 5, 145, 60))
     torch.testing.assert_close(again.total, golden.losses.total.detach())
+
+
+def test_the_slow_twin_that_our_step_is_timed_against(golden: Golden) -> None:
+    twin = deepcopy(golden.method)
+    twin.zero_grad()
+    terms = losses(twin, Batch(golden.io["images"], golden.texts, golden.io["pids"]), 700)
+    for name, term in terms.items():
+        branch = name.rpartition("_")
+        close(term.detach(), golden.io[f"loss_{branch[0]}_{branch[2]}"].squeeze())
+    sum(terms.values(), torch.zeros(())).backward()
+    for recorded, name in GRADIENTS.items():
+        gradient = twin.get_parameter(name).grad
+        assert gradient is not None
+        assert float((gradient - golden.io[recorded]).norm() / golden.io[recorded].norm()) < 1e-4

@@ -1,6 +1,7 @@
-"""One process of the distributed test: its share of a batch, through DistributedDataParallel, on the CPU.
+"""One process of the distributed test: its share of a batch, on the CPU, with copies of the weights or shards of them.
 
-Arguments: method, rank, number of processes, rendezvous file, input file, output file. Rank -1 is one process alone.
+Arguments: method, rank, number of processes, rendezvous file, input file, output file, and `ddp` (copies)
+or `fsdp` (shards, layer by layer). Rank -1 is one process alone.
 """
 
 import os
@@ -9,6 +10,9 @@ from dataclasses import replace
 
 import torch
 from torch import Tensor, distributed, nn
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import fully_shard
+from torch.distributed.tensor import DTensor
 from torch.nn.parallel import DistributedDataParallel
 
 from pickout.config import parse_settings
@@ -31,7 +35,11 @@ class Losses(nn.Module):
         return losses.total, {name: term.item() for name, term in losses.terms.items()}
 
 
-def main(name: str, rank: int, processes: int, meeting: str, given: str, out: str) -> None:
+def whole(gradient: Tensor | None) -> Tensor | None:
+    return gradient.full_tensor() if isinstance(gradient, DTensor) else gradient
+
+
+def main(name: str, rank: int, processes: int, meeting: str, given: str, out: str, wrapper: str) -> None:
     torch.set_num_threads(1)
     stored = torch.load(given, weights_only=True)
     torch.manual_seed(0)
@@ -41,7 +49,12 @@ def main(name: str, rank: int, processes: int, meeting: str, given: str, out: st
     share = slice(None)
     if rank >= 0:
         distributed.init_process_group("gloo", init_method=f"file://{meeting}", rank=rank, world_size=processes)
-        module = DistributedDataParallel(module)
+        if wrapper == "fsdp":
+            mesh = init_device_mesh("cpu", (processes,))
+            for layer in [*method.get_submodule("vision.transformer.layers").children(), module]:
+                fully_shard(layer, mesh=mesh)
+        else:
+            module = DistributedDataParallel(module)
         share = slice(rank * 2, rank * 2 + 2) if rank < processes - 1 else slice(rank * 2, None)  # the last holds more
     ids = stored["ids"][share]
     batch = Batch(stored["images"][share], TokenBatch(ids, ids != 0), stored["identity"][share])
@@ -51,7 +64,7 @@ def main(name: str, rank: int, processes: int, meeting: str, given: str, out: st
         batch = replace(batch, second_images=second, weak_texts=TokenBatch(weak, weak != 0), replaced=replaced)
     total, terms = module(batch, Progress(3, 1, 10, 2))
     total.backward()
-    gradients = {key: parameter.grad for key, parameter in method.named_parameters() if parameter.requires_grad}
+    gradients = {key: whole(parameter.grad) for key, parameter in method.named_parameters() if parameter.requires_grad}
     torch.save({"terms": terms, "gradients": gradients, "buffers": dict(method.named_buffers())}, out)
     if rank >= 0:
         distributed.barrier()
@@ -60,7 +73,7 @@ def main(name: str, rank: int, processes: int, meeting: str, given: str, out: st
 
 
 if __name__ == "__main__":
-    name, rank, processes, meeting, given, out = sys.argv[1:]
-    main(name, int(rank), int(processes), meeting, given, out)
+    name, rank, processes, meeting, given, out, wrapper = sys.argv[1:]
+    main(name, int(rank), int(processes), meeting, given, out, wrapper)
     # What is tested is written. Gloo's threads sometimes outlive the interpreter and then abort the process.
     os._exit(0)

@@ -27,8 +27,8 @@ SETTINGS: dict[str, dict[str, Any]] = {
 }
 
 
-def start(name: str, rank: int, processes: int, folder: Path) -> subprocess.Popen[str]:
-    arguments = [name, rank, processes, folder / "meeting", folder / "given.pt", folder / f"out{rank}.pt"]
+def start(name: str, rank: int, processes: int, folder: Path, wrapper: str) -> subprocess.Popen[str]:
+    arguments = [name, rank, processes, folder / "meeting", folder / "given.pt", folder / f"out{rank}.pt", wrapper]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
     return subprocess.Popen(
         [sys.executable, str(WORKER), *map(str, arguments)], stderr=subprocess.PIPE, text=True, env=environment
@@ -48,8 +48,18 @@ def test_every_method_is_tried() -> None:
     assert SETTINGS.keys() == METHODS.keys()
 
 
+@pytest.mark.parametrize("name", ["dual", "itself"])
+def test_two_processes_with_shards_of_the_weights_equal_one(
+    name: str, tmp_path: Path, make_batch: Callable[..., Batch]
+) -> None:
+    """Not the fusion models: `fully_shard` takes no parameter without axes, and their temperature is one."""
+    test_two_processes_equal_one(name, tmp_path, make_batch, "fsdp")
+
+
 @pytest.mark.parametrize("name", sorted(SETTINGS))
-def test_two_processes_equal_one(name: str, tmp_path: Path, make_batch: Callable[..., Batch]) -> None:
+def test_two_processes_equal_one(
+    name: str, tmp_path: Path, make_batch: Callable[..., Batch], wrapper: str = "ddp"
+) -> None:
     batch = make_batch(6)
     identity = torch.tensor([0, 1, 0, 2, 3, 1])  # a person's pairs lie in different processes
     given = {"images": batch.images, "ids": batch.texts.ids, "identity": identity, "settings": SETTINGS}
@@ -57,7 +67,7 @@ def test_two_processes_equal_one(name: str, tmp_path: Path, make_batch: Callable
     given["weak"][[0, 3]] = batch.texts.ids[[2, 5]]  # longer captions, in both processes
     given["replaced"] = torch.tensor([1, 0, 0, 1, 0, 0])
     torch.save(given, tmp_path / "given.pt")
-    running = [start(name, rank, 2 if rank >= 0 else 1, tmp_path) for rank in (-1, 0, 1)]
+    running = [start(name, rank, 2 if rank >= 0 else 1, tmp_path, wrapper) for rank in (-1, 0, 1)]
     complaints = [finish(process) for process in running]
     assert [process.returncode for process in running] == [0, 0, 0], complaints
     alone, first, second = (torch.load(tmp_path / f"out{rank}.pt", weights_only=True) for rank in (-1, 0, 1))
