@@ -15,7 +15,8 @@ from colour_encoder import ColourEncoder
 @pytest.fixture
 def run(monkeypatch, capsys):
     """run(arguments...) -> (exit code, stdout, stderr); every model is the colour encoder, called as its place."""
-    monkeypatch.setattr("pickout.cli.model.load_model", lambda model, device, runtime="torch": ColourEncoder(model))
+    for name in ("load_model", "load_encoder"):
+        monkeypatch.setattr(f"pickout.cli.model.{name}", lambda model, device, runtime="torch": ColourEncoder(model))
 
     def call(*arguments):
         with pytest.raises(SystemExit) as stop:
