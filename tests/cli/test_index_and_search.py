@@ -27,7 +27,8 @@ def run(monkeypatch, capsys):
             raise CheckpointUnknown(f"{model}: no importer knows this file")
         return ColourEncoder(Path(model).name)
 
-    monkeypatch.setattr("pickout.cli.model.load_model", load)
+    for name in ("load_model", "load_encoder"):
+        monkeypatch.setattr(f"pickout.cli.model.{name}", load)
 
     def run_command(*arguments):
         with pytest.raises(SystemExit) as stopped:
