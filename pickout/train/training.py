@@ -94,7 +94,11 @@ class _Run:
             display.say("this CPU has no bf16 of its own, which is many times slower than --set train.precision=fp32")
         set_seed(recipe.seed)
         self.method = build_model(recipe.model, material.tokenizer, material.identities, source=recipe.name)
-        if recipe.train.initial is not None and state is None:
+        if state is not None:
+            self.method.load_state_dict(
+                state.method
+            )  # what is frozen is asked for its features before the rest goes on
+        elif recipe.train.initial is not None:
             display.say(initialise(self.method, recipe.train.initial, recipe.train.initial_queues).summary())
         pairs: Dataset[Any] = material.pairs
         if recipe.data.copies:

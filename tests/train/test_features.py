@@ -8,6 +8,7 @@ from safetensors.torch import load_file
 
 import pickout.train.features as features_module
 from pickout.checkpoints.loaded_model import choose_precision
+from pickout.checkpoints.weight_file import KeyReport
 from pickout.data.batching import Draw
 from pickout.errors import RecipeError, ResumeMismatch
 from pickout.methods.model import build_model
@@ -147,6 +148,31 @@ def test_such_a_method_trains_on_features(recipe, tmp_path):
     state = load_file(tmp_path / "run" / "model.safetensors")
     fitted = load_file(tmp_path / "run" / "features" / "reductions.safetensors")
     assert torch.equal(state["vision.reduction.basis"], fitted["vision.basis"])
+
+
+class _Stopping(Display):
+    def event(self, event, fields):
+        if event == "epoch" and fields["epoch"] == 2:
+            raise KeyboardInterrupt
+
+
+def test_a_run_with_pretrained_frozen_parts_goes_on_after_a_stop(recipe, tmp_path, monkeypatch):
+    def pretrained(method, source, queues):
+        with torch.no_grad():
+            for tower in (method.vision, method.text):
+                for weight in tower.trunk.parameters():
+                    weight.mul_(0.9)
+        return KeyReport("here", "a test")
+
+    monkeypatch.setattr("pickout.train.training.initialise", pretrained)
+    monkeypatch.setattr("pickout.train.material.resolve", lambda _: tmp_path)
+    made = recipe(*FROZEN, "train.initial=here", f"data.features={tmp_path / 'features'}", "schedule.epochs=3")
+    whole = train(made, tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        train(made, tmp_path / "run", display=_Stopping())
+    assert train(made, tmp_path / "run")["best"] == whole["best"]
+    kept, again = (load_file(tmp_path / name / "model.safetensors") for name in ("whole", "run"))
+    assert all(torch.equal(kept[key], again[key]) for key in kept)
 
 
 @pytest.mark.parametrize(
