@@ -23,9 +23,10 @@ def main() -> None:
         axes.set_xticks([])
         axes.set_title(work, loc="left", fontsize=10, fontweight="bold", color="#1f2933")
         open_axes(axes, axis="x")
-        axes.spines[["bottom"]].set_visible(False)
+        axes.spines[["bottom", "left"]].set_visible(False)
+        axes.tick_params(left=False)
     told = f"{found['model']} by {found['runtime']}; {found['machine']}, load {found['load']}, {found['date']}; medians"
-    figure.text(0.01, 0.005, told, fontsize=7.5, color="#52606d")
+    figure.supxlabel(told, x=0.01, ha="left", fontsize=7.5, color="#52606d")
     Path(sys.argv[2]).write_bytes(figure_bytes(figure))
 
 
