@@ -7,6 +7,7 @@ import hashlib
 import math
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,9 @@ from pickout.files import beside, read_text
 from pickout.saliency.vacuous_words import VACUOUS_WORDS
 from pickout.text.familiarity import LEARNT, Familiarity, familiarity
 from pickout.text.tokenizer import Tokenizer
+
+if TYPE_CHECKING:
+    from pickout.checkpoints.loaded_model import LoadedModel
 
 Floats = NDArray[np.float32]
 
@@ -59,9 +63,13 @@ class SentenceEncoder:
 
     def encode_images(self, images: list[Image.Image]) -> Floats:
         """Unit vectors (n, D) of n pictures."""
+        return np.asarray(self._whole.encode_images(images))
+
+    @cached_property
+    def _whole(self) -> "LoadedModel":
         from pickout.checkpoints.saved_model import load_bundle
 
-        return load_bundle(DEFAULT_FILE).encode_images(images)
+        return load_bundle(DEFAULT_FILE)
 
     def encode_texts(self, texts: list[str]) -> Floats:
         """Unit vectors (n, D) of n sentences."""

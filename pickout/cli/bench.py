@@ -18,7 +18,7 @@ import typer
 from pickout.cli import model as loading
 from pickout.cli.options import Json, Runtime
 from pickout.cli.terminal import progress, say, say_table, tell, write
-from pickout.errors import NothingFound
+from pickout.errors import ImageUnreadable, NothingFound
 
 if TYPE_CHECKING:
     from pickout.checkpoints.loaded_model import LoadedModel
@@ -51,14 +51,13 @@ def bench(
         opened = loading.open_gallery(gallery)
         rows, model = max(rows, opened.count()), model or loading.remembered_model(gallery, opened.manifest)
     name = model or loading.default_model()
-    with TemporaryDirectory() as folder, progress("rounds", quiet=json) as show:
+    with TemporaryDirectory() as folder, progress("measuring", quiet=json) as show:
         files = _copied(crops, Path(folder), number)
         plain = loading.load_model(name, "cpu")
         ours = with_runtime(plain, runtime)
         works = {
             f"indexing {len(files)} crops": _indexing(plain, ours, files, Path(folder)),
-            f"one query among {rows} vectors": _searching(rows, plain.dimension, 1),
-            f"{_QUERIES} queries among {rows} vectors": _searching(rows, plain.dimension, _QUERIES),
+            **_searching(rows, plain.dimension),
         }
         taken = {}
         for done, (work, sides) in enumerate(works.items()):
@@ -120,18 +119,27 @@ def compare(taken: Taken) -> dict[str, dict[str, Any]]:
 
 
 def _copied(crops: Path | None, folder: Path, number: int) -> list[Path]:
-    """So many crops in a folder of their own."""
+    """So many crops in a folder of their own; those that cannot be read are told and left out."""
+    from pickout.data.images import open_image
     from pickout.data.registry import open_data
     from pickout.gallery.intake.scan import Scan
     from pickout.synthetic.street import draw_strangers
+
+    def readable(file: str | Path) -> bool:
+        try:
+            open_image(file)
+        except ImageUnreadable as error:
+            say(f"left out: {error}", err=True)
+            return False
+        return True
 
     if crops is None:
         people = open_data("street", draw_strangers(folder)).splits["val"]
         found = [record.image for record in people.images[:number]]
     else:
-        found = [Path(file) for file in islice(Scan(crops).files(), number)]
+        found = list(islice((Path(file) for file in Scan(crops).files() if readable(file)), number))
     if not found:
-        raise NothingFound(f"--crops {crops}: holds no picture")
+        raise NothingFound(f"--crops {crops}: holds no picture that can be read")
     place = folder / "crops"
     place.mkdir()
     return [Path(shutil.copy(file, place / f"{count:04d}{file.suffix}")) for count, file in enumerate(found)]
@@ -139,11 +147,14 @@ def _copied(crops: Path | None, folder: Path, number: int) -> list[Path]:
 
 def _indexing(plain: "LoadedModel", ours: "LoadedModel", files: list[Path], folder: Path) -> Sides:
     from pickout.data.images import open_image
+    from pickout.gallery.encoder import keeps_tokens
     from pickout.gallery.gallery import Gallery
 
     def loop(model: "LoadedModel", batch: int) -> None:
+        # As an index does: with a second look, its tokens too.
+        encode: Callable[[Any], Any] = model.encode_images_with_tokens if keeps_tokens(model) else model.encode_images
         for start in range(0, len(files), batch):
-            model.encode_images([open_image(file) for file in files[start : start + batch]])
+            encode([open_image(file) for file in files[start : start + batch]])
 
     def index() -> None:
         with TemporaryDirectory(dir=folder) as place:
@@ -156,22 +167,25 @@ def _indexing(plain: "LoadedModel", ours: "LoadedModel", files: list[Path], fold
     }
 
 
-def _searching(rows: int, dimension: int, queries: int) -> Sides:
+def _searching(rows: int, dimension: int) -> dict[str, Sides]:
     import numpy as np
 
     from pickout.gallery.vectors.exact import HeldVectors
 
-    chance = np.random.default_rng(0)
-    array = chance.standard_normal((rows, dimension), np.float32)
+    array = np.random.default_rng(0).standard_normal((rows, dimension), np.float32)
     array /= np.linalg.norm(array, axis=1, keepdims=True)
-    asked, order, held = array[:queries].copy(), np.arange(rows), HeldVectors(array)
+    order, held = np.arange(rows), HeldVectors(array)
 
-    def search() -> None:
-        with held.scored_together(asked):
-            for query in asked:
-                held.top(query, top=_TOP, order_N=order, allowed_N=None, penalties=())
+    def sides(count: int) -> Sides:
+        asked = array[:count].copy()
 
-    return {
-        "numpy: product and partial sort": lambda: np.argpartition(-(asked @ array.T), _TOP, axis=1),
-        "exact search": search,
-    }
+        def search() -> list[Any]:
+            with held.scored_together(asked):
+                how: dict[str, Any] = {"top": _TOP, "order_N": order, "allowed_N": None, "penalties": ()}
+                return [held.top(query, **how)[0] for query in asked]
+
+        plain = lambda: np.argpartition(-(asked @ array.T), _TOP, axis=1)[:, :_TOP]  # noqa: E731
+        return {"numpy: product and partial sort": plain, "exact search": search}
+
+    told = {f"one query among {rows} vectors": 1, f"{_QUERIES} queries among {rows} vectors": _QUERIES}
+    return {work: sides(count) for work, count in told.items()}

@@ -54,6 +54,19 @@ def test_bench_measures_every_work_and_changes_nothing(run, crops, tmp_path):
     assert json.loads((tmp_path / "bench.json").read_text())["work"].keys() >= {"indexing 12 crops"}
 
 
+def test_both_ways_to_search_find_the_same_rows():
+    for sides in command._searching(2000, 16).values():
+        plain, ours = (side() for side in sides.values())
+        assert [set(row.tolist()) for row in plain] == [set(row.tolist()) for row in ours]
+
+
+def test_a_crop_that_cannot_be_read_is_told_by_its_own_name_and_left_out(run, crops):
+    (crops / "00-broken.png").write_bytes(b"\x89PNG nothing")
+    code, out, errors = run("bench", "--model", "colours", "--crops", crops, "--rounds", 2, "--json")
+    assert code == 0 and "indexing 12 crops" in json.loads(out)["work"]
+    assert f"left out: {crops / '00-broken.png'}" in errors
+
+
 def test_a_gallery_says_its_model_and_how_many_vectors(run, crops, tmp_path):
     assert run("index", crops, "--out", tmp_path / "g", "--model", "colours")[0] == 0
     code, out, _ = run("bench", tmp_path / "g", "--crops", crops, "--rounds", 2, "--json")
