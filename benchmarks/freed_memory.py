@@ -7,27 +7,19 @@ import statistics
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
 
 import torch
+from sequential.fusion_sides import Facts
 
 from pickout.data.batching import Batch
 from pickout.methods.base import Progress
 from pickout.methods.model import build_model
 from pickout.shapes import TokenBatch
-from pickout.text.tokenizer import SpecialTokens, Vocabulary, read_vocabulary
+from pickout.text.tokenizer import SpecialTokens, read_vocabulary
 from pickout.train.recipe import find_recipe, load_recipe
 from pickout.train.system import keep_freed_memory
 
 STEPS = 12
-
-
-@dataclass(frozen=True)
-class Facts:
-    vocabulary_size: int
-    context: int
-    special: SpecialTokens
-    vocabulary: Vocabulary
 
 
 def step_seconds() -> float:
