@@ -120,7 +120,7 @@ class _Voice:
         yield
         seconds = time.monotonic() - begun
         self.tell("stage", number=self._stage, what=what, seconds=round(seconds, 1))
-        self.say(f"      {seconds:.1f} s\n")
+        self.say(f"      {seconds:.1f} s")
 
 
 def _training(out: Path, overrides: list[str], device: str, *, json: bool) -> Any:

@@ -51,6 +51,11 @@ def test_the_demo_goes_from_nothing_to_a_page_and_then_only_searches(
     assert "somebody in a purple hat" in page
     assert page.count("<figure") == 4
     assert (out / "run" / "model.safetensors").stat().st_mtime_ns == weights
+    settings = [word for pair in _SMALL for word in ("--set", pair)]
+    with pytest.raises(SystemExit):
+        main(["demo", "--train", "--out", str(out), *settings])
+    told = capsys.readouterr().out
+    assert " s\n" in told and "\ufffd" not in told  # which stands for what no terminal should be sent
 
 
 def test_a_wrong_key_is_told_before_anything_is_drawn(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
