@@ -107,7 +107,9 @@ def serve(people, tmp_path):
         server.stop()
 
 
-@pytest.fixture(scope="session")
+# Playwright's loop runs in the main thread until it is closed, and no other loop may run there meanwhile: it ends with
+# the last test of this folder in a row (`__init__.py` makes the folder a package), not with the session.
+@pytest.fixture(scope="package")
 def browser():
     if CHROMIUM is None:
         pytest.skip("no chromium here: apt-get install chromium, or name one in PICKOUT_CHROMIUM")
