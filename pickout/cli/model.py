@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ from pickout.errors import GalleryError, NothingFound, UsageError
 
 if TYPE_CHECKING:
     from pickout.checkpoints.loaded_model import LoadedModel
+    from pickout.cli.options import Engine
     from pickout.data.data_set import DataSet, Split
     from pickout.export.choice import Runtime
     from pickout.gallery.encoder import Encoder
@@ -52,6 +54,17 @@ def load_model(model: str, device: str, runtime: "Runtime" = "torch") -> "Loaded
     from pickout.export.choice import with_runtime
 
     return with_runtime(loaded, runtime)
+
+
+def has_cluster(engine: "Engine", workers: int | None) -> bool:
+    """Whether a Ray cluster is to do the work; `UsageError` where it cannot, or `workers` are told for nothing."""
+    if engine == "local":
+        if workers is not None:
+            raise UsageError(f"--workers {workers}: one process does the work; they are for --engine ray")
+        return False
+    if find_spec("ray") is None:
+        raise UsageError("--engine ray needs one more package: pip install 'pickout[ray]'")
+    return True
 
 
 def load_encoder(model: str, device: str, runtime: "Runtime") -> "Encoder":

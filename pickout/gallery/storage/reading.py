@@ -10,12 +10,12 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pickout.gallery.storage.rows import RESIDENT, Located, Resident, completed, row_schema, to_resident
-from pickout.gallery.vectors.exact import HeldVectors, Seals, Vectors, damaged_rows
+from pickout.gallery.vectors.exact import HeldVectors, Rows, Seals, Vectors, damaged_rows
 
 _SEAL = 16  # bytes of a row's seal, see `row_seal`
 
-MakeVectors = Callable[[Any, NDArray[np.bytes_], Seals, NDArray[np.uint64]], Vectors]
-"""Given a version of the table, and its rows' ids (N,), seals (N, 2) and places (N,)."""
+MakeVectors = Callable[[Any, NDArray[np.bytes_], Seals, NDArray[np.uint64], Rows], Vectors]
+"""Given a version of the table, and its rows' ids (N,), seals (N, 2), places (N,) and order among equals (N,)."""
 
 EVERY = 2**31 - 1  # rows
 PLACE = "_rowid"  # the column, which LanceDB gives, of where a row stands: its piece and the row in it
@@ -69,17 +69,16 @@ def read_resident(dimension: int, table: Any, vectors: MakeVectors | None, befor
         parts.append(completed(pa.Table.from_batches([batch]), schema))
     seals = np.frombuffer(b"".join(digests), np.uint64).reshape(-1, 2)
 
-    def made(ids: NDArray[np.bytes_]) -> Vectors:
+    def made(ids: NDArray[np.bytes_], order: Rows) -> Vectors:
         if vectors is not None:
-            return vectors(table, ids, seals, np.concatenate(places))
+            return vectors(table, ids, seals, np.concatenate(places), order)
         if not isinstance(old, HeldVectors):
             return HeldVectors(whole[:filled], seals, whole, damaged_rows(whole[:filled]))
         found = old.followed(seals, lambda new: _vectors(dimension, table, [each.decode() for each in ids[new]]))
         return found or read_resident(dimension, table, None, None).vectors
 
     found = to_resident(pa.concat_tables([schema.empty_table(), *parts]), made)
-    damaged = found.vectors.damaged if isinstance(found.vectors, HeldVectors) else 0
-    return replace(found, damaged=damaged, version=int(table.version), places=np.concatenate(places))
+    return replace(found, damaged=found.vectors.damaged, version=int(table.version), places=np.concatenate(places))
 
 
 def slices(ids: Iterable[str], length: int = 1000) -> Iterator[list[str]]:

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pickout.errors import UsageError
-from pickout.gallery.vectors.exact import Vectors
+from pickout.gallery.vectors.exact import Rows, Vectors
 
 NO_TIME = np.datetime64("NaT", "us")  # stands in `Resident.times` for a crop without time
 LABEL = "label:"  # stands before a label's name in `Resident.facets`
@@ -245,8 +245,9 @@ def unpack_tokens(data: Any) -> NDArray[np.uint16]:
     return np.frombuffer(data, "<u2", offset=8).reshape(np.frombuffer(data, "<u4", count=2).astype(int))
 
 
-def to_resident(columns: pa.Table, vectors: Callable[[NDArray[np.bytes_]], Vectors]) -> Resident:
-    """What a search reads, from the columns `RESIDENT`; `vectors` makes the vectors in the order of the ids (N,)."""
+def to_resident(columns: pa.Table, vectors: Callable[[NDArray[np.bytes_], Rows], Vectors]) -> Resident:
+    """What a search reads, from the columns `RESIDENT`; `vectors` makes the vectors of rows by their ids (N,) and order
+    among equals (N,)."""
     rows = columns.num_rows
     times = np.full(rows, NO_TIME, dtype="datetime64[us]")
     dated = pc.is_valid(columns["time"]).to_numpy()
@@ -255,7 +256,7 @@ def to_resident(columns: pa.Table, vectors: Callable[[NDArray[np.bytes_]], Vecto
     order[pc.sort_indices(columns, [("root", "ascending"), ("path", "ascending")])] = np.arange(rows)
     ids = np.array(columns["id"].to_numpy(), dtype="S32")
     facets = {**{name: _facet(columns[name]) for name in _FACETS}, **_label_facets(columns["labels"])}
-    return Resident(ids, vectors(ids), facets, times, order)
+    return Resident(ids, vectors(ids, order), facets, times, order)
 
 
 def _facet(column: pa.ChunkedArray) -> Facet:
