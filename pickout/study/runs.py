@@ -144,7 +144,7 @@ def draw(plan: Plan, folder: Path, workers: int | None, say: Say) -> dict[str, P
         Where each is."""
     places = {}
     for name, data in plan.data.items():
-        settings = data.street.model_dump_json()
+        settings = data.street.model_dump_json(exclude=data.street.untold - {"changed"})
         place = folder / f"{name}-{hashlib.sha256(settings.encode()).hexdigest()[:8]}"
         if not (place / ANNOTATIONS).is_file():
             say(f"{name}: drawing {data.street.people} people into {place}")

@@ -23,14 +23,20 @@ _ASKED = ("hair", "headwear", "bag", "bag", "headwear", "carried", "glasses", "b
 
 
 def describe(
-    person: Person, view: View, generator: Generator, mistakes: MistakeSettings | None = None, shares: Shares = None
+    person: Person,
+    view: View,
+    generator: Generator,
+    mistakes: MistakeSettings | None = None,
+    shares: Shares = None,
+    named: str = "",
 ) -> str:
     """One caption of 15 to 45 words about what the picture shows. It never names the skin. All chance comes from
-    `generator`; `mistakes` says how often the writer errs, None takes the defaults."""
+    `generator`; `mistakes` says how often the writer errs, None takes the defaults. The garment in the slot `named` is
+    told, and rightly."""
     mistakes = mistakes or MistakeSettings()
     pen = Pen(generator, mistakes.plain)
-    items = with_mistakes(visible_items(person, view, shares), generator, mistakes)
-    main = [item for item in items if item.slot in GARMENTS]
+    items = with_mistakes(visible_items(person, view, shares), generator, mistakes, named)
+    main = sorted((item for item in items if item.slot in GARMENTS), key=lambda item: item.slot != named)
     others = pen.shuffled([item for item in items if item.slot not in GARMENTS])
     chosen = main + others
     count = len(main) + int(generator.integers(len(others) + 1))
@@ -52,12 +58,12 @@ def describe(
 
 
 def describe_image(
-    person: Person, view: View, generator: Generator, settings: CaptionSettings, shares: Shares = None
+    person: Person, view: View, generator: Generator, settings: CaptionSettings, shares: Shares = None, named: str = ""
 ) -> list[str]:
     """`settings.per_image` captions of one image, all different; arguments as for `describe`."""
     captions: list[str] = []
     while len(captions) < settings.per_image:
-        caption = describe(person, view, generator, settings.mistakes, shares)
+        caption = describe(person, view, generator, settings.mistakes, shares, named)
         if caption not in captions:
             captions.append(caption)
     return captions
@@ -146,13 +152,18 @@ def _joined(things: list[str], pen: Pen) -> str:
     return ", ".join(things[:-1]) + pen.pick((" and ", " and ", ", ", " & ", " with ")) + things[-1]
 
 
-def with_mistakes(items: Sequence[Item], generator: Generator, settings: MistakeSettings) -> list[Item]:
-    """The items as a hurried writer takes them in. One garment remains, where there is one. The generator is drawn from
-    equally often for each item, whatever the rates."""
+def with_mistakes(
+    items: Sequence[Item], generator: Generator, settings: MistakeSettings, named: str = ""
+) -> list[Item]:
+    """The items as a hurried writer takes them in, but for the one in the slot `named`, which stays as it is. One
+    garment remains, where there is one. The generator is drawn from equally often for each item, whatever the rates."""
     taken = []
     for item in items:
         omitted, wrong, vague, mirrored = generator.random(4)
         rank = int(generator.integers(2))
+        if item.slot == named:
+            taken.append(item)
+            continue
         if omitted < settings.omission:
             continue
         if wrong < settings.colour and item.colour is not None:

@@ -1,5 +1,7 @@
 """Sample people, their clothes, and how one image shows them, with the habits of a real street."""
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.random import Generator
 
@@ -65,6 +67,18 @@ def sample_person(generator: Generator, *, sex: Sex | None = None) -> Person:
         scarf=usual_shade(generator, "headwear") if chance(generator, _SCARVES[season]) else None,
         seed=int(generator.integers(2**31)),
     )
+
+
+def twin_of(person: Person, generator: Generator) -> tuple[Person, str]:
+    """`person` but for one garment in sight, of another colour's name, and that garment's slot: outer, upper, lower."""
+    hidden = person.outer is not None and not person.outer.open
+    while True:
+        other = sample_person(generator, sex=person.sex)
+        slot = str(pick(generator, {"outer": 1, "lower": 1} if hidden else {"outer": 1, "upper": 1, "lower": 1}))
+        own, new = getattr(person, slot), getattr(other, slot)
+        if person.dress == other.dress and own is not None and new is not None and own.colour.name != new.colour.name:
+            belt = person.belt if slot != "lower" or new.kind in _BELTED else None
+            return replace(person, **{slot: new, "belt": belt}), slot
 
 
 def _hair(generator: Generator, sex: Sex, age: str, skin: float) -> Hair:

@@ -56,6 +56,9 @@ class StreetSettings(Settings):
     width: int = Field(default=64, ge=16, le=1024)  # width of an image in pixels
     changed: bool = False
     """Whether each image is as a bad camera would have it (`STRONG` of `pickout.data.image_changes`), for measuring."""
+    twins: bool = False
+    """Whether every person of an even number is the one before but for one garment, which the captions of both name
+    without a mistake."""
     captions: CaptionSettings = CaptionSettings()  # how many sentences an image gets, and how often their writer errs
     avatars: AvatarSettings = AvatarSettings()  # rendered people
 
@@ -63,7 +66,14 @@ class StreetSettings(Settings):
     def _numbers_fit(self) -> "StreetSettings":
         if self.people > 99_999:
             raise ValueError("identities, val_identities and test_identities together must stay below 100000")
+        if self.twins and self.avatars.folder is not None:
+            raise ValueError("twins: people from avatars have their clothes painted on; draw all of them")
         return self
+
+    @property
+    def untold(self) -> set[str]:
+        """What is not told of a street that could have been drawn before it could be chosen."""
+        return {name for name in ("changed", "twins") if not getattr(self, name)}
 
     @property
     def people(self) -> int:

@@ -33,7 +33,7 @@ from pickout.synthetic.captions import describe_image, tokens, write_queries
 from pickout.synthetic.drawing import draw_crop
 from pickout.synthetic.habits import chance
 from pickout.synthetic.outfits import sample_wearer
-from pickout.synthetic.people import sample_person, sample_view
+from pickout.synthetic.people import sample_person, sample_view, twin_of
 from pickout.synthetic.settings import StreetSettings as StreetSettings
 from pickout.synthetic.surfaces import Part
 
@@ -47,7 +47,9 @@ _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLI
 
 ProgressCallback = Callable[[int, int], None]
 """Called with the images done and the images in all, once at the start and after each identity."""
-_CAMERAS, _PERSON, _VIEW, _CAPTION, _BODY, _CHANGE = range(6)  # what a generator is for; no two purposes share one
+_CAMERAS, _PERSON, _VIEW, _CAPTION, _BODY, _CHANGE, _TWIN = range(
+    7
+)  # what a generator is for; no two purposes share one
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +79,18 @@ def draw_identity(job: Job) -> list[Entry]:
     avatar = None
     if job.avatars and chance(body, job.settings.avatars.share):
         avatar = load_avatar(job.avatars[int(body.integers(len(job.avatars)))])
-    person = sample_person(choice) if avatar is None else sample_wearer(choice, avatar.outfit, avatar.skin)
+    person, named = sample_person(choice) if avatar is None else sample_wearer(choice, avatar.outfit, avatar.skin), ""
+    if job.settings.twins:
+        first = job.identity - (job.identity + 1) % 2  # the odd number of a pair
+        known = person if first == job.identity else sample_person(job.generator(_PERSON, first))
+        twin, named = twin_of(known, job.generator(_TWIN, first))
+        person = known if first == job.identity else twin
     order = choice.permutation(len(cameras))
     numbers = range(job.settings.images)
-    return [_image(job, person, avatar, cameras[order[number % len(cameras)]], number) for number in numbers]
+    return [_image(job, person, named, avatar, cameras[order[number % len(cameras)]], number) for number in numbers]
 
 
-def _image(job: Job, person: Person, avatar: Avatar | None, camera: Camera, number: int) -> Entry:
+def _image(job: Job, person: Person, named: str, avatar: Avatar | None, camera: Camera, number: int) -> Entry:
     view, settings = sample_view(job.generator(_VIEW, job.identity, number), person, camera), job.settings
     name = f"p{job.identity:05d}_{camera.name}_{number:02d}"
     file = f"{camera.name}/{name}.jpg"
@@ -102,7 +109,7 @@ def _image(job: Job, person: Person, avatar: Avatar | None, camera: Camera, numb
     covered = np.bincount(parts.ravel(), minlength=len(Part)) / parts.size
     shares = {part.name.lower(): float(covered[part]) for part in Part}
     generator = job.generator(_CAPTION, job.identity, number)
-    captions = describe_image(person, view, generator, settings.captions, shares)
+    captions = describe_image(person, view, generator, settings.captions, shares, named)
     queries = write_queries(person, view, generator, settings.captions, shares)
     record = {
         "split": job.split,
@@ -217,7 +224,7 @@ def _end_with_parent() -> None:
 
 def _claim(settings: StreetSettings, out: Path) -> None:
     """Mark `out` as holding this street, or find that it does already."""
-    told = settings.model_dump(mode="json", exclude_none=True, exclude=None if settings.changed else {"changed"})
+    told = settings.model_dump(mode="json", exclude_none=True, exclude=settings.untold)
     wanted = tomli_w.dumps({"drawing": DRAWING, "street": told})
     marker = out / SETTINGS
     if marker.is_file():

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +20,13 @@ from pickout.config import parse_settings
 from pickout.data.registry import open_data
 from pickout.errors import DataError, DataMissing, RecipeError, StorageFull
 from pickout.synthetic import street as drawn_street
+from pickout.synthetic.cameras import NEUTRAL_CAMERA
+from pickout.synthetic.captions import with_mistakes
 from pickout.synthetic.drawing import Part
+from pickout.synthetic.people import sample_person, sample_view
+from pickout.synthetic.settings import MistakeSettings
 from pickout.synthetic.street import StreetSettings, contact_sheet, draw_street
+from pickout.synthetic.visible import visible_items
 
 SMALL = StreetSettings(identities=3, val_identities=1, test_identities=2, images=3, cameras=3, seed=5)
 
@@ -257,3 +263,37 @@ def test_a_changed_street_has_the_same_people_and_sentences_in_worse_pictures(st
     with Image.open(worse / images[0]) as picture:
         assert picture.size == (SMALL.width, SMALL.height)
     assert "changed" in (worse / "street.toml").read_text() and "changed" not in (street / "street.toml").read_text()
+
+
+def test_twins_differ_in_one_garment_which_their_captions_name(tmp_path: Path) -> None:
+    settings = StreetSettings(identities=2, val_identities=0, test_identities=10, images=1, seed=4, twins=True)
+    root = draw_street(settings, tmp_path / "hard", workers=1)
+    facts = [json.loads(line) for line in (root / "attributes.jsonl").read_text().splitlines()]
+    plain = draw_street(settings.model_copy(update={"twins": False}), tmp_path / "plain", workers=1)
+    before = [json.loads(line) for line in (plain / "attributes.jsonl").read_text().splitlines()]
+    slots = Counter()
+    for first, twin, alone in zip(facts[::2], facts[1::2], before[::2], strict=True):
+        one, two = first["person"], twin["person"]
+        assert one == alone["person"]  # the odd ones are who they would have been
+        (slot,) = {name for name in one if one[name] != two[name]} - {"belt"}
+        assert slot in ("outer", "upper", "lower")
+        assert one[slot]["colour"]["name"] != two[slot]["colour"]["name"]
+        slots[slot] += 1
+    assert len(slots) > 1
+
+
+@pytest.mark.parametrize("slot", ["upper", "lower"])
+def test_a_named_garment_is_told_rightly_by_the_worst_of_writers(slot: str) -> None:
+    worst = MistakeSettings(colour=1, vague=1, omission=1)
+    for seed in range(40):
+        generator = np.random.default_rng(seed)
+        person = sample_person(generator)
+        view = sample_view(generator, person, NEUTRAL_CAMERA)
+        items = visible_items(person, view)
+        kept = with_mistakes(items, np.random.default_rng(seed), worst, slot)
+        assert [item for item in kept if item.slot == slot] == [item for item in items if item.slot == slot]
+
+
+def test_twins_are_drawn_people() -> None:
+    with pytest.raises(ValueError, match="twins"):
+        StreetSettings(twins=True, avatars={"folder": "somewhere"})
