@@ -8,8 +8,6 @@ import typer
 from pickout.cli import model as loading
 from pickout.cli.options import Device, GalleryPath, Json, Model, Texts, setting, settings_of
 from pickout.cli.terminal import check_place, say, tell
-from pickout.data.images import open_image
-from pickout.errors import ImageUnreadable
 
 
 def adapt(
@@ -32,20 +30,14 @@ def adapt(
     opened = loading.open_gallery(gallery)
     place = model or loading.remembered_model(gallery, opened.manifest)
     loaded = loading.load_model(place, device)
-    crops = []
-    for file in opened.files()[:: max(1, opened.count() // settings.most)]:
-        try:
-            crops.append(open_image(file))
-        except ImageUnreadable as error:
-            typer.echo(f"left out: {error}", err=True)
-    found = adapt_model(loaded, crops, settings)
+    some = opened.files()[:: max(1, opened.count() // settings.most)]
+    found = adapt_model(loaded, [crop for _, crop in loading.readable(some)], settings)
     target = out or gallery.parent / f"{gallery.name}.adapted.safetensors"
     write_bundle(found.model, target)
     if json:
         told = {"model": str(target), "fingerprint": found.model.fingerprint, "crops": found.crops}
-        measured = {"before": round(found.before, 2), "after": round(found.after, 2)}
-        gain = [round(each, 2) for each in found.gain]
-        tell({**told, "held_back": found.held_back, **measured, "gain": gain}, json=True)
+        told |= {"held_back": found.held_back, "before": round(found.before, 2), "after": round(found.after, 2)}
+        tell({**told, "gain": [round(each, 2) for each in found.gain]}, json=True)
         return
     say(f"{target}: adapted to {found.crops} crops")
     risen = f"before {found.before:.1f} %, gain {found.gain[0]:+.1f} to {found.gain[1]:+.1f}"

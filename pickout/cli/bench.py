@@ -8,7 +8,6 @@ import statistics
 import time
 from collections.abc import Callable
 from datetime import date
-from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any
@@ -18,7 +17,6 @@ import typer
 from pickout.cli import model as loading
 from pickout.cli.options import Json, Runtime
 from pickout.cli.terminal import progress, say, say_table, tell, write
-from pickout.errors import ImageUnreadable, NothingFound
 
 if TYPE_CHECKING:
     from pickout.checkpoints.loaded_model import LoadedModel
@@ -120,26 +118,14 @@ def compare(taken: Taken) -> dict[str, dict[str, Any]]:
 
 def _copied(crops: Path | None, folder: Path, number: int) -> list[Path]:
     """So many crops in a folder of their own; those that cannot be read are told and left out."""
-    from pickout.data.images import open_image
     from pickout.data.registry import open_data
-    from pickout.gallery.intake.scan import Scan
     from pickout.synthetic.street import draw_strangers
-
-    def readable(file: str | Path) -> bool:
-        try:
-            open_image(file)
-        except ImageUnreadable as error:
-            say(f"left out: {error}", err=True)
-            return False
-        return True
 
     if crops is None:
         people = open_data("street", draw_strangers(folder)).splits["val"]
         found = [record.image for record in people.images[:number]]
     else:
-        found = list(islice((Path(file) for file in Scan(crops).files() if readable(file)), number))
-    if not found:
-        raise NothingFound(f"--crops {crops}: holds no picture that can be read")
+        found = [file for file, _ in loading.crops_of(crops, number)]
     place = folder / "crops"
     place.mkdir()
     return [Path(shutil.copy(file, place / f"{count:04d}{file.suffix}")) for count, file in enumerate(found)]

@@ -1,17 +1,14 @@
 """`pickout export`: a model's image side for OpenVINO or ONNX Runtime, where it passes the gate."""
 
-from itertools import islice
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
-from PIL import Image
 
 from pickout.cli import model as loading
 from pickout.cli.options import Json, Run
 from pickout.cli.terminal import check_place, say, tell
 from pickout.data.images import open_image
-from pickout.errors import ImageUnreadable, NothingFound
 
 MOST = 512  # crops that are read
 
@@ -38,7 +35,7 @@ def export(
 
     check_place(out / "export.json", "OUT")
     require(format, writing=True, int8=precision == "int8")
-    pictures = _read(crops) if crops is not None else []
+    pictures = [] if crops is None else [picture for _, picture in loading.crops_of(crops, MOST)]
     loaded = loading.load_model(model, "cpu")
     with loading.drawn_people(quiet=json) as drawn:
         people = drawn.splits["val"]
@@ -52,17 +49,3 @@ def export(
     say(f"cosine to torch fp32 over {gate.crops} crops: mean {gate.mean_cosine:.5f}, least {gate.least_cosine:.5f}")
     say(f"R@1 in {gate.searches} searches for drawn people: torch {gate.recall_torch:.2f}, this {gate.recall:.2f}")
     say("use it: --runtime auto with pickout index, search or serve")
-
-
-def _read(folder: Path) -> list[Image.Image]:
-    from pickout.gallery.intake.scan import Scan
-
-    found = []
-    for file in islice(Scan(folder).files(), MOST):
-        try:
-            found.append(open_image(file))
-        except ImageUnreadable as error:
-            say(f"left out: {error}", err=True)
-    if not found:
-        raise NothingFound(f"--crops {folder}: holds no picture that can be read")
-    return found

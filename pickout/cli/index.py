@@ -11,6 +11,7 @@ from pickout.cli import model as loading
 from pickout.cli.options import Device, Json, Runtime, Texts, setting, settings_of
 from pickout.cli.terminal import progress, say, tell
 from pickout.data.images import NOT_READ
+from pickout.errors import listed
 from pickout.gallery.gallery import Gallery
 from pickout.gallery.intake.metadata import CameraFrom
 from pickout.gallery.intake.quarantine import QUARANTINE
@@ -81,23 +82,21 @@ def _show(gallery: Path, count: int, report: IngestReport) -> None:
         say("passed over: " + ", ".join(f"{number} {kind}" for kind, number in kinds))
     if not NOT_READ.isdisjoint(report.passed_over):
         say("pictures of some of these kinds are not read; convert them to JPEG and index again")
-    if report.quarantined:
-        say(f"{report.quarantined} files could not be read; see {gallery}/{QUARANTINE}")
-    if report.untold:
-        say(f"{report.untold} crops are not named in the table")
-    if report.erased:
-        say(f"{report.erased} crops were erased and stay so; --again takes them back")
-    if report.pruned:
-        say(f"{report.pruned} rows removed, their files are gone")
-    elif report.vanished:
-        say(f"{report.vanished} rows have lost their files and are kept; --prune removes them")
-    if report.deserted and report.pruned < report.vanished + report.deserted:
-        some = ", ".join(str(each) for each in report.folders[:3]) + (", ..." if report.folders[3:] else "")
-        say(
-            f"{report.deserted} rows are kept though none of their folder's files is there any more ({some}): is a "
-            "disk not mounted? If they are gone for good, --prune-folders removes them"
-        )
-    if report.unseen:
-        say(f"{report.unseen} rows are kept whose files could not be looked for; see {gallery}/{QUARANTINE}")
+    unmounted = (
+        f"rows are kept though none of their folder's files is there any more ({listed(report.folders, 3)}): is a "
+        "disk not mounted? If they are gone for good, --prune-folders removes them"
+    )
+    counted = (
+        (report.quarantined, f"files could not be read; see {gallery}/{QUARANTINE}"),
+        (report.untold, "crops are not named in the table"),
+        (report.erased, "crops were erased and stay so; --again takes them back"),
+        (report.pruned, "rows removed, their files are gone"),
+        (0 if report.pruned else report.vanished, "rows have lost their files and are kept; --prune removes them"),
+        (report.deserted if report.pruned < report.vanished + report.deserted else 0, unmounted),
+        (report.unseen, f"rows are kept whose files could not be looked for; see {gallery}/{QUARANTINE}"),
+    )
+    for number, what in counted:
+        if number:
+            say(f"{number} {what}")
     if report.found == report.quarantined:
         say("no file could be read: is this a folder of images?")

@@ -5,7 +5,7 @@ import json
 import os
 import re
 import unicodedata
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pickout.errors import UsageError
@@ -156,9 +155,9 @@ _VIDEO = [("video", pa.string()), ("frame", pa.int64()), ("box", pa.list_(pa.int
 ADDED_FIELDS = [*_VIDEO, ("tokens", pa.large_binary()), ("seal", pa.binary())]  # columns of format 2, behind the vector
 METADATA = ("camera", "time", "labels", "video", "frame", "box", "track")  # columns that `to_metadata` reads
 _PLAIN = ("id", "content", "width", "height", "thumbnail", "added")  # columns that are a row's fields as they are
-_FACETS = ("camera", "track", "video")  # columns of names that can be filtered by
+FACETS = ("camera", "track", "video")  # columns of names that can be filtered by
 MARKED = ("content", "root", "path", "width", "height", "added", *METADATA)  # columns that `row_mark` reads
-RESIDENT = ("id", "root", "path", "time", "labels", *_FACETS)  # columns that a search reads, besides the vectors
+RESIDENT = ("id", "root", "path", "time", "labels", *FACETS)  # columns that a search reads, besides the vectors
 
 
 def to_arrow(rows: Sequence[Row], schema: pa.Schema) -> pa.Table:
@@ -243,35 +242,3 @@ def _packed(tokens: NDArray[np.uint16]) -> bytes:
 def unpack_tokens(data: Any) -> NDArray[np.uint16]:
     """What a row's packed tokens hold: two sizes, then the bit patterns. Shape: (tokens, width)."""
     return np.frombuffer(data, "<u2", offset=8).reshape(np.frombuffer(data, "<u4", count=2).astype(int))
-
-
-def to_resident(columns: pa.Table, vectors: Callable[[NDArray[np.bytes_]], Vectors]) -> Resident:
-    """What a search reads, from the columns `RESIDENT`; `vectors` makes the vectors in the order of the ids (N,)."""
-    rows = columns.num_rows
-    times = np.full(rows, NO_TIME, dtype="datetime64[us]")
-    dated = pc.is_valid(columns["time"]).to_numpy()
-    times[dated] = columns["time"].drop_null().to_numpy()
-    order = np.empty(rows, dtype=np.int64)
-    order[pc.sort_indices(columns, [("root", "ascending"), ("path", "ascending")])] = np.arange(rows)
-    ids = np.array(columns["id"].to_numpy(), dtype="S32")
-    facets = {**{name: _facet(columns[name]) for name in _FACETS}, **_label_facets(columns["labels"])}
-    return Resident(ids, vectors(ids), facets, times, order)
-
-
-def _facet(column: pa.ChunkedArray) -> Facet:
-    names = sorted(name for name in pc.unique(column).to_pylist() if name is not None)
-    positions = pc.fill_null(pc.index_in(column, pa.array(names, pa.string())), -1)
-    return Facet(tuple(names), positions.to_numpy().astype(np.int32))
-
-
-def _label_facets(column: pa.ChunkedArray) -> dict[str, Facet]:
-    """A facet for each label's name. Crops with equal labels share one text, which is read once."""
-    texts = _facet(column)
-    read = [json.loads(text) for text in texts.names]
-    facets = {}
-    for name in sorted({name for labels in read for name in labels}):
-        values = sorted({labels[name] for labels in read if name in labels})
-        place = {value: position for position, value in enumerate(values)}
-        of_text = np.array([*(place.get(labels.get(name), -1) for labels in read), -1], dtype=np.int32)
-        facets[LABEL + name] = Facet(tuple(values), of_text[texts.positions])
-    return facets
