@@ -21,6 +21,7 @@ from pickout.gallery.intake.quarantine import read_quarantine, update_quarantine
 from pickout.gallery.intake.report import IngestProgress, IngestReport, IngestSettings
 from pickout.gallery.intake.scan import Scan, count_images, find_absent
 from pickout.gallery.intake.suppression import Crop, read_suppression, write_suppression
+from pickout.gallery.storage.lock import writing
 from pickout.gallery.storage.rows import Known, Metadata, Row, row_id
 from pickout.gallery.storage.store import Store
 from pickout.gallery.storage.tables import changing
@@ -96,7 +97,8 @@ class Ingest:
         # Lines that stood on the list before the run, and were not told again, are mended or gone.
         refused = self._committer.refused
         if told := [file for file in self._listed if not refused & {file, *file.parents}]:
-            update_quarantine(self._gallery, (), told)
+            with writing(self._gallery):
+                update_quarantine(self._gallery, (), told)
         self._settle_absent(prune or prune_folders, prune_folders)
         if self._back:
             with changing(self._gallery, self._store):

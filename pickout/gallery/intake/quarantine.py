@@ -8,7 +8,6 @@ from pathlib import Path
 
 from pickout.errors import GalleryDamaged
 from pickout.files import write_atomically
-from pickout.gallery.storage.lock import writing
 
 QUARANTINE = "quarantine.jsonl"
 
@@ -37,13 +36,8 @@ def read_quarantine(gallery: Path) -> list[Quarantined]:
 
 
 def update_quarantine(gallery: Path, bad: Iterable[Quarantined], good: Iterable[Path]) -> None:
-    """Put `bad` on the list and take `good` off it. Equal facts give an equal file, however often they are told."""
-    with writing(gallery):
-        change_quarantine(gallery, bad, good)
-
-
-def change_quarantine(gallery: Path, bad: Iterable[Quarantined], good: Iterable[Path]) -> None:
-    """`update_quarantine` for a caller that holds the gallery's lock."""
+    """Put `bad` on the list and take `good` off it. Equal facts give an equal file, however often they are told. The
+    caller holds the gallery's lock."""
     before, mended = {entry.file: entry for entry in read_quarantine(gallery)}, set(good)
     after = {file: entry for file, entry in before.items() if file not in mended}
     after.update((entry.file, entry) for entry in bad)

@@ -77,7 +77,6 @@ class _Import:
         self.report = ImportReport(portable.contents.rows)
         self._rows: list[Row] = []
         self._bytes = self._commits = self._done = 0
-        self._check_model()
         self._folder = None if crops_to is None else Path(crops_to).resolve()
         if self._folder is None:
             return
@@ -116,7 +115,6 @@ class _Import:
             tables.make_gallery(gallery, tables.new_manifest(contents.model, contents.model.run))
         manifest, store = self._opened()
         finish_everything(gallery, store, manifest)
-        self._check_model()
         record_change(gallery, "import", report.rows)
         suppression, back = read_suppression(gallery), list[Crop]()
         for member in contents.members:
@@ -142,19 +140,15 @@ class _Import:
         on_progress("writing", report.rows, report.rows)
 
     def _opened(self) -> tuple[tables.Manifest, Store]:
+        """The gallery; that of another model is refused."""
         manifest = tables.read_manifest(self._gallery)
-        return manifest, Store(self._gallery, manifest.model.dimension, manifest.table)
-
-    def _check_model(self) -> None:
-        """Refuse a gallery of another model."""
-        if not (self._gallery / tables.MANIFEST).exists():
-            return
-        own, told = tables.read_manifest(self._gallery).model, self._portable.contents.model
+        own, told = manifest.model, self._portable.contents.model
         if not own.made(told):
             raise GalleryModelMismatch(
                 f"{self._gallery}: the gallery was built with run {own.fingerprint[:8]} ({own.name}), "
                 f"{self._portable.file} with {told.fingerprint[:8]} ({told.name}); import it into a new folder"
             )
+        return manifest, Store(self._gallery, own.dimension, manifest.table)
 
     def _placed(self, row: Row) -> Row:
         """Put a row's picture into the folder; the row as it is for that file. One without picture stays as it is."""

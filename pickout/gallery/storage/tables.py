@@ -280,9 +280,5 @@ def swap(gallery: Path, told: Manifest) -> None:
 
 def strays(store: Store, other: Store) -> list[str]:
     """Ids of rows of `other` that `store` does not have, or has otherwise."""
-    have = {bytes.fromhex(identifier): mark for identifier, mark in other.marks()}
-    for identifier, mark in store.marks():
-        key = bytes.fromhex(identifier)
-        if have.get(key) == mark:
-            del have[key]
-    return [key.hex() for key in have]
+    marks = dict(store.marks())
+    return [identifier for identifier, mark in other.marks() if marks.get(identifier) != mark]
