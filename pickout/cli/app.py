@@ -20,8 +20,14 @@ COMMANDS: Sequence[str] = (
     *("adapt", "export", "bench", "explain", "serve", "token", "retention", "audit", "case", "mcp", "weights"),
 )  # in the order of `pickout --help`; each has a file of its name, but for those of `_ELSEWHERE`
 _ELSEWHERE = {
-    "saved": "search", "study": "train", "adapt": "train", "token": "serve", "mcp": "serve",
-    "audit": "duty", "case": "duty", "retention": "duty",
+    "saved": "search",
+    "study": "train",
+    "adapt": "train",
+    "token": "serve",
+    "mcp": "serve",
+    "audit": "duty",
+    "case": "duty",
+    "retention": "duty",
 }
 
 

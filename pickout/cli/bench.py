@@ -42,7 +42,7 @@ def bench(
     The gallery is not changed: crops go into one that is removed, and searches go over drawn vectors of its size."""
     import json as json_text
 
-    from pickout.export.choice import with_runtime
+    from pickout.export.exported_images import with_runtime
 
     rows = _FEWEST
     if gallery is not None:

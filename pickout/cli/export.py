@@ -29,8 +29,8 @@ def export(
 
     Refused with the numbers where its vectors differ too much from torch's in fp32, or drawn people are found less
     often. The text side stays with torch."""
-    from pickout.export.choice import remember_export
     from pickout.export.exported_images import export as write_export
+    from pickout.export.exported_images import remember_export
     from pickout.export.graph import require
 
     check_place(out / "export.json", "OUT")

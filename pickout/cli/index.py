@@ -13,8 +13,8 @@ from pickout.cli.terminal import progress, say, tell
 from pickout.data.images import NOT_READ
 from pickout.errors import listed
 from pickout.gallery.gallery import Gallery
+from pickout.gallery.intake.left_out import QUARANTINE
 from pickout.gallery.intake.metadata import CameraFrom
-from pickout.gallery.intake.quarantine import QUARANTINE
 from pickout.gallery.intake.report import IngestProgress, IngestReport, IngestSettings
 from pickout.gallery.intake.scan import count_images
 from pickout.gallery.storage.tables import MANIFEST, checked_folder

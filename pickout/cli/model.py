@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from pickout.checkpoints.loaded_model import LoadedModel
     from pickout.data.data_set import DataSet, Split
-    from pickout.export.choice import Runtime
+    from pickout.export.exported_images import Runtime
     from pickout.gallery.encoder import Encoder
     from pickout.gallery.gallery import Gallery
     from pickout.gallery.search.filters import Where
@@ -52,7 +52,7 @@ def load_model(model: str, device: str, runtime: "Runtime" = "torch") -> "Loaded
     loaded = load(model, device=device)
     if runtime == "torch":
         return loaded
-    from pickout.export.choice import with_runtime
+    from pickout.export.exported_images import with_runtime
 
     return with_runtime(loaded, runtime)
 

@@ -15,7 +15,7 @@ from pickout.gallery.arguments import checked_arguments
 from pickout.gallery.audit.log import record_change
 from pickout.gallery.changes import edits
 from pickout.gallery.encoder import Encoder, sentence_vectors
-from pickout.gallery.intake.quarantine import Quarantined, read_quarantine
+from pickout.gallery.intake.left_out import Quarantined, read_quarantine
 from pickout.gallery.portable.writer import ExportReport, export_gallery
 from pickout.gallery.search.filters import ANYWHERE, Where, allowed
 from pickout.gallery.search.saved_searches import SavedSearches

@@ -15,9 +15,8 @@ from pickout.errors import UsageError
 from pickout.files import write_atomically
 from pickout.gallery.approximate.build import keep_codes
 from pickout.gallery.audit.log import crops_with_keys, forget
+from pickout.gallery.intake.left_out import read_suppression, update_quarantine, write_suppression
 from pickout.gallery.intake.metadata import LARGEST_NUMBER
-from pickout.gallery.intake.quarantine import update_quarantine
-from pickout.gallery.intake.suppression import read_suppression, write_suppression
 from pickout.gallery.search.filters import Where, allowed, check_where
 from pickout.gallery.search.query import is_end, possible_ids, possible_paths
 from pickout.gallery.search.saved_searches import SavedSearches

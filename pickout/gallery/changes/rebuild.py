@@ -14,8 +14,8 @@ from pickout.gallery.approximate.build import carry_over, read_approximation
 from pickout.gallery.audit.log import record_change
 from pickout.gallery.changes.edits import finish_erasing, finish_everything, unfinished
 from pickout.gallery.encoder import BatchSize, Encoder, keeps_tokens, vectors_and_tokens
+from pickout.gallery.intake.left_out import QUARANTINE, Quarantined, read_quarantine, update_quarantine
 from pickout.gallery.intake.picture import Picture, decode, digest, read_file, reading_ahead
-from pickout.gallery.intake.quarantine import QUARANTINE, Quarantined, read_quarantine, update_quarantine
 from pickout.gallery.intake.report import IngestProgress, IngestSettings
 from pickout.gallery.storage import tables
 from pickout.gallery.storage.lock import locked

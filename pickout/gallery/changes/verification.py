@@ -19,9 +19,8 @@ from pickout.gallery.approximate.far_vectors import kept_codes
 from pickout.gallery.audit.examination import log_faults
 from pickout.gallery.audit.log import AUDIT
 from pickout.gallery.changes.edits import unfinished
+from pickout.gallery.intake.left_out import read_quarantine, read_suppression
 from pickout.gallery.intake.picture import digest, read_file
-from pickout.gallery.intake.quarantine import read_quarantine
-from pickout.gallery.intake.suppression import read_suppression
 from pickout.gallery.search.probability import read_calibration
 from pickout.gallery.search.saved_searches import SavedSearches
 from pickout.gallery.storage.rows import Row, row_id, row_seal

@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Self
 
 from pickout.gallery.approximate.build import keep_codes
-from pickout.gallery.intake.quarantine import Quarantined, update_quarantine
+from pickout.gallery.intake.left_out import Quarantined, Suppression, read_suppression, update_quarantine
 from pickout.gallery.intake.report import IngestReport, IngestSettings
-from pickout.gallery.intake.suppression import Suppression, read_suppression
 from pickout.gallery.storage.lock import writing
 from pickout.gallery.storage.rows import Known, Metadata, Row
 from pickout.gallery.storage.store import Store

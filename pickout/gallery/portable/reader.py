@@ -15,9 +15,9 @@ from pickout.errors import GalleryError, GalleryModelMismatch, ImageUnreadable, 
 from pickout.files import atomic_path
 from pickout.gallery.audit.log import record_change
 from pickout.gallery.changes.edits import finish_everything
+from pickout.gallery.intake.left_out import Crop, Suppression, read_suppression, write_suppression
 from pickout.gallery.intake.picture import digest, read_file
 from pickout.gallery.intake.report import Report
-from pickout.gallery.intake.suppression import Crop, Suppression, read_suppression, write_suppression
 from pickout.gallery.portable.file import PortableFile, opened, read_rows
 from pickout.gallery.storage import tables
 from pickout.gallery.storage.rows import Row, row_id, row_seal
