@@ -14,8 +14,18 @@ from pickout.cli.options import Crops, GalleryPath, Json, Texts, filtered
 from pickout.cli.terminal import say, tell
 from pickout.config import parse_settings
 from pickout.errors import GalleryDamaged, NothingFound, UsageError, printable
-from pickout.gallery.audit.examination import as_csv, entries_showing, examine, numbered_entries
-from pickout.gallery.audit.heads import Head, check_proof, proof, read_head, sign_head, verifier
+from pickout.gallery.audit.heads import (
+    Head,
+    as_csv,
+    check_proof,
+    entries_showing,
+    examine,
+    numbered_entries,
+    proof,
+    read_head,
+    sign_head,
+    verifier,
+)
 from pickout.gallery.search.filters import Where
 from pickout.serve.retention import Keeping, Retention
 

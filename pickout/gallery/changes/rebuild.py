@@ -55,14 +55,12 @@ def rebuild(
     restart: bool,
     on_progress: Callable[[IngestProgress], None],
 ) -> RebuildReport:
-    """Encode every crop of a gallery anew with another model, loaded from `run`. Safe to kill and run again. Until the
-    end the gallery is as it was and can be searched and changed; what changes meanwhile arrives in the new table. Each
-    crop is read from its original again, which must have the bytes that were indexed. `drop_missing` leaves out, and
-    puts on the quarantine list, those that cannot be; `restart` throws away what an earlier run has begun, for
-    whichever model. A calibration goes. `UsageError` where the gallery is of this model already; `GalleryError` where
-    crops cannot be encoded again and `drop_missing` is not set, none can, or another process rebuilds;
-    `GalleryModelMismatch` where a rebuild for a third model has begun; `StorageFull` without space: the next run goes
-    on."""
+    """Encode every crop of a gallery anew with another model, loaded from `run`. Safe to kill and run again; until the
+    end the gallery can be searched and changed. Each crop is read from its original again, which must have the bytes
+    that were indexed: `drop_missing` leaves out those that have not. `restart` throws away what an earlier run has
+    begun. A calibration goes. `UsageError` where the gallery is of this model already; `GalleryError` where crops
+    cannot be encoded again and `drop_missing` is not set, none can, or another process rebuilds; `GalleryModelMismatch`
+    where a rebuild for a third model has begun; `StorageFull` without space: the next run goes on."""
     began = time.monotonic()
     swapped = (gallery / REBUILD).exists() and pending(gallery) is None  # killed between the swap and its cleaning up
     with locked(gallery / REBUILDING, 0.0, f"{gallery}: another process is rebuilding it; wait until it has ended"):

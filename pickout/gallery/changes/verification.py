@@ -16,7 +16,7 @@ from pickout.errors import PickoutError
 from pickout.files import half_written
 from pickout.gallery.approximate.build import read_approximation
 from pickout.gallery.approximate.far_vectors import kept_codes
-from pickout.gallery.audit.examination import log_faults
+from pickout.gallery.audit.heads import log_faults
 from pickout.gallery.audit.log import AUDIT
 from pickout.gallery.changes.edits import unfinished
 from pickout.gallery.intake.left_out import read_quarantine, read_suppression

@@ -1,5 +1,5 @@
-"""What stays out of a gallery: files that could not be indexed, and why (`quarantine.jsonl`); crops that were erased, and
-stay so (`suppression.json`): paths and bytes can be held against that list, not read from it."""
+"""What stays out of a gallery: files that could not be indexed, and why (`quarantine.jsonl`); crops that were erased
+and stay so (`suppression.json`): paths and bytes can be held against that list, not read from it."""
 
 import hashlib
 import json

@@ -1,12 +1,5 @@
-"""The portable form of a gallery: what lies in one, and such a file opened for reading, believed only where checked.
-
-An export is a ZIP archive whose members are stored as they are, so that its size bounds what can come out of it:
-
-    export.json                format, model, counts, and the SHA-256 of every member with rows
-    rows-000000.parquet ...    rows, all columns of a gallery's table, plain and uncompressed
-    crops/<SHA-256>.<ending>   the pictures, if wanted; each is named by its own hash
-
-Audit, saved searches, quarantine and calibration stay with the gallery."""
+"""The portable form of a gallery (docs/gallery.md tells what lies in one), opened for reading, believed only where
+checked. An export is a ZIP archive whose members are stored as they are: its size bounds what can come out of it."""
 
 import hashlib
 import io

@@ -52,16 +52,12 @@ def import_gallery(
     on_progress: Progress = lambda _what, _done, _total: None,
 ) -> ImportReport:
     """Take the rows of an export into a gallery of the same model, or a folder that is empty or not there. All of it is
-    checked before anything is written.
-
-    Where the gallery has another row of the same id, the one that was `added` later stays, unless `replace_rows`; of
-    two added at the same moment, which differ by metadata only, the gallery's own. Rows go in commits, each whole or
-    not at all; after a kill the same command completes them, and done twice it changes nothing. The file's pictures are
-    put into the folder `crops_to`, to which their rows then belong; without, rows keep their paths. With `again`, crops
-    that were erased from the gallery come back. `DataMissing` where there is no such file, `GalleryDamaged` where it is
-    not as it was written, or hostile, `GalleryModelMismatch` where the gallery is another model's, `GalleryError` where
-    the file is of a newer version or the folder holds other files, `StorageFull` without space; what was committed
-    stays."""
+    checked before anything is written; after a kill the same command goes on, and done twice it changes nothing. Where
+    the gallery has another row of the same id, the one that was `added` later stays, unless `replace_rows`; of equal
+    age, the gallery's own. The file's pictures are put into the folder `crops_to`, to which their rows then belong.
+    With `again`, crops that were erased come back. `DataMissing` where there is no such file, `GalleryDamaged` where it
+    is not as it was written, `GalleryModelMismatch` where the gallery is another model's, `GalleryError` where the file
+    is of a newer version or the folder holds other files, `StorageFull` without space; what was committed stays."""
     with opened(Path(file)) as portable:
         work = _Import(portable, tables.checked_folder(gallery), crops_to, replace_rows)
         work.check(on_progress)
