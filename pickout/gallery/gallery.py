@@ -193,8 +193,8 @@ class Gallery(OpenGallery):
         """Fit how likely a candidate is a match, on people of a validation split who are not in the gallery, or by the
         very same files, and keep it in its folder. `GalleryError` for too few crops, `DataError` for too few people or
         an image."""
-        model = self._model(encoder)
-        found = calibrate(split, model, self._current(), self._store, settings or CalibrationSettings(), tell)
+        model, store = self._model(encoder), self._writable()
+        found = calibrate(split, model, self._current(), store, settings or CalibrationSettings(), tell)
         self._refresh()  # a calibration of a model that went meanwhile is of no use
         write_calibration(self.path, found)
         return found

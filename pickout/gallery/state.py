@@ -34,7 +34,6 @@ class OpenGallery:
         self._opened, self._encoder = store, encoder
         self._seen: tuple[int, int] | None = None
         self._resident: tuple[int, build.Approximation | None, Resident] | None = None
-        self._visible: tuple[tuple[str | int, ...], Resident] | None = None
         self.follows = True
         """Whether a search reads the rows again when they have changed. A server does that beside its searches."""
         if encoder is not None:
@@ -214,18 +213,14 @@ class OpenGallery:
 
     def _current(self) -> Resident:
         """The columns a search reads. A crop is found no more from the moment that its erasure has begun."""
-        resident, erased = self._all(), tuple(edits.unfinished(self.path))
+        resident, erased = self._all(), edits.unfinished(self.path)
         if not erased:
             return resident
-        state: tuple[str | int, ...] = (self.manifest.table, self._store.version(), *erased)
-        if self._visible is None or self._visible[0] != state:
-            self._visible = (state, resident.without(erased))
-        return self._visible[1]
+        return replace(resident, hidden=np.isin(resident.ids, np.array([each.encode() for each in erased], "S32")))
 
     def follow(self, earlier: "OpenGallery") -> None:
         """Read the rows once, taking over what `earlier`, which goes on being searched, holds of them."""
         self._all(earlier)
-        self._current()
         self.follows = False
 
     def changed_since_read(self) -> bool:
@@ -248,7 +243,7 @@ class OpenGallery:
             return self._resident[2]
         version, about = self._store.version(), build.usable(self.path, self.manifest, self._opened)
         if self._resident is None or self._resident[:2] != (version, about):
-            self._resident = self._visible = None  # let go of the old matrix before the new one is read
+            self._resident = None  # let go of the old matrix before the new one is read
             held = earlier._resident if earlier is not None and earlier._opened.name == self._opened.name else None
             before = None if held is None else held[2]
             vectors = None if about is None else about.vectors(self._opened, before)

@@ -4,6 +4,7 @@ import io
 import json
 import random
 import shutil
+from dataclasses import replace
 from datetime import datetime
 
 import numpy as np
@@ -379,18 +380,16 @@ def test_best_rows_equal_a_sort_of_all_scores():
     assert np.isneginf(scores[:, 4:]).all()
 
 
-def test_rows_left_out_of_far_vectors_are_those_left_out_of_held_ones(large):
-    resident = large._current()
-    held = large._store.resident()
-    gone = [held.ids[number].decode() for number in (3, 700)]
-    for each in (resident, held):
-        less = each.without(gone)
-        assert sorted(less.order.tolist()) == list(range(ROWS - 2))
-        place = int(np.flatnonzero(less.ids == held.ids[701])[0])
-        assert less.vectors.at([place])[0].tolist() == held.vectors.at([701])[0].tolist()
-        assert not set(gone) & {identifier.decode() for identifier in less.ids}
-        camera, whole = less.facets["camera"], held.facets["camera"]
-        assert camera.names[camera.positions[place]] == whole.names[whole.positions[701]]
+def test_hidden_rows_are_found_neither_among_far_vectors_nor_among_held_ones(large):
+    for each in (large._current(), large._store.resident()):
+        query = each.vectors.at([3])[0]
+        hidden = np.zeros(ROWS, np.bool_)
+        hidden[[3, 700]] = True
+        asked = Asked(ANYONE, top=ROWS)
+        found = ranked(replace(each, hidden=hidden), Aim(query), asked)
+        places = [place.position for place in found.places]
+        assert found.passed == len(places) == ROWS - 2 and not {3, 700} & set(places)
+        assert ranked(each, Aim(query), asked).places[0].position == 3
 
 
 def test_rows_that_a_table_no_longer_has_are_passed_over(large):

@@ -21,7 +21,7 @@ from pickout.gallery.search.filters import Where, allowed, check_where
 from pickout.gallery.search.query import is_end, possible_ids, possible_paths
 from pickout.gallery.search.saved_searches import SavedSearches
 from pickout.gallery.storage import tables
-from pickout.gallery.storage.lock import clear_half_written, finish_writes
+from pickout.gallery.storage.lock import clear_half_written
 from pickout.gallery.storage.rows import ROW_ID, Metadata, Resident, composed, without_zone
 from pickout.gallery.storage.store import Store
 
@@ -144,7 +144,6 @@ def finish_erasing(gallery: Path, store: Store) -> None:
 
 def finish_everything(gallery: Path, store: Store, manifest: tables.Manifest) -> tables.Manifest:
     """Finish what was interrupted, and bring a gallery that an earlier version made up to date; what it is then."""
-    finish_writes(gallery)
     tables.finish_swap(gallery)
     if store.read(
         lambda table: table.list_indices()

@@ -252,7 +252,8 @@ def _finder(resident: Resident, store: Store) -> Callable[[str], int]:
     """Finds the row of a crop by its id, its path or the end of its path."""
 
     def rows(ids: Iterable[str]) -> Iterator[int]:
-        return (int(row) for each in ids for row in np.flatnonzero(resident.ids == each.encode(errors="replace")))
+        found = (int(row) for each in ids for row in np.flatnonzero(resident.ids == each.encode(errors="replace")))
+        return (row for row in found if resident.hidden is None or not resident.hidden[row])
 
     def find(name: str) -> int:
         if (position := next(rows(possible_ids(name)), None)) is not None:

@@ -64,10 +64,3 @@ def clear_half_written(gallery: Path) -> None:
     """Delete half-written files. The caller holds the gallery's lock, as does whoever writes one of its files."""
     for file in files.half_written(gallery, below=False):
         file.unlink(missing_ok=True)
-
-
-def finish_writes(gallery: Path) -> None:
-    """Delete what interrupted writes left, which may hold what is erased since. Each writer calls this first."""
-    if files.half_written(gallery, below=False):
-        with writing(gallery):
-            clear_half_written(gallery)

@@ -5,7 +5,7 @@ import json
 import os
 import re
 import unicodedata
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -101,18 +101,11 @@ class Resident:
     version: int = 0  # the table's when they were read
     places: NDArray[np.uint64] = field(default_factory=lambda: np.empty(0, np.uint64))
     """(N,) where each row stood in the table then, as LanceDB names it."""
+    hidden: NDArray[np.bool_] | None = None  # (N,) rows whose erasure has begun, which no search may find
 
     def located(self, rows: Iterable[int]) -> Located:
         """Ids of these rows, and where they stood."""
         return Located({self.ids[row].decode(): int(self.places[row]) for row in rows})
-
-    def without(self, ids: Collection[str]) -> "Resident":
-        """These rows but those of some ids."""
-        keep = ~np.isin(self.ids, np.array([identifier.encode() for identifier in ids], "S32"))
-        facets = {name: Facet(facet.names, facet.positions[keep]) for name, facet in self.facets.items()}
-        rows = {name: getattr(self, name)[keep] for name in ("ids", "times", "places")}
-        order = np.argsort(np.argsort(self.order[keep]))
-        return replace(self, **rows, vectors=self.vectors.kept(keep), facets=facets, order=order)
 
 
 def storable(name: str) -> str:
