@@ -8,6 +8,7 @@ import shutil
 import statistics
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -60,7 +61,7 @@ def export(
         gate = write_export(loaded, out, format, precision, given, people)
     remember_export(loaded, out)
     if json:
-        tell({"export": str(out), "format": format, "precision": precision, **gate.as_json()}, json=True)
+        tell({"export": str(out), "format": format, "precision": precision, **asdict(gate)}, json=True)
         return
     say(f"{out}: {loaded.name} for {format} in {precision}")
     say(f"cosine to torch fp32 over {gate.crops} crops: mean {gate.mean_cosine:.5f}, least {gate.least_cosine:.5f}")

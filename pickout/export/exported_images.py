@@ -80,10 +80,6 @@ class Gate:
         if self.refusal is not None:
             raise ExportRefused(f"{what} is refused: {self.refusal}; try another --precision or other --crops")
 
-    def as_json(self) -> dict[str, Any]:
-        """All numbers by name."""
-        return asdict(self)
-
 
 def measure(model: LoadedModel, exported: LoadedModel, crops: list[Image.Image], people: Split) -> Gate:
     """Hold `exported` against `model`, which computes with torch in fp32, on the crops and on drawn people."""
@@ -146,7 +142,7 @@ def export(
         gate = measure(exact, _with(exact, look=look(folder, format, precision)), list(crops), people)
         gate.require(f"{model.name} as {format} {precision}")
         made = {"machine": machine(), "version": version("openvino" if format == "openvino" else "onnxruntime")}
-        told = {**about, **made, "files": files, "gate": gate.as_json()}
+        told = {**about, **made, "files": files, "gate": asdict(gate)}
         write_atomically(folder / ABOUT, json.dumps(told, indent=2) + "\n")
         if out.exists():
             shutil.rmtree(out)

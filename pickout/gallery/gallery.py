@@ -8,6 +8,7 @@ from typing import Any
 
 from pickout.data.data_set import Split
 from pickout.errors import GalleryDamaged, PickoutError, UsageError, printable
+from pickout.files import write_atomically
 from pickout.gallery.arguments import checked_arguments
 from pickout.gallery.audit.log import Acting, acting, forget, record_search
 from pickout.gallery.calibration.evidence import Tell
@@ -18,12 +19,13 @@ from pickout.gallery.intake.ingest import Ingest
 from pickout.gallery.intake.metadata import CameraFrom, MetadataTable
 from pickout.gallery.intake.report import IngestProgress, IngestReport, IngestSettings
 from pickout.gallery.search.filters import ANYWHERE, Where, check_where
-from pickout.gallery.search.probability import Calibration, read_calibration, write_calibration
+from pickout.gallery.search.probability import Calibration, read_calibration
 from pickout.gallery.search.query import Query
 from pickout.gallery.search.ranking import Asked, Grouping, SearchSettings
 from pickout.gallery.search.search import Answer, Hit, Scored, answer, every_score, together
 from pickout.gallery.state import OpenGallery
 from pickout.gallery.storage import tables
+from pickout.gallery.storage.lock import writing
 from pickout.gallery.storage.store import Store
 
 _log = logging.getLogger(__name__)
@@ -196,7 +198,8 @@ class Gallery(OpenGallery):
         model, store = self._model(encoder), self._writable()
         found = calibrate(split, model, self._current(), store, settings or CalibrationSettings(), tell)
         self._refresh()  # a calibration of a model that went meanwhile is of no use
-        write_calibration(self.path, found)
+        with writing(self.path):
+            write_atomically(self.path / tables.CALIBRATION, found.model_dump_json(indent=2) + "\n")
         return found
 
 

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -89,7 +90,7 @@ def test_the_gate_reads_every_number() -> None:
         ("tokens_cosine", 0.9, "mean cosine 0.9"),
         ("recall", 49.25, "R@1 falls from 50.00 to 49.25 in 400"),
     ]:
-        assert words in (Gate(**{**good.as_json(), name: value}).refusal or "")
+        assert words in (Gate(**{**asdict(good), name: value}).refusal or "")
 
 
 def test_another_models_export_is_refused(exported: tuple[LoadedModel, Path]) -> None:

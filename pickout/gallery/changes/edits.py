@@ -145,11 +145,11 @@ def finish_erasing(gallery: Path, store: Store) -> None:
 def finish_everything(gallery: Path, store: Store, manifest: tables.Manifest) -> tables.Manifest:
     """Finish what was interrupted, and bring a gallery that an earlier version made up to date; what it is then."""
     tables.finish_swap(gallery)
-    if store.read(
-        lambda table: table.list_indices()
-    ):  # an earlier version made one over the ids; by a damaged one rows are not found
-        with tables.changing(gallery, store):
-            store.drop_indices()
+    if indices := store.read(lambda table: list(table.list_indices())):
+        # An earlier version made one over the ids; by a damaged one rows are not found.
+        with tables.changing(gallery, store), store.latest() as table:
+            for each in indices:
+                table.drop_index(each.name)
     finish_erasing(gallery, store)
     if manifest.format == tables.FORMAT:
         return manifest

@@ -100,8 +100,8 @@ class _Import:
             on_progress("checking", len(ids), total)
         if len(ids) != total:
             raise portable.damaged(f"{total - len(ids)} of its rows have an id that another row has")
-        for content in portable.pictures:
-            for _ in portable.picture(content):
+        for content, name in portable.pictures.items():
+            for _ in portable.read(name, content):
                 pass
 
     def run(self, again: bool, on_progress: Progress) -> None:
@@ -156,7 +156,7 @@ class _Import:
             try:
                 # Not forced to the disk one by one: the same command can make them again.
                 with atomic_path(file, durable=False) as temporary, temporary.open("wb") as stream:
-                    stream.writelines(self._portable.picture(row.content))
+                    stream.writelines(self._portable.read(name, row.content))
             except PermissionError:
                 raise GalleryError(f"{self._folder}: may not be written to; check its permissions") from None
             except (FileExistsError, NotADirectoryError):

@@ -136,12 +136,6 @@ class Store:
             raise GalleryDamaged(f"{self.folder}: {what}, and {so}")
         return version
 
-    def drop_indices(self) -> None:
-        """Remove indices that an earlier version of this program made."""
-        with self.latest() as table:
-            for index in table.list_indices():
-                table.drop_index(index.name)
-
     def compact(self, keep: timedelta = KEEP_VERSIONS) -> None:
         """Merge the small pieces that many commits leave; changes no row. Versions older than `keep` go."""
         with self.latest() as table:
