@@ -66,20 +66,18 @@ def evaluate(
 
     from pickout.checkpoints.loaded_model import choose_device
     from pickout.checkpoints.source import load
-    from pickout.evaluate.evaluation_report import render
-    from pickout.evaluate.processes import join_launcher
-    from pickout.evaluate.protocol import EvaluationSettings, run_folder
-    from pickout.evaluate.protocol import evaluate as measure
+    from pickout.evaluate import evaluation_report, processes
+    from pickout.evaluate import protocol as measuring
 
-    settings = settings_of(EvaluationSettings, set_)
+    settings = settings_of(measuring.EvaluationSettings, set_)
     device = str(choose_device(device))
-    speaks = join_launcher(device).index == 0
+    speaks = processes.join_launcher(device).index == 0
     model = load(run, device=device, precision=settings.precision)
-    home = run_folder(model)
+    home = measuring.run_folder(model)
     opened = loading.open_run_data(run, home, data, root, speaks=speaks)
     with progress("encoding", quiet=json or not speaks) as show:
         told = lambda what, done, total: show(done, total, what=f"encoding {what}")  # noqa: E731
-        report = measure(model, opened, split, protocol=protocol, settings=settings, tell=told)
+        report = measuring.evaluate(model, opened, split, protocol=protocol, settings=settings, tell=told)
     if not speaks:
         return
     kind = "" if report.protocol == "standard" else f"-{report.protocol}"
@@ -89,7 +87,7 @@ def evaluate(
     if json:
         typer.echo(report.json_text(indent=None), nl=False)
         return
-    Console().print(render(report))
+    Console().print(evaluation_report.render(report))
     if folder is not None:
         say(f"Written: {folder / 'report.json'}, {folder / 'cmc.png'}")
 
@@ -150,16 +148,15 @@ def adapt(
 
     Refused where crops that were held back do not say that it helps. Needs no labels."""
     from pickout.checkpoints.saved_model import write_bundle
-    from pickout.train.adaptation import AdaptationSettings
-    from pickout.train.adaptation import adapt as adapt_model
+    from pickout.train import adaptation
 
-    settings = settings_of(AdaptationSettings, set_)
+    settings = settings_of(adaptation.AdaptationSettings, set_)
     check_place(out, "--out")
     opened = loading.open_gallery(gallery)
     place = model or loading.remembered_model(gallery, opened.manifest)
     loaded = loading.load_model(place, device)
     some = opened.files()[:: max(1, opened.count() // settings.most)]
-    found = adapt_model(loaded, [crop for _, crop in loading.readable(some)], settings)
+    found = adaptation.adapt(loaded, [crop for _, crop in loading.readable(some)], settings)
     target = out or gallery.parent / f"{gallery.name}.adapted.safetensors"
     write_bundle(found.model, target)
     if json:
