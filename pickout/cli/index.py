@@ -8,7 +8,19 @@ from typing import Annotated, Any
 import typer
 
 from pickout.cli import model as loading
-from pickout.cli.options import DataRoot, Device, GalleryPath, Json, Model, Runtime, Texts, setting, settings_of
+from pickout.cli.options import (
+    DataRoot,
+    Device,
+    EngineOption,
+    GalleryPath,
+    Json,
+    Model,
+    Runtime,
+    Texts,
+    Workers,
+    setting,
+    settings_of,
+)
 from pickout.cli.terminal import progress, say, tell
 from pickout.data.images import NOT_READ
 from pickout.errors import listed
@@ -40,6 +52,8 @@ def index(
     set_: Annotated[Texts, setting("batch=64")] = None,
     device: Device = "auto",
     runtime: Runtime = "torch",
+    engine: EngineOption = "local",
+    workers: Workers = None,
     json: Json = False,
 ) -> None:
     """Encode a folder of crops into a gallery that can be searched.
@@ -50,12 +64,22 @@ def index(
     exclude = exclude or []
     count_images(crops, exclude)  # a wrong folder is told before a model is loaded
     checked_folder(out)
+    clustered = loading.has_cluster(engine, workers)
     if (out / MANIFEST).exists():
         gallery = loading.open_gallery(out)
-        gallery.use(loading.load_model(model or loading.remembered_model(out, gallery.manifest), device, runtime))
+        place = loading.remember(model or loading.remembered_model(out, gallery.manifest))
+        encoder = loading.load_model(place, device, runtime)
+        gallery.use(encoder)
     else:
-        model = model or loading.default_model()
-        gallery = Gallery.create(out, loading.load_model(model, device, runtime), run=loading.remember(model))
+        place = loading.remember(model or loading.default_model())
+        encoder = loading.load_model(place, device, runtime)
+        gallery = Gallery.create(out, encoder, run=place)
+    if clustered:
+        from pickout.cluster.encoding import TOGETHER, ClusterModel
+
+        spread = ClusterModel.of(encoder, place, device, runtime, workers)
+        gallery.use(spread)
+        settings = settings.model_copy(update={"batch": settings.batch or TOGETHER * spread.workers.number})
     with indexing_progress(not json) as on_progress:
         told: dict[str, Any] = {"table": table, "camera_from": camera_from, "exclude": exclude, "again": again}
         gone: dict[str, Any] = {"prune": prune, "prune_folders": prune_folders}

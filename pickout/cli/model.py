@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from pickout.checkpoints.loaded_model import LoadedModel
+    from pickout.cli.options import Engine
     from pickout.data.data_set import DataSet, Split
     from pickout.export.exported_images import Runtime
     from pickout.gallery.encoder import Encoder
@@ -55,6 +57,17 @@ def load_model(model: str, device: str, runtime: "Runtime" = "torch") -> "Loaded
     from pickout.export.exported_images import with_runtime
 
     return with_runtime(loaded, runtime)
+
+
+def has_cluster(engine: "Engine", workers: int | None) -> bool:
+    """Whether a Ray cluster is to do the work; `UsageError` where it cannot, or `workers` are told for nothing."""
+    if engine == "local":
+        if workers is not None:
+            raise UsageError(f"--workers {workers}: one process does the work; they are for --engine ray")
+        return False
+    if find_spec("ray") is None:
+        raise UsageError("--engine ray needs one more package: pip install 'pickout[ray]'")
+    return True
 
 
 def load_encoder(model: str, device: str, runtime: "Runtime") -> "Encoder":

@@ -9,7 +9,7 @@ import socket
 import sys
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
-from functools import cache
+from functools import cache, partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pickout.cli import model as loading
-from pickout.cli.options import Device, Json, Runtime, Texts
+from pickout.cli.options import Device, Engine, EngineOption, Json, Runtime, Texts, Workers
 from pickout.cli.terminal import progress, say
 from pickout.errors import UsageError, printable
 from pickout.files import packaged_table
@@ -25,7 +25,7 @@ from pickout.gallery.encoder import Encoder
 from pickout.gallery.gallery import Gallery
 from pickout.gallery.storage.tables import read_manifest
 from pickout.serve.access import OWNER, Role, Tokens
-from pickout.serve.hosting import hosted, served_name
+from pickout.serve.hosting import Spread, hosted, served_name
 from pickout.serve.settings import read_settings
 
 if TYPE_CHECKING:
@@ -55,6 +55,8 @@ def serve(
     model: _Model = None,
     device: Device = "auto",
     runtime: Runtime = "torch",
+    engine: EngineOption = "local",
+    workers: Workers = None,
 ) -> None:
     """Answer over HTTP what the command line answers, to whom it may, with a record of each question.
 
@@ -69,23 +71,21 @@ def serve(
     if absent := [folder for folder in recordings or () if not folder.is_dir()]:
         raise UsageError(f"--recordings {absent[0]}: no such folder")
     check_port(host, port)
-    state = prepared(state)
+    spread, state = spread_over(engine, workers), prepared(state)
     galleries = list(galleries or ())
     if demo:
         galleries.append(demo_gallery(state / "demo", device))
     if not galleries:
         raise UsageError("nothing to serve; name a gallery, or try drawn people with --demo")
-    service = open_service(galleries, state, model, device, recordings=recordings or (), runtime=runtime)
-    for token in service.tokens.all():
-        if token.is_valid and token.galleries is not None and service.galleries.keys().isdisjoint(token.galleries):
-            served = f"{', '.join(token.galleries)}, but there are {', '.join(service.galleries)}"
-            sys.stderr.write(printable(f"warning: token {token.id} ({token.name}) is for {served}") + "\n")
+    service = open_service(galleries, state, model, device, "server", recordings or (), runtime, spread)
+    warn_of_tokens(service)
     near = host in LOOPBACK
     if not near and not any(token.is_valid for token in service.tokens.all()):
-        why = f"--host {host}: others could reach it; make a token first: pickout token create NAME --state {state}"
-        raise UsageError(why)
-    names = {*LOOPBACK, host, *service.settings.hosts}
-    app = create_app(service, hosts=names, secure=certificate is not None, loopback=near)
+        remedy = f"make a token first: pickout token create NAME --state {state}"
+        raise UsageError(f"--host {host}: others could reach it; {remedy}")
+    app = create_app(
+        service, hosts={*LOOPBACK, host, *service.settings.hosts}, secure=certificate is not None, loopback=near
+    )
     ends: dict[str, Any] = {"ssl_certfile": certificate, "ssl_keyfile": certificate_key}
     told = packaged_table("pickout.serve", "uvicorn.toml")
     config = uvicorn.Config(app, host=host, port=port, **ends, **told)
@@ -102,6 +102,23 @@ def serve(
         pass
     if not server.started:
         raise UsageError(_CANNOT_LISTEN.format(host, port))
+
+
+def warn_of_tokens(service: "Service") -> None:
+    """Name the tokens that are for none of the galleries."""
+    for token in service.tokens.all():
+        if token.is_valid and token.galleries is not None and service.galleries.keys().isdisjoint(token.galleries):
+            served = f"{', '.join(token.galleries)}, but there are {', '.join(service.galleries)}"
+            sys.stderr.write(printable(f"warning: token {token.id} ({token.name}) is for {served}") + "\n")
+
+
+def spread_over(engine: Engine, workers: int | None) -> Spread | None:
+    """Who makes the vectors that a search asks: a cluster's workers, which begin now, or nobody but this process."""
+    if not loading.has_cluster(engine, workers):
+        return None
+    from pickout.cluster.vectors import ClusterVectors, vector_workers
+
+    return partial(ClusterVectors.maker, vector_workers(workers))
 
 
 def mcp(
@@ -178,6 +195,7 @@ def open_service(
     via: str = "server",
     recordings: Iterable[Path] = (),
     runtime: Runtime = "torch",
+    spread: Spread | None = None,
 ) -> "Service":
     """The galleries with their models; equal models are loaded once."""
     from pickout.serve.service import Service
@@ -192,7 +210,7 @@ def open_service(
     settings = read_settings(state)
     settings = settings.model_copy(update={"recordings": (*settings.recordings, *recordings)})
     resolved = [path.resolve() for path in galleries]
-    return Service(hosted(resolved, of_gallery, settings), state.resolve(), settings, load, via)
+    return Service(hosted(resolved, of_gallery, settings, spread), state.resolve(), settings, load, via)
 
 
 @token.command()

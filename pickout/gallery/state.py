@@ -19,7 +19,7 @@ from pickout.gallery.intake.left_out import Quarantined, read_quarantine
 from pickout.gallery.portable.writer import ExportReport, export_gallery
 from pickout.gallery.search.filters import ANYWHERE, Where, allowed
 from pickout.gallery.search.saved_searches import SavedSearches
-from pickout.gallery.storage.reading import slices
+from pickout.gallery.storage.reading import MakeVectors, slices
 from pickout.gallery.storage.rows import Metadata, Resident, Row
 from pickout.gallery.storage.store import Store
 from pickout.gallery.storage.tables import MANIFEST, Manifest, changing, read_manifest
@@ -36,6 +36,8 @@ class OpenGallery:
         self._resident: tuple[int, build.Approximation | None, Resident] | None = None
         self.follows = True
         """Whether a search reads the rows again when they have changed. A server does that beside its searches."""
+        self.spread: Callable[[Store, Resident | None], MakeVectors] | None = None
+        """Makes the vectors that a search asks, from what was read before; None: they are held here, or their codes."""
         if encoder is not None:
             manifest.check(encoder, path)
 
@@ -246,6 +248,7 @@ class OpenGallery:
             self._resident = None  # let go of the old matrix before the new one is read
             held = earlier._resident if earlier is not None and earlier._opened.name == self._opened.name else None
             before = None if held is None else held[2]
-            vectors = None if about is None else about.vectors(self._opened, before)
+            make = self.spread or (None if about is None else about.vectors)
+            vectors = None if make is None else make(self._opened, before)
             self._resident = (version, about, self._opened.resident(vectors, before))
         return self._resident[2]

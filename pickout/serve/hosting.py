@@ -18,7 +18,9 @@ from pickout.gallery.gallery import Gallery
 from pickout.gallery.search.ranking import Asked
 from pickout.gallery.search.search import Answer
 from pickout.gallery.storage.lock import locked
-from pickout.gallery.storage.rows import ROW_ID, Row
+from pickout.gallery.storage.reading import MakeVectors
+from pickout.gallery.storage.rows import ROW_ID, Resident, Row
+from pickout.gallery.storage.store import Store
 from pickout.serve.settings import ServeSettings
 
 LEASE = ".optimising"  # held by the one process that merges small pieces on disk; empty
@@ -26,6 +28,7 @@ _LOOK = 1.0  # seconds after which changes by other processes are looked for
 _log = logging.getLogger(__name__)
 
 Loader = Callable[[Path], Encoder]  # gives the model of a gallery's folder
+Spread = Callable[[Store, Resident | None], MakeVectors]  # as in `OpenGallery.spread`
 
 
 T = TypeVar("T")
@@ -115,9 +118,9 @@ def _telling(*turns: _Turn) -> Iterator[None]:
 class Hosted:
     """A gallery of a server. Searches use the rows that were read last; they are read anew beside them."""
 
-    def __init__(self, path: Path, load: Loader, settings: ServeSettings) -> None:
+    def __init__(self, path: Path, load: Loader, settings: ServeSettings, spread: Spread | None = None) -> None:
         self.path, self.name = path, served_name(path)
-        self._load = load
+        self._load, self._spread = load, spread
         self.encoder = load(path)
         self._front = self._read(None)
         self._refreshing, self._reading = threading.Lock(), threading.Lock()
@@ -180,6 +183,7 @@ class Hosted:
 
     def _read(self, before: Gallery | None) -> Gallery:
         gallery = Gallery.open(self.path, self.encoder)
+        gallery.spread = self._spread
         gallery.follow(before or gallery)
         return gallery
 
@@ -203,9 +207,11 @@ def served_name(path: Path) -> str:
     return path.name.removesuffix(".gallery")
 
 
-def hosted(paths: Sequence[Path], load: Loader, settings: ServeSettings) -> dict[str, Hosted]:
+def hosted(
+    paths: Sequence[Path], load: Loader, settings: ServeSettings, spread: Spread | None = None
+) -> dict[str, Hosted]:
     """The galleries of a server by name."""
     names = list(map(served_name, paths))
     if len(set(names)) < len(names):
         raise GalleryError(f"two galleries of one name among {', '.join(map(str, paths))}; rename a folder")
-    return {name: Hosted(path, load, settings) for name, path in zip(names, paths, strict=True)}
+    return {name: Hosted(path, load, settings, spread) for name, path in zip(names, paths, strict=True)}

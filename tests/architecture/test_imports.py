@@ -12,7 +12,7 @@ _LEVELS = [
     {"nn", "losses", "saliency"},
     {"methods", "checkpoints"},
     {"train", "evaluate", "gallery", "explain", "video", "export"},
-    {"serve", "study"},
+    {"serve", "study", "cluster"},
     {"cli"},
 ]
 _SAME_LEVEL = {

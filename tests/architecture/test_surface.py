@@ -18,8 +18,8 @@ _OPTIONS = {
     "pickout study": "--data --jobs --json --out --set",
     "pickout video": "--camera --camera-from --detector --device --gallery --json --last --model --out --per-track "
     "--set --start --workers --zone",
-    "pickout index": "--again --camera-from --device --exclude --json --model --out --prune --prune-folders --runtime "
-    "--set --table",
+    "pickout index": "--again --camera-from --device --engine --exclude --json --model --out --prune --prune-folders "
+    "--runtime --set --table --workers",
     "pickout search": "--after --also --before --camera --device --during --explain --group --html --image --json "
     "--label --like --model --not-camera --not-label --page --parse --purpose --runtime --save --saved --set --top "
     "--track --unlike --video --without",
@@ -49,8 +49,8 @@ _OPTIONS = {
     "pickout explain masks": "--device --draws --json --out --seed",
     "pickout explain vacuous": "--device --json --seed --sentences --split",
     "pickout explain entropy": "--device --json --out --pairs --split",
-    "pickout serve": "--certificate --certificate-key --demo --device --host --model --port --recordings "
-    "--runtime --state",
+    "pickout serve": "--certificate --certificate-key --demo --device --engine --host --model --port --recordings "
+    "--runtime --state --workers",
     "pickout token create": "--blurred --camera --days --gallery --json --role --state",
     "pickout token list": "--json --state",
     "pickout token revoke": "--state",

@@ -35,7 +35,7 @@ class FarVectors:
     def __init__(
         self, store: Store, ids: Ids, seals: Seals, places: Places, codes: Codes, wide: int = 1, told: str = ""
     ) -> None:
-        self._store, self._ids, self._seals, self._places = store, ids, seals, places
+        self._store, self._ids, self._seals, self._places, self.damaged = store, ids, seals, places, 0
         self._codes, self._wide, self._told = codes, wide, told
         self._sorted = np.argsort(ids)
 
@@ -46,7 +46,7 @@ class FarVectors:
         """Makes them as the rows of a table are read, with the codes that the gallery's file keeps or that what was
         read `before` holds, unless `anew`; the vectors of rows that have none there are read."""
 
-        def make(table: Any, ids: Ids, seals: Seals, places: Places) -> "FarVectors":
+        def make(table: Any, ids: Ids, seals: Seals, places: Places, _order: Rows) -> "FarVectors":
             def vectors(rows: Rows) -> Floats:
                 taken = table.take_row_ids(places[rows].tolist()).select(["vector"]).to_arrow()
                 return matrix(taken["vector"].combine_chunks())

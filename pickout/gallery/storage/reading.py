@@ -20,12 +20,12 @@ from pickout.gallery.storage.rows import (
     completed,
     row_schema,
 )
-from pickout.gallery.vectors.exact import HeldVectors, Seals, Vectors, damaged_rows
+from pickout.gallery.vectors.exact import HeldVectors, Rows, Seals, Vectors, damaged_rows
 
 _SEAL = 16  # bytes of a row's seal, see `row_seal`
 
-MakeVectors = Callable[[Any, NDArray[np.bytes_], Seals, NDArray[np.uint64]], Vectors]
-"""Given a version of the table, and its rows' ids (N,), seals (N, 2) and places (N,)."""
+MakeVectors = Callable[[Any, NDArray[np.bytes_], Seals, NDArray[np.uint64], Rows], Vectors]
+"""Given a version of the table, and its rows' ids (N,), seals (N, 2), places (N,) and order among equals (N,)."""
 
 EVERY = 2**31 - 1  # rows
 PLACE = "_rowid"  # the column, which LanceDB gives, of where a row stands: its piece and the row in it
@@ -80,19 +80,19 @@ def read_resident(dimension: int, table: Any, vectors: MakeVectors | None, befor
         parts.append(completed(pa.Table.from_batches([batch]), schema))
     columns = pa.concat_tables([schema.empty_table(), *parts])
     seals, ids = np.frombuffer(b"".join(digests), np.uint64).reshape(-1, 2), np.array(columns["id"].to_numpy(), "S32")
+    order = np.empty(len(ids), dtype=np.int64)
+    order[pc.sort_indices(columns, [("root", "ascending"), ("path", "ascending")])] = np.arange(len(ids))
     if vectors is not None:
-        made = vectors(table, ids, seals, np.concatenate(places))
+        made = vectors(table, ids, seals, np.concatenate(places), order)
     elif held is None:
         made = HeldVectors(whole[:filled], seals, whole, damaged_rows(whole[:filled]))
     else:
         found = held.followed(seals, lambda new: _vectors(dimension, table, [each.decode() for each in ids[new]]))
         made = found or read_resident(dimension, table, None, None).vectors
-    times, order = np.full(len(ids), NO_TIME, dtype="datetime64[us]"), np.empty(len(ids), dtype=np.int64)
+    times = np.full(len(ids), NO_TIME, dtype="datetime64[us]")
     times[pc.is_valid(columns["time"]).to_numpy()] = columns["time"].drop_null().to_numpy()
-    order[pc.sort_indices(columns, [("root", "ascending"), ("path", "ascending")])] = np.arange(len(ids))
     facets = {**{name: _facet(columns[name]) for name in FACETS}, **_label_facets(columns["labels"])}
-    damaged = made.damaged if isinstance(made, HeldVectors) else 0
-    return Resident(ids, made, facets, times, order, damaged, int(table.version), np.concatenate(places))
+    return Resident(ids, made, facets, times, order, made.damaged, int(table.version), np.concatenate(places))
 
 
 def slices(ids: Iterable[str], length: int = 1000) -> Iterator[list[str]]:

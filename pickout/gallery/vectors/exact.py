@@ -110,6 +110,8 @@ def _fine_scores(vectors_ND: Floats, query_D: Floats, rows: Rows) -> NDArray[np.
 class Vectors(Protocol):
     """Unit vectors by row. A row is a position in the arrays of `Resident`."""
 
+    damaged: int  # how many are not of length one, as far as they were read
+
     def at(self, rows: Sequence[int] | Rows) -> Floats:
         """The vectors (n, D) of these rows; NaN for a row that was removed since the gallery was read."""
 
