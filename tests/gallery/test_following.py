@@ -23,7 +23,7 @@ def facts(resident):
     order = np.argsort(resident.ids)
     camera = resident.facets["camera"]
     told = (resident.ids[order].tolist(), resident.order[order].tolist(), camera.positions[order].tolist())
-    return (*told, camera.names, resident.damaged, resident.version)
+    return (*told, camera.names, resident.vectors.damaged, resident.version)
 
 
 def test_rows_that_come_go_behind_those_that_are_held(tmp_path):

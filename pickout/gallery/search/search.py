@@ -225,8 +225,8 @@ def _faults(hits: Sequence[Hit], rows: dict[str, Row], places: int, resident: Re
     ranks = [str(hit.rank) for hit in unlike if rows[hit.id].seal != row_seal(rows[hit.id], tokens.get(hit.id))]
     if ranks:
         yield f"candidate {', '.join(ranks)}: the row is not as it was written, so what is shown of it may be wrong"
-    if resident.damaged:
-        yield f"{resident.damaged} crops have damaged vectors, so they are found wrongly or not at all"
+    if damaged := resident.vectors.damaged:
+        yield f"{damaged} crops have damaged vectors, so they are found wrongly or not at all"
 
 
 def _hits(

@@ -92,7 +92,7 @@ def read_resident(dimension: int, table: Any, vectors: MakeVectors | None, befor
     times = np.full(len(ids), NO_TIME, dtype="datetime64[us]")
     times[pc.is_valid(columns["time"]).to_numpy()] = columns["time"].drop_null().to_numpy()
     facets = {**{name: _facet(columns[name]) for name in FACETS}, **_label_facets(columns["labels"])}
-    return Resident(ids, made, facets, times, order, made.damaged, int(table.version), np.concatenate(places))
+    return Resident(ids, made, facets, times, order, int(table.version), np.concatenate(places))
 
 
 def slices(ids: Iterable[str], length: int = 1000) -> Iterator[list[str]]:

@@ -97,7 +97,6 @@ class Resident:
     facets: Mapping[str, Facet]  # what can be filtered by: `camera`, `track`, `video`, `LABEL` + each label's name
     times: NDArray[np.datetime64]  # (N,) microseconds, NaT without time
     order: NDArray[np.int64]  # (N,) each row's rank by path; among equal scores the smaller comes first
-    damaged: int = 0  # how many of the vectors are not of length one, which each was when it was written
     version: int = 0  # the table's when they were read
     places: NDArray[np.uint64] = field(default_factory=lambda: np.empty(0, np.uint64))
     """(N,) where each row stood in the table then, as LanceDB names it."""
