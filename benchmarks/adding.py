@@ -33,7 +33,7 @@ import pickout
 from pickout.checkpoints.loaded_model import LoadedModel
 from pickout.checkpoints.weight_file import KeyReport
 from pickout.data.transforms import prepare
-from pickout.export.choice import with_runtime
+from pickout.export.exported_images import with_runtime
 from pickout.gallery.gallery import Gallery
 from pickout.gallery.intake.picture import decode, digest, read_file, thumbnail
 from pickout.gallery.intake.report import IngestSettings

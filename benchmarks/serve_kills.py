@@ -24,8 +24,7 @@ import numpy as np
 from PIL import Image
 from serving import HashEncoder, start
 
-from pickout.gallery.audit.examination import examine, numbered_entries
-from pickout.gallery.audit.heads import read_head
+from pickout.gallery.audit.heads import examine, numbered_entries, read_head
 from pickout.gallery.audit.log import crops_with_keys
 from pickout.gallery.changes.edits import unfinished
 from pickout.gallery.changes.verification import verify

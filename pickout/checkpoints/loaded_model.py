@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, get_args
 
 import numpy as np
 import tomli_w
@@ -44,11 +44,6 @@ _WITH = {"text": ("fusion_layers", "feed_forward", "positions", "dropout")}
 """Settings that mean something only beside another value of those."""
 
 
-def fingerprint(method: Method, settings: ModelSettings, tokenizer: Tokenizer) -> str:
-    """SHA-256 over settings, tokenizer and every tensor by name, shape and bytes, cut to 12 digits."""
-    return digest_of(method.state_dict(), (described(settings) + tokenizer.to_json()).encode())[:FINGERPRINT]
-
-
 def digest_of(tensors: Mapping[str, Tensor], before: bytes = b"") -> str:
     """SHA-256 over what stands `before`, and every tensor by name, shape and bytes."""
     digest = hashlib.sha256(before)
@@ -73,7 +68,6 @@ def described(settings: ModelSettings) -> str:
 
 
 Precision = Literal["auto", "fp32", "bf16"]
-_PRECISIONS: dict[str, Literal["fp32", "bf16"]] = {"fp32": "fp32", "bf16": "bf16"}
 
 
 def choose_device(device: str) -> torch.device:
@@ -99,9 +93,9 @@ def choose_precision(precision: str, device: torch.device) -> Literal["fp32", "b
             probes = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
             native = any(getattr(torch.cpu, probe, bool)() for probe in probes)
         return "bf16" if native else "fp32"
-    if precision not in _PRECISIONS:
+    if precision not in get_args(Precision):
         raise UsageError(f"precision '{precision}': unknown; use auto, fp32 or bf16")
-    return _PRECISIONS[precision]
+    return "bf16" if precision == "bf16" else "fp32"
 
 
 Item = TypeVar("Item")
@@ -149,12 +143,12 @@ class LoadedModel:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Changes with any weight, any setting and the tokenizer; equal on every machine. 12 hexadecimal digits."""
-        return fingerprint(self.method, self.settings, self.tokenizer)
+        """SHA-256 over settings, tokenizer and every tensor by name, shape and bytes, cut to 12 hexadecimal digits."""
+        told = described(self.settings) + self.tokenizer.to_json()
+        return digest_of(self.method.state_dict(), told.encode())[:FINGERPRINT]
 
     def encode_images(self, images: Sequence[Image]) -> NDArray[np.float32]:
         """L2-normalised vectors of upright pictures of any size and mode; a CheckpointError where they are not finite.
-
         Shape: (images, dimension)."""
         empty = np.empty((0, self.dimension), np.float32)
         return np.concatenate([empty, *(self._finished(found.embedding) for found in self._look_at(images))])
@@ -168,10 +162,8 @@ class LoadedModel:
         return np.concatenate(vectors), np.concatenate(tokens) if tokens else np.empty((0, 0, 0), np.uint16)
 
     def match(self, sentence: str, tokens: NDArray[np.uint16]) -> NDArray[np.float32]:
-        """The second score of a sentence with each picture: the higher, the better they fit. Shape: (images,).
-
-        `tokens` are from `encode_images_with_tokens`; a UsageError where they are another model's, or the method has no
-        second score."""
+        """The second score of a sentence with each picture: the higher, the better they fit. Shape: (images,). `tokens`
+        are from `encode_images_with_tokens`; a UsageError where they are another model's, or there is no such score."""
         if self.candidates == 0:
             raise UsageError(f"{self.name}: this method has no second score")
         width = self.settings.vision.width

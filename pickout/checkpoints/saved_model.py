@@ -1,8 +1,5 @@
-"""A model of ours on disk: a run's folder (`model.toml`, `tokenizer.json`, `model.safetensors`), or one file, a bundle;
-and on a hub, with a card that says what it is.
-
-A bundle has settings and tokenizer in its header, and matrices as 8-bit whole numbers with one scale a row, or all as
-float16. What is loaded is float32 and equal on every machine, so a fingerprint is of the file."""
+"""A model of ours on disk and on a hub: a run's folder (`model.toml`, `tokenizer.json`, `model.safetensors`), or one
+file, a bundle: settings and tokenizer in its header, matrices as 8-bit whole numbers with a scale a row, or float16."""
 
 import hashlib
 import json

@@ -1,7 +1,5 @@
-"""The text side of the model that comes with the package, by NumPy alone.
-
-A search from the command line reads a sentence or two, and to import PyTorch takes longer than everything else in it.
-`pickout.nn.frozen.SentenceTower` is the twin that this is held against."""
+"""The text side of the model that comes with the package, by NumPy alone: to import PyTorch takes longer than all else
+in a search from the command line. `pickout.nn.frozen.SentenceTower` is the twin that this is held against."""
 
 import hashlib
 import math

@@ -1,7 +1,5 @@
-"""Starting weights of a training, from any file that an importer knows, and runs of ours.
-
-A method on two towers takes the towers, and heads where they fit. A fusion model starts from ALBEF's or RaSa's files,
-or from BERT and a vision transformer together."""
+"""Starting weights of a training, from runs of ours and any file that an importer knows: towers, and heads where they
+fit; for a fusion model ALBEF's or RaSa's files, or BERT and a vision transformer together."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace

@@ -1,8 +1,6 @@
 """Tensors out of a weight file, whatever its container, told by its first bytes and not by its name; and what became of
-every key of the file, and of every tensor of the model.
-
-A pickle can run any program when it is loaded. PyTorch's restricted reader builds tensors, containers and numbers only;
-there is no fallback to the unrestricted one, and TorchScript archives, which carry programs by design, are refused."""
+every key of the file, and of every tensor of the model. A pickle can run any program when it is loaded: PyTorch's
+restricted reader, without fallback, builds tensors, containers and numbers only; TorchScript archives are refused."""
 
 import mmap
 import pickle

@@ -55,23 +55,21 @@ def show(
     """Words and places on which a crop's score rests, as far as that was measured to be true of the model."""
     import numpy as np
 
-    from pickout.explain.explanation import MEANING, explain, measurement_file
-    from pickout.explain.figures import explanation_sheet, overlay
-    from pickout.explain.page import explanation_page
-    from pickout.explain.ways import read_measurement
+    from pickout.explain import explanation, figures, page, ways
 
     picture = open_image(image)
     loaded = loading.load_model(model, device)
-    found = explain(loaded, sentence, picture, measurement=read_measurement(measurement_file(loaded)), way=way)
+    measurement = ways.read_measurement(explanation.measurement_file(loaded))
+    found = explanation.explain(loaded, sentence, picture, measurement=measurement, way=way)
     if out is not None:
         arrays, heat = io.BytesIO(), found.patches
         np.savez(arrays, **found.arrays())  # type: ignore[arg-type]  # numpy's stub takes a keyword for allow_pickle
         write(out / "explanation.json", "--out", lambda: json_text.dumps(found.as_json(), indent=1))
         write(out / "arrays.npz", "--out", arrays.getvalue)
-        write(out / "sheet.png", "--out", lambda: explanation_sheet(found))
+        write(out / "sheet.png", "--out", lambda: figures.explanation_sheet(found))
         if heat is not None:
-            write(out / "overlay.png", "--out", lambda: overlay(found.picture, heat, found.grid))
-    write(html, "--html", lambda: explanation_page(found, image=image.name))
+            write(out / "overlay.png", "--out", lambda: figures.overlay(found.picture, heat, found.grid))
+    write(html, "--html", lambda: page.explanation_page(found, image=image.name))
     if json:
         tell(found.as_json(), json=True)
         return
@@ -87,7 +85,7 @@ def show(
     for target, verdict in found.verdicts.items():
         named = "" if verdict.way is None else f"{verdict.way}, "
         say(f"{target.replace('_', ' x ')}: {named}{verdict.note}")
-    say(MEANING)
+    say(explanation.MEANING)
 
 
 @app.command("measure")
@@ -105,16 +103,14 @@ def measure(
 
     The best way of each kind that is better than chance is what `pickout explain` shows from then on."""
     from pickout.evaluate.protocol import run_folder
-    from pickout.explain.explanation import measurement_file
-    from pickout.explain.faithfulness import MeasureSettings
-    from pickout.explain.faithfulness import measure as measure_model
+    from pickout.explain import explanation, faithfulness
 
-    settings = settings_of(MeasureSettings, set_)
+    settings = settings_of(faithfulness.MeasureSettings, set_)
     loaded = loading.load_model(model, device)
     opened = loading.open_run_data(model, run_folder(loaded), data, root)
     with progress("people", quiet=json) as on_progress:
-        found = measure_model(loaded, opened, split, settings, on_progress)
-    file = out or measurement_file(loaded)
+        found = faithfulness.measure(loaded, opened, split, settings, on_progress)
+    file = out or explanation.measurement_file(loaded)
     if out is None and split != "val":
         file = file.with_name(file.name.replace(".json", f"-{split}.json"))
     write(file, "--out", lambda: json_text.dumps(found.as_json(), indent=1) + "\n")
@@ -175,10 +171,8 @@ def word(
     json: Json = False,
 ) -> None:
     """Where a word looks in a crop: cross-attention of the fusion layers (AGA, figures 3 and 5)."""
-    from pickout.explain.explanation import measurement_file
-    from pickout.explain.figures import look_sheet
+    from pickout.explain import explanation, figures, ways
     from pickout.explain.pair import look_at
-    from pickout.explain.ways import judge, read_measurement
 
     loaded, pair = _open(run, device, image, caption)
     read = [pair.words[each].text for each in pair.told]
@@ -187,8 +181,9 @@ def word(
         raise UsageError(f"'{word}': no word that the model reads of this caption; it reads: {' '.join(read)}")
     look, text = look_at(loaded, pair, [pair.told[place]], hide=not visible), read[place]
     way = "cross_attention" if visible else "cross_attention_hidden"
-    note = judge(read_measurement(measurement_file(loaded)), loaded.fingerprint, way)["looks"].note
-    write(out, "--out", lambda: look_sheet(pair, text, look))
+    measurement = ways.read_measurement(explanation.measurement_file(loaded))
+    note = ways.judge(measurement, loaded.fingerprint, way)["looks"].note
+    write(out, "--out", lambda: figures.look_sheet(pair, text, look))
     if json:
         shape = (pair.grid.rows, pair.grid.columns)
         layers = {layer: map_[0].reshape(shape).round(6).tolist() for layer, map_ in look.items()}
@@ -280,7 +275,7 @@ def vacuous(
     """The share of empty words among the masked ones, for random and for guided masks (AGA, table I, Ratio_v)."""
     from pickout.explain.masks import empty_shares
 
-    loaded = _fusing(run, device)
+    loaded = loading.load_model(run, device)
     opened = _captioned(loaded, run, data, root, split)
     captions = [pair.caption for pair in islice(opened.pairs(), sentences)]
     found = empty_shares(loaded, captions, seed=seed)
@@ -300,17 +295,10 @@ def _captioned(loaded: "LoadedModel", run: str, data: str | None, root: Path | N
     return with_captions(loading.split_of(loading.open_run_data(run, run_folder(loaded), data, root), split))
 
 
-def _fusing(run: str, device: str) -> "LoadedModel":
-    """A model that fuses words and images; another is refused."""
-    from pickout.explain.pair import fusion_model
+def _open(run: str, device: str, image: Path, caption: str) -> "tuple[LoadedModel, Pair]":
+    """A model that fuses words and images, another is refused; and what it reads."""
+    from pickout.explain.pair import fusion_model, make_pair
 
     loaded = loading.load_model(run, device)
     fusion_model(loaded)
-    return loaded
-
-
-def _open(run: str, device: str, image: Path, caption: str) -> "tuple[LoadedModel, Pair]":
-    from pickout.explain.pair import make_pair
-
-    loaded = _fusing(run, device)
     return loaded, make_pair(loaded, caption, open_image(image))

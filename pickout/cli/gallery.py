@@ -12,8 +12,8 @@ from pickout.errors import GalleryDamaged, UsageError
 from pickout.gallery.approximate.build import ApproximateSettings, check_size
 from pickout.gallery.changes.verification import verify as check
 from pickout.gallery.gallery import Gallery
+from pickout.gallery.intake.left_out import QUARANTINE
 from pickout.gallery.intake.metadata import READERS
-from pickout.gallery.intake.quarantine import QUARANTINE
 from pickout.gallery.intake.report import IngestSettings
 from pickout.gallery.portable.reader import import_gallery
 from pickout.gallery.search.filters import ANYWHERE, Where, parse_labels

@@ -1,20 +1,23 @@
 """The gallery, the model and the data set that a command means."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
+from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from pickout.cli.terminal import progress, say
-from pickout.errors import GalleryError, NothingFound, UsageError
+from pickout.errors import GalleryError, ImageUnreadable, NothingFound, UsageError
 
 if TYPE_CHECKING:
+    from PIL.Image import Image
+
     from pickout.checkpoints.loaded_model import LoadedModel
     from pickout.cli.options import Engine
     from pickout.data.data_set import DataSet, Split
-    from pickout.export.choice import Runtime
+    from pickout.export.exported_images import Runtime
     from pickout.gallery.encoder import Encoder
     from pickout.gallery.gallery import Gallery
     from pickout.gallery.search.filters import Where
@@ -51,7 +54,7 @@ def load_model(model: str, device: str, runtime: "Runtime" = "torch") -> "Loaded
     loaded = load(model, device=device)
     if runtime == "torch":
         return loaded
-    from pickout.export.choice import with_runtime
+    from pickout.export.exported_images import with_runtime
 
     return with_runtime(loaded, runtime)
 
@@ -117,6 +120,27 @@ def open_run_data(
     found = open_data(name, root or own or Path("data"))
     for note in found.notes if speaks else ():
         say(f"note: {found.root}: {note}", err=True)
+    return found
+
+
+def readable(files: Iterable[Path]) -> "Iterator[tuple[Path, Image]]":
+    """The pictures that can be read; says which are left out."""
+    from pickout.data.images import open_image
+
+    for file in files:
+        try:
+            yield file, open_image(file)
+        except ImageUnreadable as error:
+            say(f"left out: {error}", err=True)
+
+
+def crops_of(folder: Path, most: int) -> "list[tuple[Path, Image]]":
+    """The first pictures of a folder that `--crops` names; `NothingFound` where none can be read."""
+    from pickout.gallery.intake.scan import Scan
+
+    found = list(islice(readable(Scan(folder).files()), most))
+    if not found:
+        raise NothingFound(f"--crops {folder}: holds no picture that can be read")
     return found
 
 

@@ -127,11 +127,9 @@ def _parsed(gallery: "Gallery", sentence: str, where: Where, *, json: bool) -> t
 
 def _reasons(model: "LoadedModel", answers: Sequence[Answer]) -> tuple[str, dict[str, str]]:
     """Why each candidate has its score for the first sentence of its query: a style sheet, and HTML by row."""
-    from pickout.explain.explanation import explain, measurement_file
-    from pickout.explain.page import explanation_piece, explanation_style
-    from pickout.explain.ways import read_measurement
+    from pickout.explain import explanation, page, ways
 
-    measurement = read_measurement(measurement_file(model))
+    measurement = ways.read_measurement(explanation.measurement_file(model))
     pieces: dict[str, str] = {}
     for answer in answers:
         for hit in answer.hits:
@@ -140,10 +138,10 @@ def _reasons(model: "LoadedModel", answers: Sequence[Answer]) -> tuple[str, dict
                     picture = open_image(source)
                     # A crop that has moved or changed since it was indexed is explained by its thumbnail.
                     if source is hit.thumbnail or picture.size == (hit.width, hit.height):
-                        found = explain(model, answer.query.texts[0], picture, measurement=measurement)
-                        pieces[hit.id] = explanation_piece(found, name=f"why{len(pieces)}x")
+                        found = explanation.explain(model, answer.query.texts[0], picture, measurement=measurement)
+                        pieces[hit.id] = page.explanation_piece(found, name=f"why{len(pieces)}x")
                         break
-    return explanation_style(), pieces
+    return page.explanation_style(), pieces
 
 
 def _show(answer: Answer, page: Path | None, *, json: bool) -> None:

@@ -12,7 +12,7 @@ from pickout.checkpoints.loaded_model import LoadedModel
 from pickout.checkpoints.source import load
 from pickout.cluster.workers import Workers
 from pickout.errors import CheckpointMismatch
-from pickout.export.choice import Runtime, with_runtime
+from pickout.export.exported_images import Runtime, with_runtime
 
 TOGETHER = 16  # pictures that a worker gets at a time
 

@@ -153,10 +153,6 @@ class ClusterVectors:
 
         return make
 
-    def kept(self, keep_N: Mask) -> "ClusterVectors":
-        """The vectors of some rows, which keep their order."""
-        return ClusterVectors(self._workers, self._store, self._columns.of(keep_N), before=self)
-
     def at(self, rows: Sequence[int] | Rows) -> Floats:
         """The vectors (n, D) of these rows; NaN for a row that was removed since the gallery was read."""
         wanted, found = np.asarray(rows, np.int64), np.empty((len(rows), self._store.dimension), np.float32)

@@ -1,19 +1,24 @@
-"""A folder with a model's exported image side: made behind the gate, opened for the model that it was made from.
+"""A folder with a model's exported image side: made behind the gate, opened for the model that it was made from, and
+chosen where it is the fastest on this machine.
 
-The gate is how far an exported model's vectors may be from the model's own, and what they may cost in searches."""
+The gate is how far an exported model's vectors may be from the model's own, and what they may cost in searches. A file
+in the user's cache folder remembers where the exports of each model lie, and which was fastest where."""
 
 import hashlib
 import json
 import os
 import platform
 import shutil
-from collections.abc import Callable, Sequence
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from copy import copy
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -23,17 +28,21 @@ from torch import Tensor
 from torch.nn import functional
 
 from pickout.checkpoints.loaded_model import LoadedModel
+from pickout.checkpoints.named_weights import weights_home
 from pickout.data.data_set import Split
 from pickout.data.images import open_image, to_rgb
 from pickout.data.transforms import prepare
-from pickout.errors import CheckpointError, CheckpointMismatch, ExportRefused, UsageError
+from pickout.errors import CheckpointError, CheckpointMismatch, ExportRefused, PickoutError, UsageError
 from pickout.export.graph import GRAPHS, ExportPrecision, Format, require, write_graph
 from pickout.files import read_text, write_atomically
 from pickout.methods.base import ImageFeatures
 
 ABOUT = "export.json"
+_RUNTIMES = "runtimes.json"  # what is remembered of every model's exports
 _RANGES = 128  # crops by which int8 finds ranges
-
+_BATCH, _ROUNDS = 8, 5  # pictures at once, and how often each program encodes them
+_SECONDS = 4.0  # after which no further round begins
+Runtime = Literal["torch", "openvino", "onnx", "auto"]
 
 MEAN, LEAST = 0.999, 0.99  # cosine with torch's fp32: of all crops together, and of the worst
 LOSS = 0.5  # points of R@1 that may be lost on drawn validation people
@@ -70,10 +79,6 @@ class Gate:
         """`ExportRefused` with the numbers where it does not pass."""
         if self.refusal is not None:
             raise ExportRefused(f"{what} is refused: {self.refusal}; try another --precision or other --crops")
-
-    def as_json(self) -> dict[str, Any]:
-        """All numbers by name."""
-        return asdict(self)
 
 
 def measure(model: LoadedModel, exported: LoadedModel, crops: list[Image.Image], people: Split) -> Gate:
@@ -137,7 +142,7 @@ def export(
         gate = measure(exact, _with(exact, look=look(folder, format, precision)), list(crops), people)
         gate.require(f"{model.name} as {format} {precision}")
         made = {"machine": machine(), "version": version("openvino" if format == "openvino" else "onnxruntime")}
-        told = {**about, **made, "files": files, "gate": gate.as_json()}
+        told = {**about, **made, "files": files, "gate": asdict(gate)}
         write_atomically(folder / ABOUT, json.dumps(told, indent=2) + "\n")
         if out.exists():
             shutil.rmtree(out)
@@ -219,3 +224,75 @@ def look(folder: Path, format: str, precision: str) -> Callable[[Tensor], ImageF
 def _digest(file: Path) -> str:
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def remember_export(model: LoadedModel, folder: Path) -> None:
+    """Note where an export of `model` lies; which program is fastest is asked anew."""
+    _write(model, sorted({*_read(model)[0], str(folder.resolve())}), {})
+
+
+def with_runtime(model: LoadedModel, runtime: Runtime) -> LoadedModel:
+    """`model` with its images computed by that program, `auto`: by the fastest, as it was measured once. `UsageError`:
+    there is no such export of it; for other errors see `with_export`."""
+    if runtime == "torch" or (runtime == "auto" and model.device.type != "cpu"):
+        return model
+    (places, fastest_on), here = _read(model), machine()
+    sides = {"torch": model} if runtime == "auto" else {}
+    if runtime == "auto" and (best := fastest_on.get(here)) in ("torch", *places):
+        with suppress(PickoutError):
+            return model if best == "torch" else with_export(model, Path(best))
+    problems = list[PickoutError]()
+    for place in places:
+        try:
+            if runtime in ("auto", about_export(Path(place))["format"]):
+                sides[place] = with_export(model, Path(place))
+        except PickoutError as error:
+            problems.append(error)
+    if not sides:
+        make = f"make one with pickout export MODEL OUT --format {runtime}"
+        raise (*problems, UsageError(f"--runtime {runtime}: no such export of {model.name} is known here; {make}"))[0]
+    best = fastest(sides)
+    if runtime == "auto":
+        _write(model, places, {**fastest_on, here: best})
+    return sides[best]
+
+
+def fastest(sides: Mapping[str, LoadedModel]) -> str:
+    """Which side encodes pictures in the least time, by medians of interleaved rounds."""
+    if len(sides) == 1:
+        return next(iter(sides))
+    pictures = [Image.new("RGB", (128, 256), "grey")] * _BATCH
+    times: dict[str, list[float]] = {name: [] for name in sides}
+    began = time.monotonic()
+    for number in range(1 + _ROUNDS):
+        for name, side in sides.items():
+            start = time.perf_counter()
+            side.encode_images(pictures)
+            if number:  # at first a program is still making itself ready
+                times[name].append(time.perf_counter() - start)
+        if number and time.monotonic() - began > _SECONDS:
+            break
+    return min(times, key=lambda name: statistics.median(times[name]))
+
+
+def _known() -> dict[str, Any]:
+    """What is remembered, by fingerprint; nothing where the file is not there or is no such file."""
+    try:
+        found = json.loads(read_text(weights_home() / _RUNTIMES))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _read(model: LoadedModel) -> tuple[list[str], dict[str, str]]:
+    """The folders of the model's exports that are there, and the fastest by machine."""
+    try:
+        entry = _known()[model.fingerprint]
+        return [place for place in entry["exports"] if Path(place).is_dir()], dict(entry["fastest"])
+    except (KeyError, TypeError, ValueError):
+        return [], {}
+
+
+def _write(model: LoadedModel, places: list[str], fastest_on: dict[str, str]) -> None:
+    known = {**_known(), model.fingerprint: {"exports": places, "fastest": fastest_on}}
+    write_atomically(weights_home() / _RUNTIMES, json.dumps(known, indent=2) + "\n", durable=False)

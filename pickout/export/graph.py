@@ -1,9 +1,6 @@
-"""A method's image side as a graph that OpenVINO or ONNX Runtime computes, in fewer bits where that is asked for.
-
-A graph takes prepared images, any number of them, and gives embeddings, and for a method with a second look the tokens
-behind them. `fp32` and `bf16` are the same graph: bf16 is how OpenVINO is told to compute it. `int8` quantises weights
-and activations after training: OpenVINO's by NNCF with ranges from the user's crops, ONNX Runtime's with ranges that
-are taken anew from every batch."""
+"""A method's image side as a graph that OpenVINO or ONNX Runtime computes: from prepared images, any number of them, to
+embeddings, and for a method with a second look their tokens. `fp32` and `bf16` are the same graph; `int8` quantises
+after training: by NNCF with ranges from the user's crops, or for ONNX Runtime with ranges of every batch."""
 
 import logging
 import sys

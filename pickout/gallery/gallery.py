@@ -8,6 +8,7 @@ from typing import Any
 
 from pickout.data.data_set import Split
 from pickout.errors import GalleryDamaged, PickoutError, UsageError, printable
+from pickout.files import write_atomically
 from pickout.gallery.arguments import checked_arguments
 from pickout.gallery.audit.log import Acting, acting, forget, record_search
 from pickout.gallery.calibration.evidence import Tell
@@ -18,12 +19,13 @@ from pickout.gallery.intake.ingest import Ingest
 from pickout.gallery.intake.metadata import CameraFrom, MetadataTable
 from pickout.gallery.intake.report import IngestProgress, IngestReport, IngestSettings
 from pickout.gallery.search.filters import ANYWHERE, Where, check_where
-from pickout.gallery.search.probability import Calibration, read_calibration, write_calibration
+from pickout.gallery.search.probability import Calibration, read_calibration
 from pickout.gallery.search.query import Query
 from pickout.gallery.search.ranking import Asked, Grouping, SearchSettings
 from pickout.gallery.search.search import Answer, Hit, Scored, answer, every_score, together
 from pickout.gallery.state import OpenGallery
 from pickout.gallery.storage import tables
+from pickout.gallery.storage.lock import writing
 from pickout.gallery.storage.store import Store
 
 _log = logging.getLogger(__name__)
@@ -67,21 +69,12 @@ class Gallery(OpenGallery):
         settings: IngestSettings | None = None,
         on_progress: Callable[[IngestProgress], None] = lambda _: None,
     ) -> IngestReport:
-        """Bring the gallery up to date with a folder of crops. Safe to kill and run again; see `Ingest`.
-
-        Args:
-            crops: the folder.
-            encoder: the model.
-            table: camera, time and labels by image; see `MetadataTable`.
-            camera_from: where the camera comes from when the table does not tell.
-            exclude: patterns of names, or of paths below the folder, that are passed over.
-            prune: remove the rows below this folder whose files are gone.
-            prune_folders: also those in folders that are gone, or hold none of their files: maybe not mounted.
-            again: take back crops that were erased; without, they stay so.
-            settings: how files are read and rows written.
-            on_progress: called after each file.
-
-        `DataMissing` where the folder is not there or holds no image, `AnnotationError` where the table is wrong."""
+        """Bring the gallery up to date with a folder of crops. Safe to kill and run again; see `Ingest`. `table` tells
+        camera, time and labels by image (`MetadataTable`), `camera_from` where the camera comes from when it does not.
+        What fits a pattern of `exclude`, by its name or path below the folder, is passed over. `prune` removes the rows
+        below this folder whose files are gone, `prune_folders` also those in folders that are gone, or hold none of
+        their files: maybe not mounted. `again` takes back crops that were erased. `on_progress` is called after each
+        file. `DataMissing` where the folder is not there or holds no image, `AnnotationError` for a wrong table."""
         model, store, given = self._model(encoder), self._writable(), settings or IngestSettings()
         told = None if table is None else MetadataTable(Path(table))
         ingest = Ingest(self.path, store, model, Path(crops).resolve(), told, camera_from, given, again, exclude)
@@ -183,7 +176,7 @@ class Gallery(OpenGallery):
         shown = [crop for hit in given.hits for crop in (hit.id, *hit.others)]
         record_search(self.path, shown, **what, page=asked.page, results=results, model=model.fingerprint)
         # What was erased between ranking and recording is forgotten again.
-        if self.changed_since_read() and (gone := set(shown) - self._store.present(given.located)):
+        if self.changed_since_read() and (gone := set(shown) - {row.id for row in self._store.known(given.located)}):
             forget(self.path, gone)
 
     def scores(self, query: Query | str, *, where: Where = ANYWHERE) -> Scored:
@@ -202,10 +195,11 @@ class Gallery(OpenGallery):
         """Fit how likely a candidate is a match, on people of a validation split who are not in the gallery, or by the
         very same files, and keep it in its folder. `GalleryError` for too few crops, `DataError` for too few people or
         an image."""
-        model = self._model(encoder)
-        found = calibrate(split, model, self._current(), self._store, settings or CalibrationSettings(), tell)
+        model, store = self._model(encoder), self._writable()
+        found = calibrate(split, model, self._current(), store, settings or CalibrationSettings(), tell)
         self._refresh()  # a calibration of a model that went meanwhile is of no use
-        write_calibration(self.path, found)
+        with writing(self.path):
+            write_atomically(self.path / tables.CALIBRATION, found.model_dump_json(indent=2) + "\n")
         return found
 
 

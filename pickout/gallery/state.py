@@ -15,7 +15,7 @@ from pickout.gallery.arguments import checked_arguments
 from pickout.gallery.audit.log import record_change
 from pickout.gallery.changes import edits
 from pickout.gallery.encoder import Encoder, sentence_vectors
-from pickout.gallery.intake.quarantine import Quarantined, read_quarantine
+from pickout.gallery.intake.left_out import Quarantined, read_quarantine
 from pickout.gallery.portable.writer import ExportReport, export_gallery
 from pickout.gallery.search.filters import ANYWHERE, Where, allowed
 from pickout.gallery.search.saved_searches import SavedSearches
@@ -34,7 +34,6 @@ class OpenGallery:
         self._opened, self._encoder = store, encoder
         self._seen: tuple[int, int] | None = None
         self._resident: tuple[int, build.Approximation | None, Resident] | None = None
-        self._visible: tuple[tuple[str | int, ...], Resident] | None = None
         self.follows = True
         """Whether a search reads the rows again when they have changed. A server does that beside its searches."""
         self.spread: Callable[[Store, Resident | None], MakeVectors] | None = None
@@ -95,9 +94,7 @@ class OpenGallery:
         with changing(self.path, store):
             before = store.count()
             store.remove(wanted)
-            removed = before - store.count()
-            edits.check_reached(self.path, store, wanted if removed < len(wanted) else ())
-        return edits.Change(removed)
+            return edits.Change(before - store.count())
 
     def erase(self, ids: Sequence[str]) -> edits.Change:
         """Take crops out and leave nothing of them in the gallery's folder: vectors, thumbnails, tokens, paths,
@@ -111,15 +108,14 @@ class OpenGallery:
         type than a row has, a number beyond 32 bits, or a box without area."""
         checked = edits.checked_metadata(told)
         wanted, store = self._recorded("update", ids)
-        updated = set[str]()
+        updated = 0
         for some in slices(wanted, 500):
             with changing(self.path, store):
                 rows, tokens = store.fetch(some), store.fetch_tokens(some)
                 new = {key: checked.over(row.metadata) for key, row in rows.items()}
                 store.put([replace(row, metadata=new[key], tokens=tokens.get(key)) for key, row in rows.items()])
-                updated |= rows.keys()
-        edits.check_reached(self.path, store, set(wanted) - updated)
-        return edits.Change(len(updated))
+                updated += len(rows)
+        return edits.Change(updated)
 
     def export(
         self,
@@ -166,7 +162,6 @@ class OpenGallery:
         with changing(self.path, store):
             for name in (build.APPROXIMATE, CODES):
                 (self.path / name).unlink(missing_ok=True)
-            store.drop_indices()
 
     @property
     def _store(self) -> Store:
@@ -220,18 +215,14 @@ class OpenGallery:
 
     def _current(self) -> Resident:
         """The columns a search reads. A crop is found no more from the moment that its erasure has begun."""
-        resident, erased = self._all(), tuple(edits.unfinished(self.path))
+        resident, erased = self._all(), edits.unfinished(self.path)
         if not erased:
             return resident
-        state: tuple[str | int, ...] = (self.manifest.table, self._store.version(), *erased)
-        if self._visible is None or self._visible[0] != state:
-            self._visible = (state, resident.without(erased))
-        return self._visible[1]
+        return replace(resident, hidden=np.isin(resident.ids, np.array([each.encode() for each in erased], "S32")))
 
     def follow(self, earlier: "OpenGallery") -> None:
         """Read the rows once, taking over what `earlier`, which goes on being searched, holds of them."""
         self._all(earlier)
-        self._current()
         self.follows = False
 
     def changed_since_read(self) -> bool:
@@ -254,7 +245,7 @@ class OpenGallery:
             return self._resident[2]
         version, about = self._store.version(), build.usable(self.path, self.manifest, self._opened)
         if self._resident is None or self._resident[:2] != (version, about):
-            self._resident = self._visible = None  # let go of the old matrix before the new one is read
+            self._resident = None  # let go of the old matrix before the new one is read
             held = earlier._resident if earlier is not None and earlier._opened.name == self._opened.name else None
             before = None if held is None else held[2]
             make = self.spread or (None if about is None else about.vectors)

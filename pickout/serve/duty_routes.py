@@ -9,9 +9,16 @@ from fastapi import APIRouter, Query
 from fastapi.responses import PlainTextResponse, StreamingResponse
 
 from pickout.errors import UsageError
-from pickout.gallery.audit.examination import as_csv, entries_showing, examine, numbered_entries
+from pickout.gallery.audit.heads import (
+    as_csv,
+    entries_showing,
+    examine,
+    numbered_entries,
+    read_head,
+    sign_head,
+    verifier,
+)
 from pickout.gallery.audit.heads import proof as proof_between
-from pickout.gallery.audit.heads import read_head, sign_head, verifier
 from pickout.gallery.audit.log import Acting, acting, record_event
 from pickout.serve import answers
 from pickout.serve.access import Action, Token, permit

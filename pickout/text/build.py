@@ -11,7 +11,7 @@ from tokenizers import Tokenizer as Backend
 
 from pickout.errors import DataError, DataMissing, RecipeError
 from pickout.files import gunzip, read_bytes, read_text
-from pickout.text.cleaning import Cleaning, clean, clean_as_albef
+from pickout.text.cleaning import clean, clean_as_albef
 from pickout.text.tokenizer import BLANK, SMALLEST, SpecialTokens, Tokenizer, TokenizerSettings, byte_letters
 
 MERGES = 48894  # how many merges of the file CLIP uses: 49152 - 256 - 2
@@ -57,12 +57,11 @@ def clip_tokenizer(file: Path, context: int = 77) -> Tokenizer:
         blank=False,
     )
     backend.decoder = decoders.Sequence([decoders.ByteLevel(), decoders.Replace(END_OF_WORD, " ")])
-    return Tokenizer("clip", backend, SpecialTokens(0, start=mask + 1, end=mask + 2, mask=mask), context)
+    special = SpecialTokens(0, start=mask + 1, end=mask + 2, mask=mask)
+    return Tokenizer(TokenizerSettings(context=context), backend, special)
 
 
-def wordpiece_tokenizer(
-    file: Path, context: int = 64, *, closing: bool = True, cleaning: Cleaning = "none", words: int | None = None
-) -> Tokenizer:
+def wordpiece_tokenizer(file: Path, context: int = 64, **options: Any) -> Tokenizer:
     """BERT's tokenizer: lower-cased, accents stripped, words cut greedily from the left; `TokenizerSettings`' options.
     `file` is a `vocab.txt` with one entry a line (bert-base-uncased: 30522); a DataMissing where it is not there, a
     DataError where it is no text or lacks one of [PAD], [UNK], [CLS], [SEP], [MASK]."""
@@ -80,19 +79,14 @@ def wordpiece_tokenizer(
     backend.normalizer = normalizers.BertNormalizer(lowercase=True, strip_accents=True)
     backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     backend.decoder = decoders.WordPiece(prefix="##", cleanup=False)
-    end = vocabulary["[SEP]"] if closing else None
+    settings = TokenizerSettings(kind="wordpiece", context=context, **options)
+    end = vocabulary["[SEP]"] if settings.closing else None
     special = SpecialTokens(vocabulary["[PAD]"], vocabulary["[CLS]"], end, vocabulary["[MASK]"])
-    return Tokenizer("wordpiece", backend, special, context, cleaning=cleaning, words=words)
+    return Tokenizer(settings, backend, special)
 
 
 def train_tokenizer(
-    captions: Iterable[str],
-    vocabulary_size: int = 2000,
-    context: int = 77,
-    *,
-    closing: bool = True,
-    cleaning: Cleaning = "none",
-    words: int | None = None,
+    captions: Iterable[str], vocabulary_size: int = 2000, context: int = 77, **options: Any
 ) -> Tokenizer:
     """Learn byte pairs from captions. Equal captions give an equal tokenizer. Words are cut as CLIP cuts them and
     lower-cased. Ids: padding 0, then bytes and merges, then mask, start and end, so that the end is the largest id, as
@@ -100,8 +94,9 @@ def train_tokenizer(
     is below `SMALLEST`. Options are those of `TokenizerSettings`."""
     if vocabulary_size < SMALLEST:
         raise DataError(f"vocabulary_size = {vocabulary_size}: at least {SMALLEST} entries are needed")
-    albef = cleaning == "albef"
-    texts = [(clean_as_albef(each, words) if albef else clean(each, entities=True)).text for each in captions]
+    settings = TokenizerSettings(kind="trained", context=context, **options)
+    albef = settings.cleaning == "albef"
+    texts = [(clean_as_albef(each, settings.words) if albef else clean(each, entities=True)).text for each in captions]
     trainer = trainers.BpeTrainer(
         vocab_size=vocabulary_size - 4,
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
@@ -125,9 +120,8 @@ def train_tokenizer(
         begins = [entries[number].startswith(BLANK) for number in encoding.ids]
         alone = zip(encoding.ids, begins, [*begins[1:], True], strict=True)
         whole.update(number for number, begun, ended in alone if begun and ended)
-    special = SpecialTokens(0, start=mask + 1, end=mask + 2 if closing else None, mask=mask)
-    seen = frozenset(whole)
-    return Tokenizer("trained", backend, special, context, cleaning=cleaning, words=words, seen_whole=seen)
+    special = SpecialTokens(0, start=mask + 1, end=mask + 2 if settings.closing else None, mask=mask)
+    return Tokenizer(settings, backend, special, frozenset(whole))
 
 
 def _byte_pairs(model: models.BPE, steps: Sequence[normalizers.Normalizer], *, blank: bool) -> Backend:

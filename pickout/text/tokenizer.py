@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
 import tokenizers
 from numpy.typing import NDArray
 from pydantic import Field
 
-from pickout.config import Settings
+from pickout.config import Settings, parse_settings
 from pickout.errors import CheckpointError
 from pickout.text.cleaning import Cleaned, Cleaning, clean, clean_as_albef
 
@@ -147,28 +147,19 @@ class Word:
 class Tokenizer:
     """Captions to rows of ids: start, pieces, end, padding. Use the constructors of this package to make one. No
     caption can produce a special id: specials written out in a caption are ordinary text. `backend` cuts text into
-    pieces, without special tokens; `seen_whole` is as in `read_vocabulary`, the rest as in `TokenizerSettings`."""
+    pieces, without special tokens; `seen_whole` is as in `read_vocabulary`."""
 
     def __init__(
         self,
-        kind: str,
+        settings: TokenizerSettings,
         backend: tokenizers.Tokenizer,
         special: SpecialTokens,
-        context: int,
-        *,
-        cleaning: Cleaning = "none",
-        words: int | None = None,
         seen_whole: frozenset[int] | None = None,
     ) -> None:
-        reserved = 1 if special.end is None else 2
-        if context <= reserved:
-            raise ValueError(f"context = {context} leaves no room for text; at least {reserved + 1} is needed")
-        self.kind, self.special, self.context = kind, special, context
-        self._backend = backend
-        self._room = context - reserved
-        self.cleaning: Cleaning = cleaning
-        self.longest = words
-        self.seen_whole = seen_whole
+        self.kind, self.context, self.cleaning = settings.kind, settings.context, settings.cleaning
+        self.special, self.seen_whole = special, seen_whole
+        self._backend, self._longest = backend, settings.words
+        self._room = self.context - (1 if special.end is None else 2)
 
     @property
     def vocabulary_size(self) -> int:
@@ -251,7 +242,7 @@ class Tokenizer:
 
     def _clean(self, caption: str) -> Cleaned:
         if self.cleaning == "albef":
-            return clean_as_albef(caption, self.longest)
+            return clean_as_albef(caption, self._longest)
         return clean(caption, entities=self.kind != "wordpiece")
 
     def to_json(self) -> str:
@@ -264,7 +255,7 @@ class Tokenizer:
             "backend": json.loads(self._backend.to_str()),
         }
         if self.cleaning != "none":
-            content |= {"cleaning": self.cleaning, "words": self.longest}
+            content |= {"cleaning": self.cleaning, "words": self._longest}
         if self.seen_whole is not None:
             content["seen_whole"] = sorted(self.seen_whole)
         return json.dumps(content, ensure_ascii=False)
@@ -281,16 +272,13 @@ class Tokenizer:
             fault = ids_fault(described["model"]["vocab"], special)
             if described.get("added_tokens") or described.get("padding") or described.get("truncation"):
                 fault = "it adds, pads or cuts tokens by itself, as none of ours does"
-            cleaning, words, context = content.get("cleaning", "none"), content.get("words"), content["context"]
-            if cleaning not in get_args(Cleaning):
-                raise CheckpointError(f"{source}: unknown cleaning '{cleaning}'; written by a later Pickout?")
-            if fault or type(context) is not int or not 0 < context <= LONGEST:
-                fault = fault or f"context = {context!r}"
+            if fault:
                 raise CheckpointError(f"{source}: not a Pickout tokenizer: {fault}; restore the file")
-            backend = tokenizers.Tokenizer.from_str(json.dumps(described))
+            told = {name: content[name] for name in ("cleaning", "words") if name in content}
+            told |= {"kind": content["kind"], "context": content["context"]}
+            settings = parse_settings(TokenizerSettings, told, source=source)
             seen = frozenset(content["seen_whole"]) if "seen_whole" in content else None
-            kind = str(content["kind"])
-            return cls(kind, backend, special, context, cleaning=cleaning, words=words, seen_whole=seen)
+            return cls(settings, tokenizers.Tokenizer.from_str(json.dumps(described)), special, seen)
         except CheckpointError:
             raise
         except Exception as error:  # The library raises bare Exception on a damaged model.

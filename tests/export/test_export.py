@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +17,8 @@ from pickout.checkpoints.loaded_model import LoadedModel
 from pickout.cli.app import main
 from pickout.data.data_set import Split
 from pickout.errors import CheckpointError, CheckpointMismatch, ExportRefused, UsageError
-from pickout.export import choice, exported_images
-from pickout.export.choice import remember_export, with_runtime
-from pickout.export.exported_images import ABOUT, Gate, about_export, export, with_export
+from pickout.export import exported_images
+from pickout.export.exported_images import ABOUT, Gate, about_export, export, remember_export, with_export, with_runtime
 from pickout.export.graph import require, write_graph
 from pickout.methods.base import ImageFeatures
 
@@ -90,7 +90,7 @@ def test_the_gate_reads_every_number() -> None:
         ("tokens_cosine", 0.9, "mean cosine 0.9"),
         ("recall", 49.25, "R@1 falls from 50.00 to 49.25 in 400"),
     ]:
-        assert words in (Gate(**{**good.as_json(), name: value}).refusal or "")
+        assert words in (Gate(**{**asdict(good), name: value}).refusal or "")
 
 
 def test_another_models_export_is_refused(exported: tuple[LoadedModel, Path]) -> None:
@@ -168,15 +168,15 @@ def test_the_fastest_is_taken_and_remembered(
         asked.append(sorted(sides))
         return str(folder)
 
-    monkeypatch.setattr(choice, "fastest", pick)
+    monkeypatch.setattr(exported_images, "fastest", pick)
     assert with_runtime(model, "auto").look is not None
     assert with_runtime(model, "auto").look is not None
     assert asked == [sorted([str(folder), "torch"])]
-    monkeypatch.setattr(choice, "machine", lambda: "another")
+    monkeypatch.setattr(exported_images, "machine", lambda: "another")
     with_runtime(model, "auto")
     assert len(asked) == 2
     (folder / "images.bin").unlink()
-    monkeypatch.setattr(choice, "fastest", lambda sides: next(iter(sides)))
+    monkeypatch.setattr(exported_images, "fastest", lambda sides: next(iter(sides)))
     assert with_runtime(model, "auto") is model
     (own_cache / "runtimes.json").write_text("[1")
     with pytest.raises(UsageError, match="no such export"):
@@ -193,8 +193,8 @@ def test_the_fastest_is_the_one_that_takes_least_time(monkeypatch: pytest.Monkey
         def encode_images(self, images: list[Image.Image]) -> None:
             now[0] += self.seconds
 
-    monkeypatch.setattr(choice.time, "perf_counter", lambda: now[0])
-    assert choice.fastest({"slow": Side(2.0), "fast": Side(1.0), "middle": Side(1.5)}) == "fast"  # type: ignore[dict-item]
+    monkeypatch.setattr(exported_images.time, "perf_counter", lambda: now[0])
+    assert exported_images.fastest({"slow": Side(2.0), "fast": Side(1.0), "middle": Side(1.5)}) == "fast"  # type: ignore[dict-item]
 
 
 def test_index_and_search_take_the_export(
@@ -224,7 +224,7 @@ def test_index_and_search_take_the_export(
         found.look = look
         return found
 
-    monkeypatch.setattr(choice, "with_export", counted)
+    monkeypatch.setattr(exported_images, "with_export", counted)
     place = ["--model", "itself", "--runtime", "openvino", "--json"]
     for words in (
         ["index", str(tmp_path / "crops"), "--out", str(tmp_path / "g"), *place],

@@ -10,7 +10,7 @@ import pytest
 
 from pickout.errors import GalleryDamaged, GalleryError, NothingFound, StorageFull, UsageError
 from pickout.gallery.audit import heads
-from pickout.gallery.audit.examination import as_csv, entries_showing, examine, numbered_entries
+from pickout.gallery.audit.heads import as_csv, entries_showing, examine, numbered_entries
 from pickout.gallery.audit.log import KEYS, Acting, acting, key_of, record_event
 from pickout.gallery.changes.verification import verify
 from pickout.gallery.gallery import Gallery

@@ -12,9 +12,8 @@ import pytest
 from pickout.errors import GalleryDamaged, StorageFull
 from pickout.gallery.gallery import Gallery
 from pickout.gallery.intake.commit import Committer, Inventory
-from pickout.gallery.intake.quarantine import QUARANTINE
+from pickout.gallery.intake.left_out import QUARANTINE, Suppression
 from pickout.gallery.intake.report import IngestReport, IngestSettings
-from pickout.gallery.intake.suppression import Suppression
 from pickout.gallery.storage.lock import writing
 from pickout.gallery.storage.rows import Metadata, Row
 from pickout.gallery.storage.store import Store

@@ -23,7 +23,7 @@ def facts(resident):
     order = np.argsort(resident.ids)
     camera = resident.facets["camera"]
     told = (resident.ids[order].tolist(), resident.order[order].tolist(), camera.positions[order].tolist())
-    return (*told, camera.names, resident.damaged, resident.version)
+    return (*told, camera.names, resident.vectors.damaged, resident.version)
 
 
 def test_rows_that_come_go_behind_those_that_are_held(tmp_path):
@@ -97,7 +97,7 @@ def test_rows_are_fetched_from_where_they_stood_or_wherever_they_are_now(tmp_pat
         ids = before.located(generator.permutation(len(before.ids))[:20].tolist())
         by_place, by_id = store.fetch(ids), store.fetch(list(ids))
         assert {key: each.seal for key, each in by_place.items()} == {key: each.seal for key, each in by_id.items()}
-        assert store.present(ids) == set(by_id)
+        assert {known.id for known in store.known(ids)} == set(by_id)
         taken += store.read(lambda table, ids=ids: taken_rows(table, ["id"], ids)).num_rows
     assert taken  # some stood where they were
 

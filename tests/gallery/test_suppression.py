@@ -12,8 +12,8 @@ from pickout.errors import GalleryDamaged
 from pickout.gallery.audit.log import AUDIT
 from pickout.gallery.changes.verification import verify
 from pickout.gallery.gallery import Gallery
+from pickout.gallery.intake.left_out import SUPPRESSION, read_suppression
 from pickout.gallery.intake.report import IngestSettings
-from pickout.gallery.intake.suppression import SUPPRESSION, read_suppression
 from pickout.gallery.storage.rows import Metadata
 from pickout.gallery.storage.store import Store
 

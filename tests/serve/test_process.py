@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from small_server import draw_crop
 
-from pickout.gallery.audit.examination import examine
+from pickout.gallery.audit.heads import examine
 from pickout.gallery.changes.verification import verify
 from pickout.gallery.gallery import Gallery
 from pickout.gallery.search.filters import Where

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pickout.errors import CheckpointError
-from pickout.text.tokenizer import SpecialTokens, Tokenizer
+from pickout.text.tokenizer import SpecialTokens, Tokenizer, TokenizerSettings
 
 same_fixture = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
 any_text = st.text(st.characters(codec=None), max_size=40) | st.text("ared bluhts'-&;.<>[MASK]|", max_size=40)
@@ -130,6 +130,6 @@ def test_a_truncated_text_is_refused(tokenizer: Tokenizer) -> None:
         Tokenizer.from_json(tokenizer.to_json()[:-40])
 
 
-def test_a_context_without_room_is_refused(tokenizer: Tokenizer) -> None:
-    with pytest.raises(ValueError, match="leaves no room"):
-        Tokenizer(tokenizer.kind, tokenizer._backend, tokenizer.special, 2)
+def test_a_context_without_room_is_refused() -> None:
+    with pytest.raises(ValueError, match="greater than or equal to 4"):
+        TokenizerSettings(context=2)

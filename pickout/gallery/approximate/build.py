@@ -139,7 +139,6 @@ def approximate(
         remedy = "search exactly, or ask for less: --set faster=0, or --set target=0.95"
         raise UsageError(f"{gallery}: a search by codes is {what}, at a {found.told()}; {remedy}")
     with changing(gallery, store):
-        store.drop_indices()  # of an earlier version, which changes would keep up to date
         cast(FarVectors, resident.vectors).keep()
         write_atomically(gallery / APPROXIMATE, found.model_dump_json(indent=2) + "\n")
     return found

@@ -1,11 +1,9 @@
 """Four bits for each of a vector's directions: what a search reads where the vectors themselves stay on disk.
 
-Vectors less their mean are turned by a fixed random rotation, so that all directions weigh alike, and each direction is
-kept in sixteen levels; the upper eight are those of positive sign. Three steps tell a score: how many of a row's signs
-differ from the query's is counted for all rows (Charikar, 2002, section 3); of those that look best the signs are
-summed with the query's weights (RaBitQ, Gao and Long, 2024), and of the best of these the levels. The weights are the
-least squares that tell vectors from signs, and from levels: rows lie in few directions and sentences beside them, and
-weights by the rotation alone find a fifth less (docs/journal.md)."""
+Vectors less their mean are turned by a fixed random rotation, and each direction is kept in sixteen levels. Three steps
+tell a score: how many of a row's signs differ from the query's is counted for all rows (Charikar, 2002, section 3); of
+those that look best the signs are summed with the query's weights (RaBitQ, Gao and Long, 2024), and of the best of
+these the levels. The weights are the least squares that tell vectors from signs, and from levels (docs/journal.md)."""
 
 import math
 from dataclasses import dataclass, replace

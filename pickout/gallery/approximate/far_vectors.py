@@ -80,11 +80,6 @@ class FarVectors:
         other._wide = wide
         return other
 
-    def kept(self, keep_N: Mask) -> "FarVectors":
-        """The vectors of some rows, which keep their order."""
-        rows = (self._ids[keep_N], self._seals[keep_N], self._places[keep_N], self._codes.of_rows(keep_N))
-        return FarVectors(self._store, *rows, self._wide, self._told)
-
     def doubt(self, passed: int) -> str | None:
         """What to say beside a search of `passed` rows, where it may miss some."""
         note = f"Searched approximately, so that a good match may be missing: {self._told}."

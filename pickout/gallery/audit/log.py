@@ -1,9 +1,5 @@
-"""`audit.jsonl`: one line an entry, appended whole or not at all, with commitments to the crops that it showed.
-
-Each crop that was ever shown has a random key `K`, kept beside the log. An entry with nonce `n` holds `HMAC-SHA256(K, n
-|| id)` for each crop that it showed. With the key anybody can check that an entry showed this crop; without it, the log
-does not tell it from any other, nor that two entries showed the same one. Erasing a crop destroys its key, and the log
-forgets it."""
+"""`audit.jsonl`: one line an entry, appended whole or not at all, with commitments to the crops that it showed:
+`HMAC-SHA256(K, n || id)` of the entry's nonce n and the crop's own key K, kept beside the log until it is erased."""
 
 import errno
 import fcntl

@@ -1,7 +1,6 @@
 """What changes of rows that are there rest on: how rows are chosen, checked and erased, and what a kill left undone."""
 
 import json
-import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime
@@ -12,22 +11,20 @@ from typing import Annotated, NamedTuple
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ValidationError
 
-from pickout.errors import GalleryDamaged, UsageError
+from pickout.errors import UsageError
 from pickout.files import write_atomically
 from pickout.gallery.approximate.build import keep_codes
 from pickout.gallery.audit.log import crops_with_keys, forget
+from pickout.gallery.intake.left_out import read_suppression, update_quarantine, write_suppression
 from pickout.gallery.intake.metadata import LARGEST_NUMBER
-from pickout.gallery.intake.quarantine import update_quarantine
-from pickout.gallery.intake.suppression import read_suppression, write_suppression
 from pickout.gallery.search.filters import Where, allowed, check_where
 from pickout.gallery.search.query import is_end, possible_ids, possible_paths
 from pickout.gallery.search.saved_searches import SavedSearches
 from pickout.gallery.storage import tables
-from pickout.gallery.storage.lock import clear_half_written, finish_writes
-from pickout.gallery.storage.rows import Metadata, Resident, composed, without_zone
+from pickout.gallery.storage.lock import clear_half_written
+from pickout.gallery.storage.rows import ROW_ID, Metadata, Resident, composed, without_zone
 from pickout.gallery.storage.store import Store
 
-_ID = re.compile(r"[0-9a-f]{32}")
 _Text = Annotated[str, AfterValidator(lambda text: text.encode().decode())]  # an error where it is no Unicode
 _Index = BeforeValidator(lambda number: number if isinstance(number, bool) else index(number))  # also NumPy's
 _Whole = Annotated[int, _Index, Field(ge=-LARGEST_NUMBER, le=LARGEST_NUMBER)]
@@ -84,7 +81,7 @@ def _fitting(crop: str, files: Mapping[str, Path]) -> set[str]:
 def checked_ids(ids: Collection[str]) -> list[str]:
     """Each id once."""
     for identifier in (told := list(ids)):
-        if not isinstance(identifier, str) or not _ID.fullmatch(identifier):
+        if not isinstance(identifier, str) or not ROW_ID.fullmatch(identifier):
             raise UsageError(f"{identifier!r:.80} is no crop's id; take those that gallery.choose([...]) gives")
     return list(dict.fromkeys(told))
 
@@ -102,21 +99,6 @@ def checked_metadata(told: Metadata) -> Metadata:
         raise UsageError(f"expected Metadata, with labels by name and a box of four numbers: {error}") from None
 
 
-def unreached(gallery: Path, store: Store, ids: Collection[str]) -> str | None:
-    """What to say of ids by which no row was found although there is one: an index over the ids may be damaged."""
-    there = {identifier for identifier, _ in store.files()} & set(ids) if ids else set[str]()
-    if not (lost := sorted(there - store.fetch(there).keys())):
-        return None
-    what = f"{len(lost)} rows are there but not found by their ids ({lost[0]}, ...): the index over the ids is damaged"
-    return f"{what}; remove it with pickout gallery approximate {gallery} --off"
-
-
-def check_reached(gallery: Path, store: Store, ids: Collection[str]) -> None:
-    """Refuse to pass over ids by which no row was found although there is one, with `GalleryDamaged`."""
-    if lost := unreached(gallery, store, ids):
-        raise GalleryDamaged(f"{gallery}: {lost}")
-
-
 def erase_rows(gallery: Path, store: Store, ids: Iterable[str]) -> Change:
     """Remove rows, their quarantine lines, the saved searches that name them, and every trace of them and of what was
     removed or replaced before from the gallery's folder, also from a table that is being built. Killed at any moment,
@@ -129,8 +111,8 @@ def erase_rows(gallery: Path, store: Store, ids: Iterable[str]) -> Change:
         erased = [(known.id, known.content) for known in store.known() if known.id in chosen]
         if erased:
             write_suppression(gallery, read_suppression(gallery).with_crops(erased))
-    files = [file for identifier, file in store.files() if identifier in chosen]
-    update_quarantine(gallery, [], files)
+        files = [file for identifier, file in store.files() if identifier in chosen]
+        update_quarantine(gallery, [], files)
     searches = _forget_searches(gallery, store, chosen)
     with tables.changing(gallery, store):
         store.erase(wanted)
@@ -161,9 +143,13 @@ def finish_erasing(gallery: Path, store: Store) -> None:
 
 
 def finish_everything(gallery: Path, store: Store, manifest: tables.Manifest) -> tables.Manifest:
-    """Finish what was interrupted, and give a gallery of an older format this one's columns; what it is after that."""
-    finish_writes(gallery)
+    """Finish what was interrupted, and bring a gallery that an earlier version made up to date; what it is then."""
     tables.finish_swap(gallery)
+    if indices := store.read(lambda table: list(table.list_indices())):
+        # An earlier version made one over the ids; by a damaged one rows are not found.
+        with tables.changing(gallery, store), store.latest() as table:
+            for each in indices:
+                table.drop_index(each.name)
     finish_erasing(gallery, store)
     if manifest.format == tables.FORMAT:
         return manifest

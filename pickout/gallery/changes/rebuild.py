@@ -12,13 +12,14 @@ import numpy as np
 from pickout.errors import GalleryDamaged, GalleryError, ImageUnreadable, UsageError, listed
 from pickout.gallery.approximate.build import carry_over, read_approximation
 from pickout.gallery.audit.log import record_change
-from pickout.gallery.changes.edits import finish_erasing, unfinished
+from pickout.gallery.changes.edits import finish_erasing, finish_everything, unfinished
 from pickout.gallery.encoder import BatchSize, Encoder, keeps_tokens, vectors_and_tokens
+from pickout.gallery.intake.left_out import QUARANTINE, Quarantined, read_quarantine, update_quarantine
 from pickout.gallery.intake.picture import Picture, decode, digest, read_file, reading_ahead
-from pickout.gallery.intake.quarantine import QUARANTINE, Quarantined, change_quarantine, read_quarantine
 from pickout.gallery.intake.report import IngestProgress, IngestSettings
 from pickout.gallery.storage import tables
-from pickout.gallery.storage.lock import finish_writes, locked
+from pickout.gallery.storage.lock import locked
+from pickout.gallery.storage.reading import slices
 from pickout.gallery.storage.rows import Row, row_mark
 from pickout.gallery.storage.store import KEEP_NONE, Store
 from pickout.gallery.storage.tables import CALIBRATION, REBUILD, Manifest, changing, pending, read_manifest
@@ -54,27 +55,23 @@ def rebuild(
     restart: bool,
     on_progress: Callable[[IngestProgress], None],
 ) -> RebuildReport:
-    """Encode every crop of a gallery anew with another model, loaded from `run`. Safe to kill and run again. Until the
-    end the gallery is as it was and can be searched and changed; what changes meanwhile arrives in the new table. Each
-    crop is read from its original again, which must have the bytes that were indexed. `drop_missing` leaves out, and
-    puts on the quarantine list, those that cannot be; `restart` throws away what an earlier run has begun, for
-    whichever model. A calibration goes. `UsageError` where the gallery is of this model already; `GalleryError` where
-    crops cannot be encoded again and `drop_missing` is not set, none can, or another process rebuilds;
-    `GalleryModelMismatch` where a rebuild for a third model has begun; `StorageFull` without space: the next run goes
-    on."""
+    """Encode every crop of a gallery anew with another model, loaded from `run`. Safe to kill and run again; until the
+    end the gallery can be searched and changed. Each crop is read from its original again, which must have the bytes
+    that were indexed: `drop_missing` leaves out those that have not. `restart` throws away what an earlier run has
+    begun. A calibration goes. `UsageError` where the gallery is of this model already; `GalleryError` where crops
+    cannot be encoded again and `drop_missing` is not set, none can, or another process rebuilds; `GalleryModelMismatch`
+    where a rebuild for a third model has begun; `StorageFull` without space: the next run goes on."""
     began = time.monotonic()
     swapped = (gallery / REBUILD).exists() and pending(gallery) is None  # killed between the swap and its cleaning up
     with locked(gallery / REBUILDING, 0.0, f"{gallery}: another process is rebuilding it; wait until it has ended"):
-        finish_writes(gallery)
-        tables.finish_swap(gallery)
         before = read_manifest(gallery)
         old = Store(gallery, before.model.dimension, before.table)
+        finish_everything(gallery, old, before)
         if before.model.fingerprint == encoder.fingerprint:
             if swapped:
                 return RebuildReport(old.count(), resumed=old.count())
             model = f"{before.model.name} {before.model.fingerprint[:8]}"
             raise UsageError(f"{gallery}: is of this model already ({model}); there is nothing to do")
-        finish_erasing(gallery, old)
         told, new = tables.begin(gallery, encoder, run, restart=restart)
         calibrated, indexed = (gallery / CALIBRATION).exists(), read_approximation(gallery, before)
         work = Rebuilding(gallery, old, new, encoder, settings, on_progress)
@@ -146,8 +143,7 @@ class Rebuilding:
     def _bring(self, todo: Sequence[str], *, alone: bool) -> None:
         """Bring rows, and take out those that must go. `alone`: the caller holds the gallery's lock."""
         rows, batch, settings = list[Row](), list[tuple[Row, Picture]](), self._settings
-        some = (todo[start : start + _AT_ONCE] for start in range(0, len(todo), _AT_ONCE))
-        wanted = (row for each in some for row in self._old.fetch(each).values())
+        wanted = (row for some in slices(todo, _AT_ONCE) for row in self._old.fetch(some).values())
         with reading_ahead(_read, wanted, threads=settings.threads, ahead=2 * self._batch.now) as reads:
             for row, picture in reads:
                 if isinstance(picture, str):
@@ -212,7 +208,7 @@ class Rebuilding:
     def _finish(self, told: Manifest, drop_missing: bool) -> tuple[Quarantined, ...]:
         """Swap, or refuse to; the lock is held and nothing is left to bring."""
         lost = tuple(sorted((entry for _, entry in self._lost.values()), key=lambda entry: str(entry.file)))
-        change_quarantine(self._gallery, lost, self._arrived)
+        update_quarantine(self._gallery, lost, self._arrived)
         total, built = self._old.count(), self._new.count()
         if lost and (not drop_missing or not built):
             named = listed([f"{entry.file}: {entry.reason}" for entry in lost], _NAMED)

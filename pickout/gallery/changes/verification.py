@@ -16,12 +16,11 @@ from pickout.errors import PickoutError
 from pickout.files import half_written
 from pickout.gallery.approximate.build import read_approximation
 from pickout.gallery.approximate.far_vectors import kept_codes
-from pickout.gallery.audit.examination import log_faults
+from pickout.gallery.audit.heads import log_faults
 from pickout.gallery.audit.log import AUDIT
-from pickout.gallery.changes.edits import unfinished, unreached
+from pickout.gallery.changes.edits import unfinished
+from pickout.gallery.intake.left_out import read_quarantine, read_suppression
 from pickout.gallery.intake.picture import digest, read_file
-from pickout.gallery.intake.quarantine import read_quarantine
-from pickout.gallery.intake.suppression import read_suppression
 from pickout.gallery.search.probability import read_calibration
 from pickout.gallery.search.saved_searches import SavedSearches
 from pickout.gallery.storage.rows import Row, row_id, row_seal
@@ -81,8 +80,11 @@ def _rows(gallery: Path, manifest: Manifest, files: bool, on_progress: Callable[
             except PickoutError as error:
                 yield Fault(row.file, str(error))
         on_progress(start + len(some), len(every))
-    if lost := unreached(gallery, store, missed):
-        yield Fault(table_folder(gallery, manifest.table), lost)
+    there = {identifier for identifier, _ in store.files()} & set(missed) if missed else set[str]()
+    if lost := sorted(there - store.fetch(there).keys()):
+        what = f"{len(lost)} rows are there but not found by their ids ({lost[0]}, ...): the index over the ids, of an"
+        told = f"{what} earlier version, is damaged; any change of the gallery removes it"
+        yield Fault(table_folder(gallery, manifest.table), told)
     kept_codes(store)
     if len(shapes) > 1:
         yield Fault(gallery, f"tokens of {len(shapes)} shapes {sorted(shapes)}; index again into a new folder")

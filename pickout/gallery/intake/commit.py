@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Self
 
 from pickout.gallery.approximate.build import keep_codes
-from pickout.gallery.intake.quarantine import Quarantined, update_quarantine
+from pickout.gallery.intake.left_out import Quarantined, Suppression, read_suppression, update_quarantine
 from pickout.gallery.intake.report import IngestReport, IngestSettings
-from pickout.gallery.intake.suppression import Suppression, read_suppression
+from pickout.gallery.storage.lock import writing
 from pickout.gallery.storage.rows import Known, Metadata, Row
 from pickout.gallery.storage.store import Store
 from pickout.gallery.storage.tables import changing
@@ -162,7 +162,8 @@ class Committer:
         elif not commit.claim():
             return
         if commit.bad:
-            update_quarantine(self._gallery, commit.bad, ())
+            with writing(self._gallery):
+                update_quarantine(self._gallery, commit.bad, ())
 
     def _settle(self) -> None:
         """Wait for the commit that is on its way, count its rows, and raise its error."""

@@ -15,12 +15,18 @@ from pickout.errors import DataMissing, ImageUnreadable
 from pickout.gallery.audit.log import record_change
 from pickout.gallery.encoder import BatchSize, Encoder, keeps_tokens, vectors_and_tokens
 from pickout.gallery.intake.commit import Committer, Inventory
+from pickout.gallery.intake.left_out import (
+    Crop,
+    read_quarantine,
+    read_suppression,
+    update_quarantine,
+    write_suppression,
+)
 from pickout.gallery.intake.metadata import CameraFrom, MetadataTable, camera_of, exif_time
 from pickout.gallery.intake.picture import Picture, decode, digest, read_file, reading_ahead
-from pickout.gallery.intake.quarantine import read_quarantine, update_quarantine
 from pickout.gallery.intake.report import IngestProgress, IngestReport, IngestSettings
 from pickout.gallery.intake.scan import Scan, count_images, find_absent
-from pickout.gallery.intake.suppression import Crop, read_suppression, write_suppression
+from pickout.gallery.storage.lock import writing
 from pickout.gallery.storage.rows import Known, Metadata, Row, row_id
 from pickout.gallery.storage.store import Store
 from pickout.gallery.storage.tables import changing
@@ -96,7 +102,8 @@ class Ingest:
         # Lines that stood on the list before the run, and were not told again, are mended or gone.
         refused = self._committer.refused
         if told := [file for file in self._listed if not refused & {file, *file.parents}]:
-            update_quarantine(self._gallery, (), told)
+            with writing(self._gallery):
+                update_quarantine(self._gallery, (), told)
         self._settle_absent(prune or prune_folders, prune_folders)
         if self._back:
             with changing(self._gallery, self._store):

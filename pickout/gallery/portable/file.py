@@ -1,12 +1,5 @@
-"""The portable form of a gallery: what lies in one, and such a file opened for reading, believed only where checked.
-
-An export is a ZIP archive whose members are stored as they are, so that its size bounds what can come out of it:
-
-    export.json                format, model, counts, and the SHA-256 of every member with rows
-    rows-000000.parquet ...    rows, all columns of a gallery's table, plain and uncompressed
-    crops/<SHA-256>.<ending>   the pictures, if wanted; each is named by its own hash
-
-Audit, saved searches, quarantine and calibration stay with the gallery."""
+"""The portable form of a gallery (docs/gallery.md tells what lies in one), opened for reading, believed only where
+checked. An export is a ZIP archive whose members are stored as they are: its size bounds what can come out of it."""
 
 import hashlib
 import io
@@ -91,14 +84,6 @@ class PortableFile:
         """Name of the member by content."""
         self._check_names()
 
-    def rows(self, member: RowsMember) -> bytes:
-        """The bytes of a member with rows, which are those that were written."""
-        return b"".join(self._read(member.name, member.sha256))
-
-    def picture(self, content: str) -> Iterator[bytes]:
-        """The bytes of the picture with this SHA-256, piece by piece; where they are others, the error comes last."""
-        return self._read(self.pictures[content], content)
-
     def damaged(self, what: str) -> GalleryDamaged:
         """The error that says what is wrong with this file."""
         return GalleryDamaged(f"{self.file}: {what}; {_AGAIN}")
@@ -122,7 +107,7 @@ class PortableFile:
     def _contents(self) -> Contents:
         if EXPORT not in self._members:
             raise self.damaged(f"is no export of a gallery (no {EXPORT})")
-        data = b"".join(self._read(EXPORT))
+        data = b"".join(self.read(EXPORT))
         try:
             told = json.loads(data)
         except (ValueError, RecursionError):
@@ -154,8 +139,8 @@ class PortableFile:
         if len(self.pictures) != len(crops):
             raise self.damaged("holds a picture twice")
 
-    def _read(self, name: str, sha256: str | None = None) -> Iterator[bytes]:
-        """A member's bytes, piece by piece, held against their digest at the end."""
+    def read(self, name: str, sha256: str | None = None) -> Iterator[bytes]:
+        """A member's bytes, piece by piece, held against their digest: where they are others, the error comes last."""
         member, count, digest = self._members[name], 0, hashlib.sha256()
         try:
             with self._archive.open(member) as stream:
@@ -205,7 +190,7 @@ def opened(file: Path) -> Iterator[PortableFile]:
 
 def read_rows(portable: PortableFile, member: RowsMember, *, check: bool = False) -> Iterator[Row]:
     """The rows of a member, with tokens and their seals; with `check`, each is held against what a gallery writes."""
-    data, dimension = portable.rows(member), portable.contents.model.dimension
+    data, dimension = b"".join(portable.read(member.name, member.sha256)), portable.contents.model.dimension
     try:
         for number, row in enumerate(_rows(data, member, dimension)):
             if check and (what := _fault(row, dimension)):

@@ -15,9 +15,9 @@ from pickout.errors import GalleryError, GalleryModelMismatch, ImageUnreadable, 
 from pickout.files import atomic_path
 from pickout.gallery.audit.log import record_change
 from pickout.gallery.changes.edits import finish_everything
+from pickout.gallery.intake.left_out import Crop, Suppression, read_suppression, write_suppression
 from pickout.gallery.intake.picture import digest, read_file
 from pickout.gallery.intake.report import Report
-from pickout.gallery.intake.suppression import Crop, Suppression, read_suppression, write_suppression
 from pickout.gallery.portable.file import PortableFile, opened, read_rows
 from pickout.gallery.storage import tables
 from pickout.gallery.storage.rows import Row, row_id, row_seal
@@ -52,16 +52,12 @@ def import_gallery(
     on_progress: Progress = lambda _what, _done, _total: None,
 ) -> ImportReport:
     """Take the rows of an export into a gallery of the same model, or a folder that is empty or not there. All of it is
-    checked before anything is written.
-
-    Where the gallery has another row of the same id, the one that was `added` later stays, unless `replace_rows`; of
-    two added at the same moment, which differ by metadata only, the gallery's own. Rows go in commits, each whole or
-    not at all; after a kill the same command completes them, and done twice it changes nothing. The file's pictures are
-    put into the folder `crops_to`, to which their rows then belong; without, rows keep their paths. With `again`, crops
-    that were erased from the gallery come back. `DataMissing` where there is no such file, `GalleryDamaged` where it is
-    not as it was written, or hostile, `GalleryModelMismatch` where the gallery is another model's, `GalleryError` where
-    the file is of a newer version or the folder holds other files, `StorageFull` without space; what was committed
-    stays."""
+    checked before anything is written; after a kill the same command goes on, and done twice it changes nothing. Where
+    the gallery has another row of the same id, the one that was `added` later stays, unless `replace_rows`; of equal
+    age, the gallery's own. The file's pictures are put into the folder `crops_to`, to which their rows then belong.
+    With `again`, crops that were erased come back. `DataMissing` where there is no such file, `GalleryDamaged` where it
+    is not as it was written, `GalleryModelMismatch` where the gallery is another model's, `GalleryError` where the file
+    is of a newer version or the folder holds other files, `StorageFull` without space; what was committed stays."""
     with opened(Path(file)) as portable:
         work = _Import(portable, tables.checked_folder(gallery), crops_to, replace_rows)
         work.check(on_progress)
@@ -77,7 +73,6 @@ class _Import:
         self.report = ImportReport(portable.contents.rows)
         self._rows: list[Row] = []
         self._bytes = self._commits = self._done = 0
-        self._check_model()
         self._folder = None if crops_to is None else Path(crops_to).resolve()
         if self._folder is None:
             return
@@ -105,8 +100,8 @@ class _Import:
             on_progress("checking", len(ids), total)
         if len(ids) != total:
             raise portable.damaged(f"{total - len(ids)} of its rows have an id that another row has")
-        for content in portable.pictures:
-            for _ in portable.picture(content):
+        for content, name in portable.pictures.items():
+            for _ in portable.read(name, content):
                 pass
 
     def run(self, again: bool, on_progress: Progress) -> None:
@@ -116,7 +111,6 @@ class _Import:
             tables.make_gallery(gallery, tables.new_manifest(contents.model, contents.model.run))
         manifest, store = self._opened()
         finish_everything(gallery, store, manifest)
-        self._check_model()
         record_change(gallery, "import", report.rows)
         suppression, back = read_suppression(gallery), list[Crop]()
         for member in contents.members:
@@ -142,19 +136,15 @@ class _Import:
         on_progress("writing", report.rows, report.rows)
 
     def _opened(self) -> tuple[tables.Manifest, Store]:
+        """The gallery; that of another model is refused."""
         manifest = tables.read_manifest(self._gallery)
-        return manifest, Store(self._gallery, manifest.model.dimension, manifest.table)
-
-    def _check_model(self) -> None:
-        """Refuse a gallery of another model."""
-        if not (self._gallery / tables.MANIFEST).exists():
-            return
-        own, told = tables.read_manifest(self._gallery).model, self._portable.contents.model
+        own, told = manifest.model, self._portable.contents.model
         if not own.made(told):
             raise GalleryModelMismatch(
                 f"{self._gallery}: the gallery was built with run {own.fingerprint[:8]} ({own.name}), "
                 f"{self._portable.file} with {told.fingerprint[:8]} ({told.name}); import it into a new folder"
             )
+        return manifest, Store(self._gallery, own.dimension, manifest.table)
 
     def _placed(self, row: Row) -> Row:
         """Put a row's picture into the folder; the row as it is for that file. One without picture stays as it is."""
@@ -166,7 +156,7 @@ class _Import:
             try:
                 # Not forced to the disk one by one: the same command can make them again.
                 with atomic_path(file, durable=False) as temporary, temporary.open("wb") as stream:
-                    stream.writelines(self._portable.picture(row.content))
+                    stream.writelines(self._portable.read(name, row.content))
             except PermissionError:
                 raise GalleryError(f"{self._folder}: may not be written to; check its permissions") from None
             except (FileExistsError, NotADirectoryError):

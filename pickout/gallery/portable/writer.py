@@ -23,6 +23,7 @@ from pickout.gallery.changes.verification import row_faults
 from pickout.gallery.intake.picture import digest, read_file
 from pickout.gallery.intake.report import Report
 from pickout.gallery.portable.file import EXPORT, LARGEST_ROWS, MOST_PICTURES, Contents, RowsMember, digest_of_names
+from pickout.gallery.storage.reading import PLACE, batches
 from pickout.gallery.storage.rows import Row, completed, row_schema, rows_with_tokens
 from pickout.gallery.storage.tables import Manifest
 
@@ -88,11 +89,8 @@ def _check_target(gallery: Path, file: Path, force: bool) -> None:
 def _positions(table: Any, ids: Collection[str] | None) -> list[int]:
     """Where the rows lie, in the table's order: of all of them, or of those with one of `ids`."""
     wanted = None if ids is None else frozenset(ids)
-    found: list[int] = []
-    for batch in table.search().select(["id"]).with_row_id(True).limit(2**31 - 1).to_batches():
-        rows = zip(batch.column("_rowid").to_pylist(), batch.column("id").to_pylist(), strict=True)
-        found += [place for place, identifier in rows if wanted is None or identifier in wanted]
-    return sorted(found)
+    rows = (row for batch in batches(table, ["id", PLACE]) for row in batch.to_pylist())
+    return sorted(row[PLACE] for row in rows if wanted is None or row["id"] in wanted)
 
 
 def _taken(gallery: Path, table: Any, positions: list[int], manifest: Manifest) -> pa.Table:

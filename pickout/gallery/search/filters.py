@@ -133,10 +133,10 @@ def check_where(where: Where, resident: Resident) -> None:
 
 
 def allowed(where: Where, resident: Resident) -> NDArray[np.bool_] | None:
-    """Which rows pass the filters (N,); None when none is set."""
-    if not where.as_json():
+    """Which rows pass the filters (N,), none of those that are hidden; None when all do."""
+    if not where.as_json() and resident.hidden is None:
         return None
-    passed = np.ones(len(resident.ids), dtype=np.bool_)
+    passed = np.ones(len(resident.ids), dtype=np.bool_) if resident.hidden is None else ~resident.hidden
     for what, wanted, unwanted in where.named():
         facet, kept, ruled_out = _facet(what, resident), _composed(wanted), _composed(unwanted)
         if facet.names:

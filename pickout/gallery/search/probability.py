@@ -12,8 +12,6 @@ from pydantic import Field
 
 from pickout.config import Settings
 from pickout.errors import GalleryModelMismatch
-from pickout.files import write_atomically
-from pickout.gallery.storage.lock import writing
 from pickout.gallery.storage.tables import CALIBRATION, Manifest, read_small_file
 
 FORMAT = 2  # version of the file that this code writes and reads
@@ -162,9 +160,3 @@ def read_calibration(gallery: Path, manifest: Manifest) -> Calibration | None:
         own = f"the gallery is of run {model.fingerprint[:8]} ({model.name})"
         raise GalleryModelMismatch(f"{file}: fitted for run {calibration.model[:8]}, {own}; {remedy}")
     return calibration
-
-
-def write_calibration(gallery: Path, calibration: Calibration) -> None:
-    """Write `calibration.json`, whole or not at all."""
-    with writing(gallery):
-        write_atomically(gallery / CALIBRATION, calibration.model_dump_json(indent=2) + "\n")

@@ -1,6 +1,6 @@
 """From a query to ranked rows: filter first, search, look again at the best, group, cut out a page."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
@@ -31,39 +31,29 @@ def grouped(
     positions_k: NDArray[np.int64], resident: Resident, grouping: Grouping, *, duplicate: float
 ) -> list[list[int]]:
     """Walk down a ranking; each crop joins the first group it belongs to, or leads a new one. Places in the ranking."""
-    by_track = grouping is Grouping.TRACK and resident.facets.get("track", NO_FACET).names
-    if not by_track and grouping is not Grouping.DUPLICATE:
-        return [[place] for place in range(len(positions_k))]
-    number = _by_track(positions_k, resident) if by_track else _by_vector(positions_k, resident, duplicate)
+    numbers: Iterable[int] = range(len(positions_k))
+    if grouping is Grouping.TRACK and resident.facets.get("track", NO_FACET).names:
+        facets = [resident.facets.get(name, NO_FACET) for name in ("track", "camera", "video")]
+        keys = np.stack([facet.positions[positions_k] for facet in facets if facet.names])
+        keys = np.where(keys[:1] < 0, -1 - np.arange(len(positions_k)), keys)  # no track: nothing else is like it
+        numbers = np.unique(keys, axis=1, return_inverse=True)[1].reshape(-1).tolist()
+    elif grouping is Grouping.DUPLICATE:
+        numbers = _by_leader(resident.vectors.at(positions_k), duplicate)
     groups: dict[int, list[int]] = {}
-    for place in range(len(positions_k)):
-        groups.setdefault(number(place), []).append(place)
+    for place, number in enumerate(numbers):
+        groups.setdefault(number, []).append(place)
     return list(groups.values())
 
 
-def _by_track(positions_k: NDArray[np.int64], resident: Resident) -> Callable[[int], int]:
-    facets = [resident.facets.get(name, NO_FACET) for name in ("track", "camera", "video")]
-    keys = np.stack([facet.positions[positions_k] for facet in facets if facet.names])
-    keys = np.where(keys[:1] < 0, -1 - np.arange(len(positions_k)), keys)  # no track: nothing else is like it
-    numbers = np.unique(keys, axis=1, return_inverse=True)[1].reshape(-1).tolist()
-    return lambda place: int(numbers[place])
-
-
-def _by_vector(positions_k: NDArray[np.int64], resident: Resident, duplicate: float) -> Callable[[int], int]:
-    vectors = resident.vectors.at(positions_k)
-    leaders = np.empty_like(vectors)
-    count = 0
-
-    def number(place: int) -> int:
-        nonlocal count
-        alike = np.flatnonzero(leaders[:count] @ vectors[place] >= duplicate)
-        if len(alike):
-            return int(alike[0])
-        leaders[count] = vectors[place]
-        count += 1
-        return count - 1
-
-    return number
+def _by_leader(vectors_kD: NDArray[np.float32], duplicate: float) -> Iterator[int]:
+    """For each vector the number of the first leader that it is nearly equal to, or a new one, which it leads."""
+    leaders, count = np.empty_like(vectors_kD), 0
+    for vector in vectors_kD:
+        alike = np.flatnonzero(leaders[:count] @ vector >= duplicate)
+        if not len(alike):
+            leaders[count] = vector
+            count += 1
+        yield int(alike[0]) if len(alike) else count - 1
 
 
 _SAMPLE = 10_000  # crops over which the spread of scores is taken at most

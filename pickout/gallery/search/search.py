@@ -225,8 +225,8 @@ def _faults(hits: Sequence[Hit], rows: dict[str, Row], places: int, resident: Re
     ranks = [str(hit.rank) for hit in unlike if rows[hit.id].seal != row_seal(rows[hit.id], tokens.get(hit.id))]
     if ranks:
         yield f"candidate {', '.join(ranks)}: the row is not as it was written, so what is shown of it may be wrong"
-    if resident.damaged:
-        yield f"{resident.damaged} crops have damaged vectors, so they are found wrongly or not at all"
+    if damaged := resident.vectors.damaged:
+        yield f"{damaged} crops have damaged vectors, so they are found wrongly or not at all"
 
 
 def _hits(
@@ -252,7 +252,8 @@ def _finder(resident: Resident, store: Store) -> Callable[[str], int]:
     """Finds the row of a crop by its id, its path or the end of its path."""
 
     def rows(ids: Iterable[str]) -> Iterator[int]:
-        return (int(row) for each in ids for row in np.flatnonzero(resident.ids == each.encode(errors="replace")))
+        found = (int(row) for each in ids for row in np.flatnonzero(resident.ids == each.encode(errors="replace")))
+        return (row for row in found if resident.hidden is None or not resident.hidden[row])
 
     def find(name: str) -> int:
         if (position := next(rows(possible_ids(name)), None)) is not None:

@@ -5,7 +5,7 @@ import fcntl
 import logging
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from pickout import files
@@ -41,7 +41,10 @@ def locked(file: Path, patience: float, refusal: str) -> Iterator[None]:
                 raise
             raise GalleryError(f"{file}: is a link or no ordinary file; delete it, and run again") from None
         began, told = time.monotonic(), False
-        while not _taken(handle):
+        while True:
+            with suppress(BlockingIOError):
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
             waited = time.monotonic() - began
             if waited > patience:
                 raise GalleryError(refusal)
@@ -52,22 +55,7 @@ def locked(file: Path, patience: float, refusal: str) -> Iterator[None]:
         yield
 
 
-def _taken(handle: int) -> bool:
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
 def clear_half_written(gallery: Path) -> None:
     """Delete half-written files. The caller holds the gallery's lock, as does whoever writes one of its files."""
     for file in files.half_written(gallery, below=False):
         file.unlink(missing_ok=True)
-
-
-def finish_writes(gallery: Path) -> None:
-    """Delete what interrupted writes left, which may hold what is erased since. Each writer calls this first."""
-    if files.half_written(gallery, below=False):
-        with writing(gallery):
-            clear_half_written(gallery)

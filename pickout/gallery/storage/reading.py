@@ -1,7 +1,7 @@
 """The columns of a table that a search holds in memory."""
 
+import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,7 +9,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from pickout.gallery.storage.rows import RESIDENT, Located, Resident, completed, row_schema, to_resident
+from pickout.gallery.storage.rows import (
+    FACETS,
+    LABEL,
+    NO_TIME,
+    RESIDENT,
+    Facet,
+    Located,
+    Resident,
+    completed,
+    row_schema,
+)
 from pickout.gallery.vectors.exact import HeldVectors, Rows, Seals, Vectors, damaged_rows
 
 _SEAL = 16  # bytes of a row's seal, see `row_seal`
@@ -54,7 +64,8 @@ def read_resident(dimension: int, table: Any, vectors: MakeVectors | None, befor
     60 for the rest. `vectors` makes the vectors of rows, given what tells them apart; without, they are read and held,
     but for those of rows that are as they were when the table was read `before`."""
     old = None if before is None or vectors is not None else before.vectors
-    reads, filled = vectors is None and not isinstance(old, HeldVectors), 0
+    held, filled = old if isinstance(old, HeldVectors) else None, 0
+    reads = vectors is None and held is None
     parts, digests, places = list[pa.Table](), list[bytes](), [np.empty(0, np.uint64)]
     schema = pa.schema([row_schema(dimension).field(name) for name in RESIDENT])
     whole = HeldVectors.room(table.count_rows() if reads else 0, dimension)
@@ -67,18 +78,21 @@ def read_resident(dimension: int, table: Any, vectors: MakeVectors | None, befor
         digests += [each if each is not None and len(each) == _SEAL else bytes(_SEAL) for each in sealed]
         places.append(batch[PLACE].to_numpy())
         parts.append(completed(pa.Table.from_batches([batch]), schema))
-    seals = np.frombuffer(b"".join(digests), np.uint64).reshape(-1, 2)
-
-    def made(ids: NDArray[np.bytes_], order: Rows) -> Vectors:
-        if vectors is not None:
-            return vectors(table, ids, seals, np.concatenate(places), order)
-        if not isinstance(old, HeldVectors):
-            return HeldVectors(whole[:filled], seals, whole, damaged_rows(whole[:filled]))
-        found = old.followed(seals, lambda new: _vectors(dimension, table, [each.decode() for each in ids[new]]))
-        return found or read_resident(dimension, table, None, None).vectors
-
-    found = to_resident(pa.concat_tables([schema.empty_table(), *parts]), made)
-    return replace(found, damaged=found.vectors.damaged, version=int(table.version), places=np.concatenate(places))
+    columns = pa.concat_tables([schema.empty_table(), *parts])
+    seals, ids = np.frombuffer(b"".join(digests), np.uint64).reshape(-1, 2), np.array(columns["id"].to_numpy(), "S32")
+    order = np.empty(len(ids), dtype=np.int64)
+    order[pc.sort_indices(columns, [("root", "ascending"), ("path", "ascending")])] = np.arange(len(ids))
+    if vectors is not None:
+        made = vectors(table, ids, seals, np.concatenate(places), order)
+    elif held is None:
+        made = HeldVectors(whole[:filled], seals, whole, damaged_rows(whole[:filled]))
+    else:
+        found = held.followed(seals, lambda new: _vectors(dimension, table, [each.decode() for each in ids[new]]))
+        made = found or read_resident(dimension, table, None, None).vectors
+    times = np.full(len(ids), NO_TIME, dtype="datetime64[us]")
+    times[pc.is_valid(columns["time"]).to_numpy()] = columns["time"].drop_null().to_numpy()
+    facets = {**{name: _facet(columns[name]) for name in FACETS}, **_label_facets(columns["labels"])}
+    return Resident(ids, made, facets, times, order, int(table.version), np.concatenate(places))
 
 
 def slices(ids: Iterable[str], length: int = 1000) -> Iterator[list[str]]:
@@ -95,3 +109,22 @@ def _vectors(dimension: int, table: Any, ids: list[str]) -> NDArray[np.float32]:
         for batch in batches(table, ["id", "vector"], some):
             found[[place[each] for each in batch["id"].to_pylist()]] = matrix(batch["vector"])
     return found
+
+
+def _facet(column: pa.ChunkedArray) -> Facet:
+    names = sorted(name for name in pc.unique(column).to_pylist() if name is not None)
+    positions = pc.fill_null(pc.index_in(column, pa.array(names, pa.string())), -1)
+    return Facet(tuple(names), positions.to_numpy().astype(np.int32))
+
+
+def _label_facets(column: pa.ChunkedArray) -> dict[str, Facet]:
+    """A facet for each label's name. Crops with equal labels share one text, which is read once."""
+    texts = _facet(column)
+    read = [json.loads(text) for text in texts.names]
+    facets = {}
+    for name in sorted({name for labels in read for name in labels}):
+        values = sorted({labels[name] for labels in read if name in labels})
+        place = {value: position for position, value in enumerate(values)}
+        of_text = np.array([*(place.get(labels.get(name), -1) for labels in read), -1], dtype=np.int32)
+        facets[LABEL + name] = Facet(tuple(values), of_text[texts.positions])
+    return facets

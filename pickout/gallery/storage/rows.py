@@ -5,7 +5,7 @@ import json
 import os
 import re
 import unicodedata
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,11 +13,10 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pickout.errors import UsageError
-from pickout.gallery.vectors.exact import Rows, Vectors
+from pickout.gallery.vectors.exact import Vectors
 
 NO_TIME = np.datetime64("NaT", "us")  # stands in `Resident.times` for a crop without time
 LABEL = "label:"  # stands before a label's name in `Resident.facets`
@@ -98,22 +97,14 @@ class Resident:
     facets: Mapping[str, Facet]  # what can be filtered by: `camera`, `track`, `video`, `LABEL` + each label's name
     times: NDArray[np.datetime64]  # (N,) microseconds, NaT without time
     order: NDArray[np.int64]  # (N,) each row's rank by path; among equal scores the smaller comes first
-    damaged: int = 0  # how many of the vectors are not of length one, which each was when it was written
     version: int = 0  # the table's when they were read
     places: NDArray[np.uint64] = field(default_factory=lambda: np.empty(0, np.uint64))
     """(N,) where each row stood in the table then, as LanceDB names it."""
+    hidden: NDArray[np.bool_] | None = None  # (N,) rows whose erasure has begun, which no search may find
 
     def located(self, rows: Iterable[int]) -> Located:
         """Ids of these rows, and where they stood."""
         return Located({self.ids[row].decode(): int(self.places[row]) for row in rows})
-
-    def without(self, ids: Collection[str]) -> "Resident":
-        """These rows but those of some ids."""
-        keep = ~np.isin(self.ids, np.array([identifier.encode() for identifier in ids], "S32"))
-        facets = {name: Facet(facet.names, facet.positions[keep]) for name, facet in self.facets.items()}
-        rows = {name: getattr(self, name)[keep] for name in ("ids", "times", "places")}
-        order = np.argsort(np.argsort(self.order[keep]))
-        return replace(self, **rows, vectors=self.vectors.kept(keep), facets=facets, order=order)
 
 
 def storable(name: str) -> str:
@@ -156,9 +147,9 @@ _VIDEO = [("video", pa.string()), ("frame", pa.int64()), ("box", pa.list_(pa.int
 ADDED_FIELDS = [*_VIDEO, ("tokens", pa.large_binary()), ("seal", pa.binary())]  # columns of format 2, behind the vector
 METADATA = ("camera", "time", "labels", "video", "frame", "box", "track")  # columns that `to_metadata` reads
 _PLAIN = ("id", "content", "width", "height", "thumbnail", "added")  # columns that are a row's fields as they are
-_FACETS = ("camera", "track", "video")  # columns of names that can be filtered by
+FACETS = ("camera", "track", "video")  # columns of names that can be filtered by
 MARKED = ("content", "root", "path", "width", "height", "added", *METADATA)  # columns that `row_mark` reads
-RESIDENT = ("id", "root", "path", "time", "labels", *_FACETS)  # columns that a search reads, besides the vectors
+RESIDENT = ("id", "root", "path", "time", "labels", *FACETS)  # columns that a search reads, besides the vectors
 
 
 def to_arrow(rows: Sequence[Row], schema: pa.Schema) -> pa.Table:
@@ -243,36 +234,3 @@ def _packed(tokens: NDArray[np.uint16]) -> bytes:
 def unpack_tokens(data: Any) -> NDArray[np.uint16]:
     """What a row's packed tokens hold: two sizes, then the bit patterns. Shape: (tokens, width)."""
     return np.frombuffer(data, "<u2", offset=8).reshape(np.frombuffer(data, "<u4", count=2).astype(int))
-
-
-def to_resident(columns: pa.Table, vectors: Callable[[NDArray[np.bytes_], Rows], Vectors]) -> Resident:
-    """What a search reads, from the columns `RESIDENT`; `vectors` makes the vectors of rows by their ids (N,) and order
-    among equals (N,)."""
-    rows = columns.num_rows
-    times = np.full(rows, NO_TIME, dtype="datetime64[us]")
-    dated = pc.is_valid(columns["time"]).to_numpy()
-    times[dated] = columns["time"].drop_null().to_numpy()
-    order = np.empty(rows, dtype=np.int64)
-    order[pc.sort_indices(columns, [("root", "ascending"), ("path", "ascending")])] = np.arange(rows)
-    ids = np.array(columns["id"].to_numpy(), dtype="S32")
-    facets = {**{name: _facet(columns[name]) for name in _FACETS}, **_label_facets(columns["labels"])}
-    return Resident(ids, vectors(ids, order), facets, times, order)
-
-
-def _facet(column: pa.ChunkedArray) -> Facet:
-    names = sorted(name for name in pc.unique(column).to_pylist() if name is not None)
-    positions = pc.fill_null(pc.index_in(column, pa.array(names, pa.string())), -1)
-    return Facet(tuple(names), positions.to_numpy().astype(np.int32))
-
-
-def _label_facets(column: pa.ChunkedArray) -> dict[str, Facet]:
-    """A facet for each label's name. Crops with equal labels share one text, which is read once."""
-    texts = _facet(column)
-    read = [json.loads(text) for text in texts.names]
-    facets = {}
-    for name in sorted({name for labels in read for name in labels}):
-        values = sorted({labels[name] for labels in read if name in labels})
-        place = {value: position for position, value in enumerate(values)}
-        of_text = np.array([*(place.get(labels.get(name), -1) for labels in read), -1], dtype=np.int32)
-        facets[LABEL + name] = Facet(tuple(values), of_text[texts.positions])
-    return facets

@@ -51,7 +51,6 @@ class Store:
                 self._database.create_table(name, schema=self._schema, exist_ok=True)
         self._table = self._opened()
         found = self.read(lambda table: table.schema)
-        self._old = found != self._schema
         # Columns came one after another: a table of any earlier version has the first of them.
         if len(found) <= len(columns.FIELDS) or found != pa.schema(list(self._schema)[: len(found)]):
             what = "its table has other columns than gallery.json says; index again into a new folder"
@@ -65,8 +64,6 @@ class Store:
         """Add rows, or replace those of equal id."""
         if not rows:
             return
-        if self._old:
-            self.upgrade()
         with self.latest() as table:
             merge = table.merge_insert("id").when_matched_update_all().when_not_matched_insert_all()
             merge.execute(columns.to_arrow(rows, self._schema))
@@ -98,7 +95,6 @@ class Store:
             if missing := [each for each in columns.ADDED_FIELDS if each[0] not in table.schema.names]:
                 table.add_columns(pa.schema(missing))
                 table.checkout_latest()
-        self._old = False
 
     def known(self, ids: Iterable[str] | None = None, *, by: str = "id") -> Iterator[Known]:
         """Every row's id, content and metadata, or those of some ids, or `by` content of some contents."""
@@ -114,10 +110,6 @@ class Store:
                 wanted = pc.or_(pc.is_in(batch["root"], above), pc.starts_with(batch["root"], inside))
                 rows = batch.filter(wanted).to_pylist()
             yield from ((row["id"], Path(os.fsdecode(row["root"])) / os.fsdecode(row["path"])) for row in rows)
-
-    def present(self, ids: Iterable[str]) -> set[str]:
-        """Those of these ids that have a row."""
-        return set(self._each(lambda each: each["id"], ["id"], ids))
 
     def marks(self, ids: Iterable[str] | None = None) -> Iterator[tuple[str, bytes]]:
         """Every row's id and mark (see `row_mark`), or those of these rows."""
@@ -143,12 +135,6 @@ class Store:
             so = f"what was removed since would be there again; put the folder back {FROM_BACKUP}"
             raise GalleryDamaged(f"{self.folder}: {what}, and {so}")
         return version
-
-    def drop_indices(self) -> None:
-        """Remove indices that an earlier version of this program made."""
-        with self.latest() as table:
-            for index in table.list_indices():
-                table.drop_index(index.name)
 
     def compact(self, keep: timedelta = KEEP_VERSIONS) -> None:
         """Merge the small pieces that many commits leave; changes no row. Versions older than `keep` go."""

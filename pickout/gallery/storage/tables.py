@@ -17,9 +17,9 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from pickout.config import Settings
 from pickout.errors import GalleryDamaged, GalleryError, GalleryMissing, GalleryModelMismatch
-from pickout.files import storage_errors, write_atomically
+from pickout.files import half_written, storage_errors, write_atomically
 from pickout.gallery.encoder import Encoder
-from pickout.gallery.storage.lock import writing
+from pickout.gallery.storage.lock import clear_half_written, writing
 from pickout.gallery.storage.store import FROM_BACKUP, TABLE, Store
 
 FORMAT = 2
@@ -215,28 +215,28 @@ def _tables(gallery: Path) -> list[Path]:
 
 
 def finish_swap(gallery: Path) -> None:
-    """Delete what an interrupted swap or an abandoned rebuild left. Every writer calls this before it writes."""
-    if (gallery / REBUILD).exists() or len(_tables(gallery)) > 1:
+    """Delete what interrupted writes, an interrupted swap or an abandoned rebuild left, which may hold what is erased
+    since. Every writer calls this before it writes."""
+    if half_written(gallery, below=False) or (gallery / REBUILD).exists() or len(_tables(gallery)) > 1:
         with writing(gallery):
+            clear_half_written(gallery)
             _clear(gallery)
 
 
 def _clear(gallery: Path) -> None:
-    """Delete tables that nothing names, and what else a swap leaves; the caller holds the lock."""
+    """Delete the calibration of a model that was swapped for another, and tables that nothing names; the caller holds
+    the lock."""
+    own, swapped = read_manifest(gallery).model, pending(gallery) is None and (gallery / REBUILD).exists()
+    if swapped:
+        with suppress(GalleryDamaged):  # a garbled calibration stays to be told of
+            found = read_small_file(gallery / CALIBRATION, dict[str, Any], "") or {}
+            if found.get("model", own.fingerprint) != own.fingerprint:
+                (gallery / CALIBRATION_PLOT).unlink(missing_ok=True)
+                (gallery / CALIBRATION).unlink(missing_ok=True)
     for folder in leftover_tables(gallery):
         shutil.rmtree(folder)
-    if pending(gallery) is None and (gallery / REBUILD).exists():
-        _forget_calibration(gallery, read_manifest(gallery))
+    if swapped:
         (gallery / REBUILD).unlink()
-
-
-def _forget_calibration(gallery: Path, manifest: Manifest) -> None:
-    """Delete the calibration and its picture where they belong to another model. A garbled one stays to be told of."""
-    with suppress(GalleryDamaged):
-        found = read_small_file(gallery / CALIBRATION, dict[str, Any], "") or {}
-        if found.get("model", manifest.model.fingerprint) != manifest.model.fingerprint:
-            (gallery / CALIBRATION_PLOT).unlink(missing_ok=True)
-            (gallery / CALIBRATION).unlink(missing_ok=True)
 
 
 def begin(gallery: Path, encoder: Encoder, run: str | None, *, restart: bool) -> tuple[Manifest, Store]:
@@ -274,15 +274,10 @@ def swap(gallery: Path, told: Manifest) -> None:
     """Put the table that was built in the place of the gallery's, at the moment that `gallery.json` is replaced; the
     caller holds the lock. What a kill leaves is the next writer's to delete (`finish_swap`)."""
     write_manifest(gallery, told)
-    _forget_calibration(gallery, told)
     _clear(gallery)
 
 
 def strays(store: Store, other: Store) -> list[str]:
     """Ids of rows of `other` that `store` does not have, or has otherwise."""
-    have = {bytes.fromhex(identifier): mark for identifier, mark in other.marks()}
-    for identifier, mark in store.marks():
-        key = bytes.fromhex(identifier)
-        if have.get(key) == mark:
-            del have[key]
-    return [key.hex() for key in have]
+    marks = dict(store.marks())
+    return [identifier for identifier, mark in other.marks() if marks.get(identifier) != mark]

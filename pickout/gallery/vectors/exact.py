@@ -112,9 +112,6 @@ class Vectors(Protocol):
 
     damaged: int  # how many are not of length one, as far as they were read
 
-    def kept(self, keep_N: Mask) -> "Vectors":
-        """The vectors of some rows, which keep their order."""
-
     def at(self, rows: Sequence[int] | Rows) -> Floats:
         """The vectors (n, D) of these rows; NaN for a row that was removed since the gallery was read."""
 
@@ -161,10 +158,6 @@ class HeldVectors:
         np.take(self.array, then, axis=0, out=whole[:rows], mode="clip")
         whole[new] = fresh
         return type(self)(whole[:rows], seals, whole, damaged_rows(whole[:rows]))
-
-    def kept(self, keep_N: Mask) -> "HeldVectors":
-        """The vectors of some rows, which keep their order; copies them."""
-        return HeldVectors(self.array[keep_N])
 
     def at(self, rows: Sequence[int] | Rows) -> Floats:
         """The vectors (n, D) of these rows."""

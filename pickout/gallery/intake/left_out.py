@@ -1,8 +1,12 @@
-"""Crops that were erased and stay so: `suppression.json`. Paths and bytes can be held against it, not read from it."""
+"""What stays out of a gallery: files that could not be indexed, and why (`quarantine.jsonl`); crops that were erased
+and stay so (`suppression.json`): paths and bytes can be held against that list, not read from it."""
 
 import hashlib
+import json
+import os
 import secrets
 from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated
@@ -10,14 +14,51 @@ from typing import Annotated
 from pydantic import Field
 
 from pickout.config import Settings
+from pickout.errors import GalleryDamaged
 from pickout.files import write_atomically
 from pickout.gallery.storage.tables import read_small_file
 
+QUARANTINE = "quarantine.jsonl"
 SUPPRESSION = "suppression.json"
 _FORMAT = 1
 _SIZE = 8  # bytes of a digest: of a million erased crops and ten million files, two are hardly ever alike
 
 Crop = tuple[str, str]  # a row's id, which is the digest of its path, and its content
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantined:
+    """One file that could not be indexed: its absolute path, and why in a few words."""
+
+    file: Path
+    reason: str
+
+
+def read_quarantine(gallery: Path) -> list[Quarantined]:
+    """The list, by path; empty where nothing was ever put on it. A garbled one is `GalleryDamaged`."""
+    file, found = gallery / QUARANTINE, list[Quarantined]()
+    try:
+        for line in file.read_text(encoding="utf-8").splitlines():
+            values = json.loads(line)
+            found.append(Quarantined(Path(values["file"]), str(values["reason"])))
+    except FileNotFoundError:
+        pass
+    except (ValueError, KeyError, TypeError, RecursionError):
+        remedy = "delete the file, the next pickout index makes it anew"
+        raise GalleryDamaged(f"{file}: line {len(found) + 1} is garbled; {remedy}") from None
+    return found
+
+
+def update_quarantine(gallery: Path, bad: Iterable[Quarantined], good: Iterable[Path]) -> None:
+    """Put `bad` on the list and take `good` off it. Equal facts give an equal file, however often they are told. The
+    caller holds the gallery's lock."""
+    before, mended = {entry.file: entry for entry in read_quarantine(gallery)}, set(good)
+    after = {file: entry for file, entry in before.items() if file not in mended}
+    after.update((entry.file, entry) for entry in bad)
+    if after != before:
+        # ASCII JSON: a file name that is no UTF-8 survives as a lone surrogate and comes back as the same bytes.
+        entries = [{"file": str(file), "reason": after[file].reason} for file in sorted(after, key=os.fsencode)]
+        write_atomically(gallery / QUARANTINE, "".join(json.dumps(entry) + "\n" for entry in entries))
 
 
 class Suppression(Settings):
