@@ -41,14 +41,21 @@ def load(
 ) -> LoadedModel:
     """Load a model, or stop with a report of what does not fit. Nothing stays silently random.
 
-    `path_or_name` is by default the model that comes with the package; else a run's folder or its weight file, a
-    Hugging Face CLIP folder, a CLIP state dict in OpenAI's names (computed with QuickGELU: only a folder's config tells
-    of GELU), an official ITSELF, RDE, IRRA, ALBEF or RaSa file, or the name of weights that `pickout weights get`
-    fetched. `device` is `auto`, `cpu`, `cuda` or `cuda:0`; `precision` is `fp32`, `bf16` for matrix products in
-    bfloat16, or `auto` for `bf16` where the machine has it natively. For imported files only: `image`, height and width
-    in pixels, by default those of its position table (person crops fare better at 384x128 than on CLIP's squares), and
-    `tokenizer`, CLIP's merges or BERT's vocab.txt, where none is beside it. `CheckpointError` and its kinds;
-    `UsageError`: a device or a precision that is not there."""
+    Args:
+        path_or_name: by default the model that comes with the package; else a run's folder or its weight file, a
+            Hugging Face CLIP folder, a CLIP state dict in OpenAI's names, an official ITSELF, RDE, IRRA, ALBEF or RaSa
+            file, or the name of weights that `pickout weights get` fetched.
+            Files in OpenAI's names tell no activation and are computed with CLIP's own QuickGELU; for weights that
+            others trained with GELU under the same names, give a Hugging Face folder, whose config tells it.
+        device: `auto`, `cpu`, `cuda` or `cuda:0`.
+        precision: `fp32`; `bf16` for matrix products in bfloat16; `auto` for `bf16` where the machine has it natively.
+        image: height and width in pixels, for imported files only; by default what the file was trained with, as far
+            as its position table tells it. CLIP itself was trained on squares; person crops fare better at 384x128.
+        tokenizer: CLIP's merges, or BERT's vocab.txt, for an imported file that has none beside it.
+
+    Raises:
+        CheckpointError: and its kinds; see `pickout.errors`.
+        UsageError: a device or a precision that is not there."""
     path = resolve(path_or_name)
     bundle = is_bundle(path)
     run = None if bundle else run_folder(path)

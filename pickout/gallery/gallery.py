@@ -69,12 +69,21 @@ class Gallery(OpenGallery):
         settings: IngestSettings | None = None,
         on_progress: Callable[[IngestProgress], None] = lambda _: None,
     ) -> IngestReport:
-        """Bring the gallery up to date with a folder of crops. Safe to kill and run again; see `Ingest`. `table` tells
-        camera, time and labels by image (`MetadataTable`), `camera_from` where the camera comes from when it does not.
-        What fits a pattern of `exclude`, by its name or path below the folder, is passed over. `prune` removes the rows
-        below this folder whose files are gone, `prune_folders` also those in folders that are gone, or hold none of
-        their files: maybe not mounted. `again` takes back crops that were erased. `on_progress` is called after each
-        file. `DataMissing` where the folder is not there or holds no image, `AnnotationError` for a wrong table."""
+        """Bring the gallery up to date with a folder of crops. Safe to kill and run again; see `Ingest`.
+
+        Args:
+            crops: the folder.
+            encoder: the model.
+            table: camera, time and labels by image; see `MetadataTable`.
+            camera_from: where the camera comes from when the table does not tell.
+            exclude: patterns of names, or of paths below the folder, that are passed over.
+            prune: remove the rows below this folder whose files are gone.
+            prune_folders: also those in folders that are gone, or hold none of their files: maybe not mounted.
+            again: take back crops that were erased; without, they stay so.
+            settings: how files are read and rows written.
+            on_progress: called after each file.
+
+        `DataMissing` where the folder is not there or holds no image, `AnnotationError` where the table is wrong."""
         model, store, given = self._model(encoder), self._writable(), settings or IngestSettings()
         told = None if table is None else MetadataTable(Path(table))
         ingest = Ingest(self.path, store, model, Path(crops).resolve(), told, camera_from, given, again, exclude)
@@ -176,7 +185,7 @@ class Gallery(OpenGallery):
         shown = [crop for hit in given.hits for crop in (hit.id, *hit.others)]
         record_search(self.path, shown, **what, page=asked.page, results=results, model=model.fingerprint)
         # What was erased between ranking and recording is forgotten again.
-        if self.changed_since_read() and (gone := set(shown) - {row.id for row in self._store.known(given.located)}):
+        if self.changed_since_read() and (gone := set(shown) - self._store.present(given.located)):
             forget(self.path, gone)
 
     def scores(self, query: Query | str, *, where: Where = ANYWHERE) -> Scored:

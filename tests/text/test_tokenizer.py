@@ -87,10 +87,10 @@ def test_an_empty_caption_is_start_and_end(tokenizer: Tokenizer) -> None:
 @pytest.mark.parametrize("unit", ["a", "red hat ", "😀", "漢", "!", " ", "&amp;", "ก็", "7", "\x00", "\ud800"])
 def test_a_hundred_thousand_characters_take_less_than_seconds(tokenizer: Tokenizer, unit: str) -> None:
     caption = (unit * 100_000)[:100_000]
-    began = time.perf_counter()
+    began = time.process_time()
     row = tokenizer.encode([caption])[0]
     tokenizer.words(caption)
-    assert time.perf_counter() - began < 10
+    assert time.process_time() - began < 10
     assert row[0] == tokenizer.special.start
 
 

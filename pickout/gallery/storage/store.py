@@ -111,6 +111,10 @@ class Store:
                 rows = batch.filter(wanted).to_pylist()
             yield from ((row["id"], Path(os.fsdecode(row["root"])) / os.fsdecode(row["path"])) for row in rows)
 
+    def present(self, ids: Iterable[str]) -> set[str]:
+        """Those of these ids that have a row."""
+        return set(self._each(lambda each: each["id"], ["id"], ids))
+
     def marks(self, ids: Iterable[str] | None = None) -> Iterator[tuple[str, bytes]]:
         """Every row's id and mark (see `row_mark`), or those of these rows."""
         names = ["id", *columns.MARKED]
