@@ -1,11 +1,13 @@
-"""The `pickout` command: gathers the commands, turns errors into one line and an exit code. Nothing heavy stands at the
-top of a command's file, so that `pickout --help` loads no torch."""
+"""The `pickout` command: gathers the commands, turns errors into one line and an exit code.
+
+Of several commands only the one that was typed is imported; nothing heavy stands at the top of a command's file, so
+that `pickout --help` loads no torch."""
 
 import errno
 import io
 import os
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from importlib import import_module
 from typing import Any
 
@@ -16,22 +18,14 @@ from pickout.errors import INTERRUPTED, PickoutError, printable
 COMMANDS: Sequence[str] = (
     *("demo", "data", "train", "evaluate", "study", "video", "index", "search", "saved", "gallery", "calibrate"),
     *("adapt", "export", "bench", "explain", "serve", "token", "retention", "audit", "case", "mcp", "weights"),
-)  # in the order of `pickout --help`; each has a file of its name, but for those of `_TOGETHER`
-_TOGETHER: Mapping[str, Sequence[str]] = {
-    "train": ("evaluate", "study", "adapt"),
-    "speed": ("export", "bench"),
-    "index": ("calibrate",),
-    "search": ("saved",),
-    "serve": ("token", "mcp"),
-    "duty": ("audit", "case", "retention"),
-}  # files by the commands of their subject
+)  # in the order of `pickout --help`; each has a file of its name, but for those of `_ELSEWHERE`
+_ELSEWHERE = {"saved": "search", "mcp": "serve"}
 
 
 def command(name: str) -> Callable[..., Any] | typer.Typer:
     """The function or group of a command."""
-    file = next((file for file, names in _TOGETHER.items() if name in names), name)
-    module = import_module(f"pickout.cli.{file}")
-    found: Callable[..., Any] | typer.Typer = vars(module).get(name) or module.app
+    module = import_module(f"pickout.cli.{_ELSEWHERE.get(name, name)}")
+    found: Callable[..., Any] | typer.Typer = getattr(module, "app", None) or getattr(module, name)
     return found
 
 

@@ -1,14 +1,11 @@
-"""`pickout serve`: galleries over HTTP; `pickout mcp`: for agents, by the Model Context Protocol; `pickout token`: who
-may ask."""
+"""`pickout serve`: galleries over HTTP; `pickout mcp`: galleries for agents, by the Model Context Protocol."""
 
 import errno
-import json as json_text
 import os
 import signal
 import socket
 import sys
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
 from functools import cache, partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,26 +13,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pickout.cli import model as loading
-from pickout.cli.options import Device, Engine, EngineOption, Json, Runtime, Texts, Workers
-from pickout.cli.terminal import progress, say
+from pickout.cli.model import has_cluster
+from pickout.cli.options import Device, Engine, EngineOption, Runtime, Workers
 from pickout.errors import UsageError, printable
 from pickout.files import packaged_table
-from pickout.gallery.encoder import Encoder
-from pickout.gallery.gallery import Gallery
-from pickout.gallery.storage.tables import read_manifest
-from pickout.serve.access import OWNER, Role, Tokens
-from pickout.serve.hosting import Spread, hosted, served_name
-from pickout.serve.settings import read_settings
 
 if TYPE_CHECKING:
+    from pickout.serve.hosting import Spread
     from pickout.serve.service import Service
 
-token = typer.Typer(help="Who may ask a server, what for and how long.", no_args_is_help=True)
-
 STATE = Path("~/.local/state/pickout")
-_CANNOT_LISTEN = "cannot listen on {}:{}; is the port taken? give another with --port"
-_Model = Annotated[str | None, typer.Option(help="Where the galleries' model is, if not where it was.")]
+Galleries = Annotated[list[Path], typer.Argument(help="Galleries made by pickout index.")]
 State = Annotated[Path, typer.Option(help="The server's folder: settings.toml, tokens, watches, uploads.")]
 
 
@@ -52,7 +40,7 @@ def serve(
     port: Annotated[int, typer.Option(help="The port; 0: any that is free.", min=0, max=65535)] = 8420,
     certificate: Annotated[Path | None, typer.Option(help="TLS: the certificate chain, PEM.")] = None,
     certificate_key: Annotated[Path | None, typer.Option(help="TLS: its private key, PEM.")] = None,
-    model: _Model = None,
+    model: Annotated[str | None, typer.Option(help="Where the galleries' model is, if not where it was.")] = None,
     device: Device = "auto",
     runtime: Runtime = "torch",
     engine: EngineOption = "local",
@@ -101,7 +89,7 @@ def serve(
     except SystemExit:  # it could not listen, and said why in its own words
         pass
     if not server.started:
-        raise UsageError(_CANNOT_LISTEN.format(host, port))
+        raise cannot_listen(host, port)
 
 
 def warn_of_tokens(service: "Service") -> None:
@@ -112,9 +100,9 @@ def warn_of_tokens(service: "Service") -> None:
             sys.stderr.write(printable(f"warning: token {token.id} ({token.name}) is for {served}") + "\n")
 
 
-def spread_over(engine: Engine, workers: int | None) -> Spread | None:
+def spread_over(engine: Engine, workers: int | None) -> "Spread | None":
     """Who makes the vectors that a search asks: a cluster's workers, which begin now, or nobody but this process."""
-    if not loading.has_cluster(engine, workers):
+    if not has_cluster(engine, workers):
         return None
     from pickout.cluster.vectors import ClusterVectors, vector_workers
 
@@ -122,9 +110,9 @@ def spread_over(engine: Engine, workers: int | None) -> Spread | None:
 
 
 def mcp(
-    galleries: Annotated[list[Path], typer.Argument(help="Galleries made by pickout index.")],
+    galleries: Galleries,
     state: State = STATE,
-    model: _Model = None,
+    model: Annotated[str | None, typer.Option(help="Where the galleries' model is, if not where it was.")] = None,
     device: Device = "auto",
 ) -> None:
     """Let an agent search, explain, look at crops and list cameras, over standard input and output.
@@ -142,14 +130,17 @@ def mcp(
 
 def demo_gallery(folder: Path, device: str) -> Path:
     """Draw people below `folder`, index and calibrate them with the model that comes with Pickout; the gallery."""
+    from pickout.cli.model import default_model, load_model
+    from pickout.cli.terminal import progress, say
+    from pickout.gallery.gallery import Gallery
     from pickout.serve.sample import add_sample
 
     target, done = folder / "demo.gallery", folder / "done"
     if done.exists():
         return target
     say(f"drawing people to try the page on, once; they are kept in {folder}", err=True)
-    place = loading.default_model()
-    gallery = Gallery.create(target, loading.load_model(place, device), run=place)
+    place = default_model()
+    gallery = Gallery.create(target, load_model(place, device), run=place)
     told: list[tuple[str, int]] = []
 
     def tell(what: str, at: int, total: int) -> None:
@@ -165,13 +156,18 @@ def demo_gallery(folder: Path, device: str) -> Path:
     return target
 
 
+def cannot_listen(host: str, port: int) -> UsageError:
+    """What is wrong with an address that nothing can listen on."""
+    return UsageError(f"cannot listen on {host}:{port}; is the port taken? give another with --port")
+
+
 def check_port(host: str, port: int) -> None:
     """Before people are drawn and models loaded, make sure that the port is free. `UsageError`: it is not."""
     try:
         socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
     except OSError as error:
         if error.errno == errno.EADDRINUSE:  # whatever else is wrong shows when it is listened on
-            raise UsageError(_CANNOT_LISTEN.format(host, port)) from error
+            raise cannot_listen(host, port) from error
 
 
 def check_packages() -> None:
@@ -195,61 +191,24 @@ def open_service(
     via: str = "server",
     recordings: Iterable[Path] = (),
     runtime: Runtime = "torch",
-    spread: Spread | None = None,
+    spread: "Spread | None" = None,
 ) -> "Service":
     """The galleries with their models; equal models are loaded once."""
+    from pickout.cli.model import load_model, remembered_model
+    from pickout.gallery.encoder import Encoder
+    from pickout.gallery.storage.tables import read_manifest
+    from pickout.serve.hosting import hosted
     from pickout.serve.service import Service
+    from pickout.serve.settings import read_settings
 
     @cache
     def load(place: str) -> Encoder:
-        return loading.load_model(place, device, runtime)
+        return load_model(place, device, runtime)
 
     def of_gallery(path: Path) -> Encoder:
-        return load(model or loading.remembered_model(path, read_manifest(path)))
+        return load(model or remembered_model(path, read_manifest(path)))
 
     settings = read_settings(state)
     settings = settings.model_copy(update={"recordings": (*settings.recordings, *recordings)})
     resolved = [path.resolve() for path in galleries]
     return Service(hosted(resolved, of_gallery, settings, spread), state.resolve(), settings, load, via)
-
-
-@token.command()
-def create(
-    name: Annotated[str, typer.Argument(help="Who will have it.")],
-    role: Annotated[list[Role] | None, typer.Option(help="search, index, audit or admin; several times.")] = None,
-    camera: Annotated[Texts, typer.Option(help="Only crops of this camera; several times.")] = None,
-    gallery: Annotated[
-        Texts, typer.Option(help="Only this gallery, by its folder's name; several times. A server with none says so.")
-    ] = None,
-    days: Annotated[float, typer.Option(help="How long it is valid.", min=0, max=366)] = 30,
-    blurred: Annotated[bool, typer.Option("--blurred", help="Show blurred faces only.")] = False,
-    state: State = STATE,
-    json: Json = False,
-) -> None:
-    """Make a token. Its secret is printed this once."""
-    expires = datetime.now(UTC) + timedelta(days=days)
-    galleries = None if gallery is None else [served_name(Path(each)) for each in gallery]
-    token, secret = Tokens(prepared(state)).create(
-        OWNER, name, role or [Role.SEARCH], expires, cameras=camera, galleries=galleries, blurred=blurred
-    )
-    if json:
-        typer.echo(json_text.dumps({**token.model_dump(mode="json", exclude={"digest"}), "secret": secret}))
-    else:
-        typer.echo(secret)
-
-
-@token.command("list")
-def list_(state: State = STATE, json: Json = False) -> None:
-    """Every token, without its secret."""
-    for token in Tokens(state.expanduser()).all():
-        if json:
-            typer.echo(token.model_dump_json(exclude={"digest"}))
-            continue
-        ended = "revoked" if token.revoked else "valid" if token.is_valid else "expired"
-        typer.echo(f"{token.id}: {printable(token.name)}: {', '.join(token.roles)}, {ended}, until {token.expires}")
-
-
-@token.command()
-def revoke(token: Annotated[str, typer.Argument(help="The token's id.")], state: State = STATE) -> None:
-    """Make a token invalid at once, also at a server that runs."""
-    Tokens(state.expanduser()).revoke(OWNER, token)

@@ -5,8 +5,8 @@ import torch
 from colour_encoder import ColourEncoder
 from PIL import Image
 
-import pickout.cli.speed as command
-from pickout.cli.speed import compare, take_turns
+import pickout.cli.bench as command
+from pickout.cli.bench import compare, take_turns
 
 
 @pytest.fixture(autouse=True)

@@ -1,5 +1,4 @@
-"""`pickout export`: a model's image side for OpenVINO or ONNX Runtime, where it passes the gate; `pickout bench`: how
-fast this machine indexes and searches, beside the plain way to do the same."""
+"""`pickout bench`: how fast this machine indexes and searches, beside the plain way to do the same."""
 
 import os
 import platform
@@ -8,18 +7,18 @@ import shutil
 import statistics
 import time
 from collections.abc import Callable
-from dataclasses import asdict
 from datetime import date
+from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from pickout.cli import model as loading
-from pickout.cli.options import Json, Run, Runtime
-from pickout.cli.terminal import check_place, progress, say, say_table, tell, write
-from pickout.data.images import open_image
+from pickout.cli.options import Json, Runtime
+from pickout.cli.terminal import progress, say, say_table, tell, write
+from pickout.errors import ImageUnreadable, NothingFound
 
 if TYPE_CHECKING:
     from pickout.checkpoints.loaded_model import LoadedModel
@@ -28,45 +27,6 @@ Sides = dict[str, Callable[[], Any]]  # ways to do one work, the last of which i
 Taken = dict[str, list[tuple[float, float]]]  # by side, wall and processor seconds of each round
 
 _QUERIES, _TOP, _FEWEST = 32, 100, 100_000  # asked at once; best rows of each; vectors that are searched at least
-MOST = 512  # crops that are read
-
-
-def export(
-    model: Run,
-    out: Annotated[Path, typer.Argument(help="The folder to write, new or an earlier export.")],
-    format: Annotated[Literal["openvino", "onnx"], typer.Option(help="Which program is to compute it.")] = "openvino",
-    precision: Annotated[
-        Literal["fp32", "bf16", "int8"], typer.Option(help="bf16: OpenVINO; int8: quantised after training.")
-    ] = "bf16",
-    crops: Annotated[
-        Path | None, typer.Option(help="A folder of your crops, to compare and quantise by; else drawn people.")
-    ] = None,
-    json: Json = False,
-) -> None:
-    """Write a model's image side for another program, which index, search and serve take with --runtime.
-
-    Refused with the numbers where its vectors differ too much from torch's in fp32, or drawn people are found less
-    often. The text side stays with torch."""
-    from pickout.export.exported_images import export as write_export
-    from pickout.export.exported_images import remember_export
-    from pickout.export.graph import require
-
-    check_place(out / "export.json", "OUT")
-    require(format, writing=True, int8=precision == "int8")
-    pictures = [] if crops is None else [picture for _, picture in loading.crops_of(crops, MOST)]
-    loaded = loading.load_model(model, "cpu")
-    with loading.drawn_people(quiet=json) as drawn:
-        people = drawn.splits["val"]
-        given = pictures or [open_image(record.image) for record in people.images]
-        gate = write_export(loaded, out, format, precision, given, people)
-    remember_export(loaded, out)
-    if json:
-        tell({"export": str(out), "format": format, "precision": precision, **asdict(gate)}, json=True)
-        return
-    say(f"{out}: {loaded.name} for {format} in {precision}")
-    say(f"cosine to torch fp32 over {gate.crops} crops: mean {gate.mean_cosine:.5f}, least {gate.least_cosine:.5f}")
-    say(f"R@1 in {gate.searches} searches for drawn people: torch {gate.recall_torch:.2f}, this {gate.recall:.2f}")
-    say("use it: --runtime auto with pickout index, search or serve")
 
 
 def bench(
@@ -160,20 +120,33 @@ def compare(taken: Taken) -> dict[str, dict[str, Any]]:
 
 def _copied(crops: Path | None, folder: Path, number: int) -> list[Path]:
     """So many crops in a folder of their own; those that cannot be read are told and left out."""
+    from pickout.data.images import open_image
     from pickout.data.registry import open_data
+    from pickout.gallery.intake.scan import Scan
     from pickout.synthetic.street import draw_strangers
+
+    def readable(file: str | Path) -> bool:
+        try:
+            open_image(file)
+        except ImageUnreadable as error:
+            say(f"left out: {error}", err=True)
+            return False
+        return True
 
     if crops is None:
         people = open_data("street", draw_strangers(folder)).splits["val"]
         found = [record.image for record in people.images[:number]]
     else:
-        found = [file for file, _ in loading.crops_of(crops, number)]
+        found = list(islice((Path(file) for file in Scan(crops).files() if readable(file)), number))
+    if not found:
+        raise NothingFound(f"--crops {crops}: holds no picture that can be read")
     place = folder / "crops"
     place.mkdir()
     return [Path(shutil.copy(file, place / f"{count:04d}{file.suffix}")) for count, file in enumerate(found)]
 
 
 def _indexing(plain: "LoadedModel", ours: "LoadedModel", files: list[Path], folder: Path) -> Sides:
+    from pickout.data.images import open_image
     from pickout.gallery.encoder import keeps_tokens
     from pickout.gallery.gallery import Gallery
 
