@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pickout.cli import model as loading
+from pickout.cli.evaluate import write_report
 from pickout.cli.index import indexing_progress
 from pickout.cli.options import Device, Json, Texts, setting
 from pickout.cli.search import answers_page
 from pickout.cli.terminal import progress, say, tell, write
-from pickout.cli.train import write_report
 from pickout.config import apply_overrides, parse_settings
 from pickout.data.registry import open_data
 from pickout.errors import UsageError
