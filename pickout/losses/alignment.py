@@ -1,6 +1,7 @@
 """Losses that pull matching images and captions together: TAL, SDM and InfoNCE.
 
-All are computed in float32 whatever the features' type, and take every pair of equal identity as a positive."""
+All are computed in float32 whatever the features' type and norm, and take every pair of equal identity, which says who
+is shown, as a positive. Row i of the captions belongs to image i."""
 
 import torch
 from torch import Tensor
@@ -28,14 +29,7 @@ def triplet_alignment(
 ) -> Scalar:
     """Triplet alignment loss, a sum over the batch in both directions (RDE, TAL; ITSELF, section 3.4).
 
-    With s the cosines, texts in rows, it is `hinge_sum(s) + hinge_sum(s transposed)`.
-
-    Args:
-        image_BE: image features, any norm.
-        text_BE: text features, any norm; row i belongs to image i.
-        identity_B: who is shown.
-        temperature: tau.
-        margin: m."""
+    With s the cosines, texts in rows, it is `hinge_sum(s) + hinge_sum(s transposed)`; tau and m are as there."""
     similarity_BB, same_BB = cosine_similarity(text_BE, image_BE), same_identity(identity_B)
     with torch.autocast(similarity_BB.device.type, enabled=False):
         rows = hinge_sum(similarity_BB, same_BB, temperature=temperature, margin=margin)
@@ -51,10 +45,8 @@ def hinge_sum(
 ) -> Scalar:
     """Sum over rows of [m - sum_k a_k s_k + tau * log sum_(negatives) exp(s_k / tau)]_+ (RDE, TAL).
 
-    a is the soft-max of s / tau over the row's positives and carries no gradient. A row without negatives gives 0, also
-    to the gradient.
-
-    Cosines, and True at positives, of which each row has one; the temperature is tau, the margin m."""
+    s are the cosines, tau the temperature, m the margin; a is the soft-max of s / tau over the row's positives, where
+    `same_QG` is True, and carries no gradient. A row without negatives gives 0, also to the gradient."""
     scaled_QG = similarity_QG / temperature
     positive_QG = scaled_QG.detach().masked_fill(~same_QG, -torch.inf).softmax(dim=1)
     attraction_Q = (positive_QG * similarity_QG).sum(dim=1)
@@ -71,14 +63,8 @@ def similarity_distribution(
 ) -> Scalar:
     """Similarity distribution matching: KL(p || q) in both directions, each a mean over the batch (IRRA, SDM).
 
-    p is the soft-max of the cosines over a row, q the row's positives divided by their number.
-
-    Args:
-        image_BE: image features, any norm.
-        text_BE: text features, any norm.
-        identity_B: who is shown.
-        temperature: divides the cosines; IRRA takes 0.02.
-        floor: added to q before its logarithm."""
+    p is the soft-max over a row of the cosines divided by the temperature (IRRA: 0.02), q the row's positives divided
+    by their number, with `floor` added before its logarithm."""
     similarity_BB = cosine_similarity(text_BE, image_BE) / temperature
     same_BB = same_identity(identity_B).float()
     target_BB = (same_BB / same_BB.sum(dim=1, keepdim=True) + floor).log()
@@ -88,13 +74,8 @@ def similarity_distribution(
 
 
 def info_nce(image_BE: Embedded, text_BE: Embedded, identity_B: Ints, *, scale: Scalar) -> Scalar:
-    """InfoNCE in both directions, each a mean over the batch; a person's positives share the target (CLIP; SupCon).
-
-    Args:
-        image_BE: image features, any norm.
-        text_BE: text features, any norm.
-        identity_B: who is shown.
-        scale: factor of the cosines; a gradient flows to it."""
+    """InfoNCE in both directions, each a mean over the batch; a person's positives share the target (CLIP; SupCon). A
+    gradient flows to the `scale` of the cosines."""
     scores_BB = cosine_similarity(text_BE, image_BE) * scale
     same_BB = same_identity(identity_B).float()
     target_BB = same_BB / same_BB.sum(dim=1, keepdim=True)

@@ -26,12 +26,8 @@ class ContrastiveLoss(NamedTuple):
 def positive_keys(
     identity_B: Ints, key_identity_K: Int[Tensor, " keys"], *, one_hot: bool = False
 ) -> Bool[Tensor, "batch keys"]:
-    """True where a key shows the query's person (RaSa).
-
-    Args:
-        identity_B: who is shown.
-        key_identity_K: who each key shows: the batch's own first, then the queue's.
-        one_hot: whether only the query's own pair counts, key b for query b (ALBEF; AGA, Eq. 1 and 2)."""
+    """True where a key, the batch's own first and then the queue's, shows the query's person (RaSa); `one_hot`: only at
+    the query's own pair, key b for query b (ALBEF; AGA, Eq. 1 and 2)."""
     if not one_hot:
         return identity_B[:, None] == key_identity_K[None, :]
     return torch.eye(len(identity_B), len(key_identity_K), dtype=torch.bool, device=identity_B.device)
@@ -50,21 +46,11 @@ def contrastive(
     alpha: float,
     directions: tuple[Direction, ...] = DIRECTIONS,
 ) -> ContrastiveLoss:
-    """The mean over `directions` of `soft_cross_entropy` (ALBEF; RaSa; AGA, Eq. 12). All features have unit norm.
+    """The mean over `directions` of `soft_cross_entropy` (ALBEF; RaSa; AGA, Eq. 12).
 
-    The momentum queries' similarities are divided by the same temperature, without gradient.
-
-    Args:
-        image_BE: online features of images.
-        text_BE: online features of captions; row b belongs to image b.
-        image_m_BE: momentum features of the same images.
-        text_m_BE: momentum features of the same captions.
-        image_keys_EK: from `with_queue`.
-        text_keys_EK: from `with_queue`.
-        positive_BK: from `positive_keys`; each row has one.
-        temperature: divides the cosines; a gradient flows to it.
-        alpha: the share of the soft targets.
-        directions: the terms."""
+    Features of the online and of the momentum model (`_m`) have unit norm, and caption b belongs to image b; keys are
+    from `with_queue`, positives, of which each row has one, from `positive_keys`. Both models' cosines are divided by
+    the temperature, which a gradient reaches from the online ones; `alpha` is the share of the soft targets."""
     own = image_BE.shape[0]
     with torch.autocast(image_BE.device.type, enabled=False):
         online = {"i": image_BE.float(), "t": text_BE.float()}
@@ -101,19 +87,11 @@ def enqueue(
     text_BE: Embedded,
     identity_B: Ints,
 ) -> None:
-    """Write a batch over the oldest places, in place, going on at the front behind the last place (ALBEF; RaSa).
+    """Write momentum features of the batch of all processes over the oldest columns, in place, going on at the front
+    behind the last one (ALBEF; RaSa). `identity_Q` is `EMPTY` at first, `pointer` the next column to write, from 0.
 
     Nothing is read back from the device. Call it after the loss that used the queue. Of a batch larger than the queue
-    the last rows stay.
-
-    Args:
-        image_queue_EQ: momentum features of images, one a column.
-        text_queue_EQ: momentum features of captions.
-        identity_Q: who is shown in each column; `EMPTY` at first.
-        pointer: the next place to write, from 0.
-        image_BE: the batch's momentum features of images, of all processes.
-        text_BE: the same of captions.
-        identity_B: who is shown."""
+    the last rows stay."""
     places, count = len(identity_Q), len(identity_B)
     if places == 0:
         return

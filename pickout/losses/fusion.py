@@ -1,7 +1,9 @@
 """Losses of captions that looked at images: do they match (RaSa, PITM; ALBEF), is the pair a weak one (RaSa, PRD),
 which words are hidden (BERT; ALBEF; AGA, Eq. 4), and which were replaced (RaSa, MRTD; ELECTRA).
 
-`count` is everywhere as in `counted_mean`. All are computed in float32 whatever the logits' type."""
+All are computed in float32 whatever the logits' type, and are means over the terms that count, or their sum divided by
+`count`. Where processes average their gradients, the number of such terms of all processes divided by the number of
+processes makes the result equal to one process's with the whole batch."""
 
 import torch
 from torch import Tensor
@@ -16,13 +18,8 @@ Count = Tensor | float | int
 def counted_mean(
     values_P: Float[Tensor, " terms"], kept_P: Bool[Tensor, " terms"], count: Count | None = None
 ) -> Scalar:
-    """The sum of the kept values divided by their number, or by `count`; 0, also to the gradient, where none is kept.
-
-    Args:
-        values_P: one loss a term.
-        kept_P: True where a term counts.
-        count: the denominator. Where processes average their gradients, the number of kept terms of all processes
-            divided by the number of processes makes the result equal to one process's with the whole batch."""
+    """The sum of the kept values divided by their number, or by `count`; 0, also to the gradient, where none is
+    kept."""
     number = kept_P.sum() if count is None else torch.as_tensor(count, device=values_P.device)
     return torch.where(kept_P, values_P, 0.0).sum() / torch.where(number > 0, number, 1)
 
@@ -38,16 +35,11 @@ def negative_weights(
 ) -> Float[Tensor, "batch batch"]:
     """How likely each column is drawn as a row's hard negative, up to the row's sum (RaSa; ALBEF).
 
-    The soft-max of a row, plus epsilon, zero at equal identities, the diagonal among them. A row without any negative
-    is all zero, which the draw (`pickout.draws.categorical`) reports as invalid.
-
-    Args:
-        similarity_BB: queries in rows, divided by the temperature; transposed for the other direction.
-        identity_B: who is shown.
-        group: negatives come from the row's own run of so many samples: 13, the batch of one device in RaSa and AGA,
-            keeps the published hardness on any device. 0: from the whole batch.
-        epsilon: added after the soft-max, so that a row whose negatives all round to zero can still be drawn.
-        equal_captions_BB: True where two captions read alike, from `same_caption`; these are no negatives either."""
+    The soft-max of a row of similarities, already divided by the temperature, plus epsilon, so that a row whose
+    negatives all round to zero can still be drawn; zero at equal identities, the diagonal among them, and at captions
+    that read alike (`same_caption`). Negatives come from the row's own run of `group` samples: 13, the batch of one
+    device in RaSa and AGA, keeps the published hardness on any device; 0: from the whole batch. A row without any
+    negative is all zero, which the draw (`pickout.draws.categorical`) reports as invalid."""
     run_B = torch.arange(len(identity_B), device=identity_B.device) // (group or max(1, len(identity_B)))
     refused_BB = (run_B[:, None] != run_B) | (identity_B[:, None] == identity_B)
     with torch.autocast(similarity_BB.device.type, enabled=False):
@@ -69,13 +61,9 @@ def matching_loss(
     *,
     count: Count | None = None,
 ) -> Scalar:
-    """Mean cross-entropy of "matches" against "does not", over the valid pairs (ALBEF, ITM; RaSa, PITM; AGA, Eq. 3).
-
-    Args:
-        logits_P2: class 1 means that the pair matches.
-        matches_P: True for a caption with its image (or another image's weak caption of the same person).
-        valid_P: False for a negative that could not be drawn; without it all count.
-        count: the denominator."""
+    """Mean cross-entropy of "matches", class 1, against "does not" (ALBEF, ITM; RaSa, PITM; AGA, Eq. 3). A caption
+    matches its image and, as a weak one, another of the same person; a negative that could not be drawn is not valid
+    and does not count."""
     labels_P = matches_P.long()
     return _cross_entropy(logits_P2, labels_P if valid_P is None else labels_P.masked_fill(~valid_P, IGNORED), count)
 
@@ -87,14 +75,10 @@ def relation_loss(logits_B2: Float[Tensor, "batch 2"], replaced_B: Ints, *, coun
 
 
 def replaced_labels(replaced_BT: Ids, ids_BT: Ids, content_BT: Mask, *, ignored_ids: tuple[int, ...] = ()) -> Ids:
-    """1 where a word differs from the caption's, 0 where it does not, `IGNORED` where nothing is asked.
-
-    Args:
-        replaced_BT: the caption with words drawn anew; start, end and padding stay.
-        ids_BT: the caption.
-        content_BT: True where a token is a word piece; nothing is asked elsewhere.
-        ignored_ids: words that were sampled and yet are not asked for. The released program reads the sample, not the
-            place, and so leaves out words replaced by padding or start: pass these two ids to do the same."""
+    """1 where a word of the caption was drawn anew and differs, 0 where it does not, `IGNORED` where nothing is asked:
+    at what is no word piece (`content_BT`), and at words that were replaced by `ignored_ids`. The released program
+    reads the sample, not the place, and so leaves out words replaced by padding or start: pass these two to do the
+    same."""
     asked_BT = content_BT
     for token in ignored_ids:
         asked_BT = asked_BT & (replaced_BT != token)
@@ -118,14 +102,8 @@ def masked_word_loss(
 ) -> Scalar:
     """(1 - alpha) CE(z, label) + alpha * -sum_v q_v log softmax(z)_v, a mean over the chosen positions (ALBEF; RaSa).
 
-    q is the soft-max of the teacher's logits.
-
-    Args:
-        logits_nV: z, at the chosen positions alone.
-        labels_n: the words that stood there; `IGNORED` takes a position out.
-        teacher_nV: the momentum model's logits at the same positions; no gradient flows to them.
-        alpha: the share of the soft labels.
-        count: the denominator."""
+    z are logits at the chosen positions alone, labels the words that stood there (`IGNORED` takes a position out), q
+    the soft-max of the momentum model's logits at the same positions, to which no gradient flows."""
     with torch.autocast(logits_nV.device.type, enabled=False):
         guess_nV = logits_nV.float().log_softmax(dim=1)
         return _mixed(guess_nV, guess_nV, labels_n, teacher_nV, alpha, count)
@@ -141,14 +119,8 @@ def masked_word_loss_over_sequence(
 ) -> Scalar:
     """As `masked_word_loss`, but the student's soft-max of the soft-label term runs over the tokens of a caption.
 
-    RaSa's released program has it so, and its published numbers with it; ALBEF mended the same line as a slip.
-
-    Args:
-        logits_BTV: z, at all positions, padding included.
-        labels_BT: the words at the chosen positions, `IGNORED` elsewhere.
-        teacher_nV: the momentum model's logits at the chosen positions, in reading order.
-        alpha: the share of the soft labels.
-        count: the denominator."""
+    RaSa's released program has it so, and its published numbers with it; ALBEF mended the same line as a slip. z are
+    logits at all positions, padding included; labels are `IGNORED` at those that were not chosen."""
     # Differs from the paper: soft labels over words call for the vocabulary axis; this is the released program.
     with torch.autocast(logits_BTV.device.type, enabled=False):
         row_n, place_n = (labels_BT != IGNORED).nonzero(as_tuple=True)

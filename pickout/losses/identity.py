@@ -41,23 +41,14 @@ def hard_negatives(similarity_BB: Float[Tensor, "batch batch"], identity_B: Ints
 
 
 def mismatch_label(identity_B: Ints, identities: int, rule: MismatchClass) -> Int[Tensor, ""]:
-    """The class of mismatched pairs.
-
-    Args:
-        identity_B: who is shown.
-        identities: n_id, the number of training identities.
-        rule: `n_id` is the one class that is no identity. `batch_max_plus_one` is the batch's largest identity plus
-            one, usually a real identity, as ITSELF's program has it."""
+    """The class of mismatched pairs: `n_id`, the number of training `identities`, is the one class that is no identity;
+    `batch_max_plus_one` is the batch's largest identity plus one, usually a real one, as ITSELF's program has it."""
     return torch.full_like(identity_B[0], identities) if rule == "n_id" else identity_B.max() + 1
 
 
 def matching_pairs(negatives: HardNegatives, identity_B: Ints, mismatch: Int[Tensor, ""]) -> LabelledPairs:
-    """Three pairs a sample, in order: its own, its caption with a wrong image, its image with a wrong caption (CID).
-
-    Args:
-        negatives: from `hard_negatives`.
-        identity_B: who is shown.
-        mismatch: class of the wrong pairs, from `mismatch_label`."""
+    """Three pairs a sample, in order: its own, its caption with a wrong image, its image with a wrong caption, both of
+    class `mismatch` (CID)."""
     own_B = torch.arange(len(identity_B), device=identity_B.device)
     image_B3 = torch.stack([own_B, negatives.image.clamp(min=0), own_B], dim=1)
     text_B3 = torch.stack([own_B, own_B, negatives.text.clamp(min=0)], dim=1)
@@ -78,10 +69,6 @@ def pair_classification(
     text_first_PC: Float[Tensor, "pairs classes"],
     label_P: Int[Tensor, " pairs"],
 ) -> Scalar:
-    """Half the sum of the cross-entropies of both orders of a pair (ITSELF, CID).
-
-    Args:
-        image_first_PC: logits of f([image; text]).
-        text_first_PC: logits of f([text; image]).
-        label_P: from `matching_pairs`."""
+    """Half the sum of the cross-entropies of both orders of a pair, f([image; text]) and f([text; image]), labelled by
+    `matching_pairs` (ITSELF, CID)."""
     return (classification(image_first_PC, label_P) + classification(text_first_PC, label_P)) / 2

@@ -44,15 +44,10 @@ def layer_deviation(rows: Sequence[Scores]) -> Scores:
 
 @torch.no_grad()
 def layer_ema(rows: Sequence[Scores], *, beta: float, debias: bool = False) -> Scores:
-    """a_k = beta * a_(k-1) + (1 - beta) * row_k from a_0 = 0; the last a (AGA, Eq. 7).
+    """a_k = beta * a_(k-1) + (1 - beta) * row_k from a_0 = 0, earliest layer first; the last a (AGA, Eq. 7).
 
     With beta near one the layers weigh almost the same, and the result sums to 1 - beta ** layers only: what follows is
-    so much flatter than after `layer_mean`.
-
-    Args:
-        rows: earliest layer first.
-        beta: the share that stays.
-        debias: whether the result is divided by 1 - beta ** layers, which the paper does not do."""
+    so much flatter than after `layer_mean`. `debias` divides by that sum, which the paper does not do."""
     fused_BN = torch.zeros_like(rows[0], dtype=torch.float32)
     for row_BN in rows:
         fused_BN = beta * fused_BN + (1 - beta) * row_BN.float()
@@ -67,11 +62,7 @@ def discard_smallest(
 
     Exactly n entries are taken, the first ones in reading order among equals; entry (0, 0) is then spared if it is
     among them and no other takes its place. (ITSELF's released roll-out, which keeps this exemption from the usual ViT
-    roll-out.)
-
-    Args:
-        map_BNN: attention, rows are queries.
-        share: part of the entries to discard, from 0 to 1."""
+    roll-out.)"""
     flat_BM = map_BNN.float().flatten(1)
     count = int(flat_BM.shape[1] * share)
     if count == 0:
@@ -86,8 +77,8 @@ def discard_smallest(
 
 @torch.no_grad()
 def rollout_factor(map_BNN: Float[Tensor, "batch tokens tokens"], share: float) -> Float[Tensor, "batch tokens tokens"]:
-    """One layer of the roll-out: discard a share of the entries, then (A + I) / 2, then rows, which are queries,
-    divided by their sums (ITSELF, Eq. 1)."""
+    """One layer of the roll-out: discard a share of the entries, then (A + I) / 2, then rows divided by their sums
+    (ITSELF, Eq. 1)."""
     mixed_BNN = (discard_smallest(map_BNN, share) + torch.eye(map_BNN.shape[-1], device=map_BNN.device)) / 2
     return mixed_BNN / mixed_BNN.sum(dim=-1, keepdim=True)
 
@@ -96,13 +87,8 @@ def rollout_factor(map_BNN: Float[Tensor, "batch tokens tokens"], share: float) 
 def rollout_row(
     maps: Sequence[Float[Tensor, "batch tokens tokens"]], start_BN: Scores, share: float, *, later_left: bool = True
 ) -> Scores:
-    """`start` times the roll-out matrix R = F_last ... F_first, by vector-matrix products (ITSELF, Eq. 2).
-
-    Args:
-        maps: attention of the selected layers, earliest first.
-        start_BN: one at the class or end-of-text token (`point_at`), or any weights of the rows.
-        share: part of each map to discard.
-        later_left: whether the later layer stands on the left, as in the released program; the paper leaves it open."""
+    """`start` times the roll-out matrix R = F_last ... F_first of the maps, earliest first, by vector-matrix products
+    (ITSELF, Eq. 2). The paper leaves open whether the later layer stands on the left, as in the released program."""
     row_BN = start_BN.float()
     for map_BNN in reversed(maps) if later_left else maps:
         row_BN = read_row(rollout_factor(map_BNN, share), row_BN)

@@ -17,16 +17,9 @@ def fixed_budget(tokens: int, ratio: float) -> int:
 def annealed_budget(tokens: int, *, start: float, end: float, time: int, duration: int) -> int:
     """The adaptive token schedule: int(M * start * (end / start) ** (t / T)) (ITSELF, Eq. 4).
 
-    It falls geometrically from `start` to `end` and stays there: from T on it is int(M * end) outright, since the power
-    may end a rounding error below. Times below 1 count as 1. The count has no state of its own, so a resumed run goes
-    on where it stopped.
-
-    Args:
-        tokens: M, the tokens to choose from.
-        start: the share kept at first.
-        end: the share kept from `duration` on.
-        time: t, optimiser steps or epochs, from 1.
-        duration: T, in the unit of `time`."""
+    Of M tokens it keeps a share that falls geometrically from `start` to `end` and stays there: from T, the `duration`,
+    on it is int(M * end) outright, since the power may end a rounding error below. t, the `time`, counts steps or
+    epochs from 1. The count has no state of its own, so a resumed run goes on where it stopped."""
     if time >= duration:
         return fixed_budget(tokens, end)
     return max(1, int(tokens * start * (end / start) ** (max(time, 1) / duration)))
@@ -46,14 +39,7 @@ def select_bank(scores_BN: Scores, content_BN: Mask, padding_BN: Mask, kept: int
 
     A sample with fewer content tokens is filled up with padding, then with special tokens, lowest position first.
     A sample without any (a caption emptied by augmentation) has length 1, its first filler, so that pooling has
-    something to pool.
-
-    Args:
-        scores_BN: one score a token.
-        content_BN: True where a token is a patch or a word piece; only these compete.
-        padding_BN: True where a token is padding.
-        kept: tokens to keep; cut to the number of tokens.
-        largest: whether large scores are good; False for the minimum rows of ITSELF's table 6."""
+    something to pool. `kept` is cut to the number of tokens; the minimum rows of ITSELF's table 6 want small scores."""
     kept = min(kept, scores_BN.shape[1])
     merit_BN = scores_BN.float() if largest else -scores_BN.float()
     merit_BN = merit_BN.clamp(min=torch.finfo(torch.float32).min / 2)

@@ -31,16 +31,11 @@ def candidates(
     k: int = 5,
     order: CandidateOrder = "topk_then_drop",
 ) -> Candidates:
-    """The soft-max over the k best words, the original one left out (AGA, Eq. 10), in float32.
-
-    Args:
-        logits_nV: of the masked-word head, at the chosen positions.
-        original_n: the words that stood there; never proposed.
-        proposable_V: False for ids that are never proposed: special ones and parts of words (AGA is silent).
-        replaceable_n: False at pieces within longer words, which get no candidate: a word in their place would stick
-            to the pieces around it.
-        k: how many of the best are looked at (AGA, table VI).
-        order: when the original word is taken out. The candidates of AGA's figure 4 include it, so: after."""
+    """The soft-max over the k best words (AGA, Eq. 10 and table VI), in float32, from the masked-word head's logits at
+    the chosen positions. The original word is never proposed; the candidates of AGA's figure 4 count it in, so it is
+    taken out after. Neither are special ids and parts of words, which are not `proposable` (AGA is silent). Pieces
+    within longer words are not `replaceable` and get no candidate: a word in their place would stick to the pieces
+    around."""
     refused_nV = ~(proposable_V[None, :] & replaceable_n[:, None])
     with torch.autocast(logits_nV.device.type, enabled=False):
         scores_nV = logits_nV.float().masked_fill(refused_nV, -torch.inf)
@@ -62,18 +57,12 @@ def enrich(
     allowed_B: Bool[Tensor, " batch"],
     probability: float = 0.3,
 ) -> Ids:
-    """Draw a word for each chosen position (AGA, Eq. 11) and put it in with the given probability (p_tem).
+    """Draw a word from `candidates` for each chosen position of unmasked captions (AGA, Eq. 11) and put it in with the
+    given probability (p_tem; table V).
 
-    A chosen position without a candidate keeps its word, as does every other: start, end and padding stay.
-
-    Args:
-        ids_BT: the captions, unmasked.
-        chosen_BT: the positions that were hidden, whatever stood there then.
-        found: from `candidates`, for the chosen positions in reading order.
-        uniform_BT: in [0, 1): which candidate.
-        decision_BU: in [0, 1): one a caption decides over all of its words (AGA's p_tem), one a token over each word.
-        allowed_B: False for captions that stay as they are: weak ones, whose words another image called for.
-        probability: p_tem (AGA, table V)."""
+    A chosen position without a candidate keeps its word, as does every other: start, end and padding stay. `uniform_BT`
+    draws the candidate; `decision_BU`, uniform too, decides over all words of a caption (AGA's p_tem), or over each.
+    Captions that are not `allowed` stay as they are: weak ones, whose words another image called for."""
     drawn = categorical(found.probabilities, uniform_BT[chosen_BT])
     word_n = found.ids.gather(1, drawn.index[:, None]).squeeze(1)
     proposed_BT = ids_BT.masked_scatter(chosen_BT, torch.where(drawn.valid, word_n, ids_BT[chosen_BT]))

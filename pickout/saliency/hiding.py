@@ -1,6 +1,4 @@
-"""Which tokens are hidden, as pieces or as whole words, and what stands in their place (BERT; RaSa; AGA).
-
-Random numbers come in as uniforms, so the caller decides what is repeatable."""
+"""Which tokens are hidden, as pieces or as whole words, and what stands in their place (BERT; RaSa; AGA)."""
 
 import torch
 from torch import Tensor
@@ -11,11 +9,7 @@ from pickout.shapes import Bool, Ids, Int, Mask, Scores
 @torch.no_grad()
 def word_numbers(ids_BT: Ids, content_BT: Mask, continues_V: Bool[Tensor, " vocabulary"]) -> Ids:
     """The number of each token's word in its caption, from 0; a token that is no content has a number of its own.
-
-    Args:
-        ids_BT: the captions.
-        content_BT: True where a token is a word piece.
-        continues_V: True for pieces that go on with the word of the piece before."""
+    `continues_V` is True for pieces that go on with the word of the piece before."""
     after_content_BT = torch.zeros_like(content_BT)
     after_content_BT[:, 1:] = content_BT[:, :-1]
     joined_BT = content_BT & after_content_BT & continues_V[ids_BT]
@@ -23,7 +17,7 @@ def word_numbers(ids_BT: Ids, content_BT: Mask, continues_V: Bool[Tensor, " voca
 
 
 def word_sizes(words_BT: Ids) -> Ids:
-    """How many pieces the word of each token has; `words_BT` from `word_numbers`."""
+    """How many pieces the word of each token has."""
     return torch.zeros_like(words_BT).scatter_add(1, words_BT, torch.ones_like(words_BT)).gather(1, words_BT)
 
 
@@ -31,13 +25,8 @@ def word_sizes(words_BT: Ids) -> Ids:
 def vacuous_positions(
     ids_BT: Ids, content_BT: Mask, vacuous_V: Bool[Tensor, " vocabulary"], words_BT: Ids | None = None
 ) -> Mask:
-    """True at empty words.
-
-    Args:
-        ids_BT: the captions.
-        content_BT: True where a token is a word piece.
-        vacuous_V: from `vacuous_words.vacuous_table`.
-        words_BT: from `word_numbers`; with it a listed piece that a longer word begins with does not count."""
+    """True at empty words (`vacuous_words.vacuous_table`); by whole words a listed piece that a longer word begins with
+    does not count."""
     vacuous_BT = content_BT & vacuous_V[ids_BT]
     return vacuous_BT if words_BT is None else vacuous_BT & (word_sizes(words_BT) == 1)
 
@@ -48,14 +37,8 @@ def choose_positions(
 ) -> Mask:
     """True at the tokens that are hidden: one independent draw a piece, or a word (AGA; RaSa; BERT).
 
-    As whole words, a word's probability is the mean over its pieces, which keeps the expected number of pieces, and
-    its first piece's uniform decides.
-
-    Args:
-        probability_BT: from `pickout.saliency.masking`.
-        uniform_BT: in [0, 1).
-        content_BT: True where a token is a word piece; nothing else is ever chosen.
-        words_BT: from `word_numbers`, to choose whole words; None: pieces."""
+    Only content is ever chosen. A word's probability is the mean over its pieces (`pickout.saliency.masking`), which
+    keeps the expected number of pieces, and its first piece's uniform decides."""
     if words_BT is not None:
         probability_BT, uniform_BT = _by_word(probability_BT, uniform_BT, words_BT)
     return (uniform_BT < probability_BT) & content_BT
@@ -65,14 +48,8 @@ def choose_positions(
 def ensure_chosen(
     chosen_BT: Mask, probability_BT: Scores, content_BT: Mask, *, empty: Bool[Tensor, ""], words_BT: Ids | None = None
 ) -> Mask:
-    """Where nothing at all was chosen, the likeliest token (or word) of each text, the first among equals.
-
-    Args:
-        chosen_BT: from `choose_positions`.
-        probability_BT: from `pickout.saliency.masking`.
-        content_BT: True where a token is a word piece; a text without any stays without.
-        empty: whether nothing was chosen in the whole batch, of which this may be a part.
-        words_BT: from `word_numbers`, to choose whole words; None: pieces."""
+    """Where nothing was chosen in the whole batch, of which this may be a part (`empty`), the likeliest token or word
+    of each text, the first among equals; a text without content stays without."""
     if words_BT is not None:
         probability_BT = _by_word(probability_BT, probability_BT, words_BT)[0]
     best_B1 = probability_BT.masked_fill(~content_BT, -1.0).argmax(dim=1, keepdim=True)
@@ -112,16 +89,8 @@ def apply_mask(
     hidden: float = 0.8,
     changed: float = 0.1,
 ) -> Ids:
-    """The captions with 80 % of the chosen tokens hidden, 10 % changed and the rest left (BERT).
-
-    Args:
-        ids_BT: the captions.
-        chosen_BT: from `choose_positions`.
-        uniform_BT: in [0, 1), other numbers than those that chose.
-        random_BT: from `random_words`.
-        mask_id: stands for a hidden token.
-        hidden: the share that becomes `mask_id`.
-        changed: the share that becomes `random_BT`."""
+    """The captions with 80 % of the chosen tokens hidden behind `mask_id`, 10 % changed to `random_words` and the rest
+    left (BERT), by other uniform numbers than those that chose."""
     hidden_BT = chosen_BT & (uniform_BT < hidden)
     changed_BT = chosen_BT & ~hidden_BT & (uniform_BT < hidden + changed)
     return torch.where(hidden_BT, mask_id, torch.where(changed_BT, random_BT, ids_BT))

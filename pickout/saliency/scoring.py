@@ -12,21 +12,14 @@ QueryRow = Literal["query", "content"]
 
 @dataclass(frozen=True, slots=True)
 class Scoring:
-    """How attention becomes one score a token.
-
-    Args:
-        statistic: `mars` rolls out `layers`; `last` and `layer` read one layer; `mean` and `std` take their statistic
-            over all `layers`, `min_mean` and `min_std` too, but prefer the smallest.
-        layers: layer numbers from 1, ascending; one for `last` and `layer`.
-        share: part of each map that `mars` discards.
-        later_left: order of the product of `mars`.
-        row: `query` reads the row of the class or end-of-text token, `content` the mean row of the content."""
+    """How attention becomes one score a token: `mars` rolls `layers` out; `last` and `layer` read one layer; `mean` and
+    `std` take their statistic over all `layers`, `min_mean` and `min_std` too, but prefer the smallest."""
 
     statistic: Statistic
-    layers: tuple[int, ...]
-    share: float = 0.0
-    later_left: bool = True
-    row: QueryRow = "query"
+    layers: tuple[int, ...]  # from 1, ascending
+    share: float = 0.0  # part of each map that `mars` discards
+    later_left: bool = True  # order of the product of `mars`
+    row: QueryRow = "query"  # that of the class or end-of-text token, or the mean row of the `content`
 
     @property
     def largest(self) -> bool:

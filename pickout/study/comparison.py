@@ -37,15 +37,9 @@ def paired_difference(
     level: float = 0.95,
     seed: int = 0,
 ) -> Difference:
-    """Percentile interval and p-value of a difference of means.
-
-    Args:
-        variant: a measure of each query under each seed. Shape: (seeds, queries).
-        base: the same of the base, seeds and queries in the same order. Shape: (seeds, queries).
-        people: who each query is about. Shape: (queries,).
-        resamples: how many are drawn; p is never below 2 / (resamples + 1).
-        level: coverage of the interval.
-        seed: of the draws."""
+    """Percentile interval of coverage `level` and p-value, never below 2 / (resamples + 1), of a difference of means:
+    of a measure of each query under each seed, (seeds, queries), with `people` (queries,) telling whom each is
+    about."""
     names, person = np.unique(people, return_inverse=True)
     counts = np.bincount(person).astype(np.float64)
     sums = np.stack([np.bincount(person, weights=row, minlength=len(names)) for row in variant - base])

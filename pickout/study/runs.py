@@ -138,10 +138,7 @@ class Run:
 
 
 def draw(plan: Plan, folder: Path, workers: int | None, say: Say) -> dict[str, Path]:
-    """The populations of a study, drawn where they are not there yet; studies share those of equal settings.
-
-    Returns:
-        Where each is."""
+    """Where each population of a study is, drawn where it is not there yet; studies share those of equal settings."""
     places = {}
     for name, data in plan.data.items():
         settings = data.street.model_dump_json()

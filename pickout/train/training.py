@@ -38,15 +38,10 @@ def train(recipe: Recipe, folder: Path, *, device: str = "auto", display: Displa
 
     The run `folder` is made if it is not there. It gets `recipe.toml`, `tokenizer.json`, `model.toml`,
     `model.safetensors` (the chosen epoch), `checkpoints/`, `metrics.jsonl` and, at the end, `summary.json`, whose
-    content is returned. `device` is as for `pickout.load`, and `display` shows what goes on.
-
-    Raises:
-        RecipeError: settings that do not fit the data, the device or each other.
-        DataError: the data set cannot be used.
-        ResumeMismatch: the folder holds a run of another recipe, or the data changed since.
-        TrainingError: the folder is in use or no run folder.
-        LossNotFinite: the loss became NaN or infinite; the last checkpoint stays.
-        StorageFull: no space left; the last checkpoint stays."""
+    content is returned. `device` is as for `pickout.load`, and `display` shows what goes on. `RecipeError`: settings
+    that do not fit the data, the device or each other; `DataError`: the data set cannot be used; `ResumeMismatch`: the
+    folder holds a run of another recipe, or the data changed since; `TrainingError`: the folder is in use or no run
+    folder; `LossNotFinite`, `StorageFull`: after these the last checkpoint stays."""
     # The run's folder remembers where its data lie, and will be asked from another place.
     recipe = recipe.model_copy(update={"data": recipe.data.model_copy(update={"root": recipe.data.root.absolute()})})
     if recipe.train.precision == "auto":
