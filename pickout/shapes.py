@@ -39,6 +39,7 @@ States = Float[Tensor, "batch tokens width"]
 Pictures = Float[Tensor, "batch 3 height width"]
 Embedded = Float[Tensor, "batch dimension"]
 Ints = Int[Tensor, " batch"]  # a whole number a sample: an identity, a length, a place
+Numbers = Float[Tensor, " batch"]  # a number a sample
 Scalar = Float[Tensor, ""]
 
 
@@ -70,9 +71,7 @@ class AttentionTrace:
     rows: Mapping[int, Scores]  # layer number (from 1) to the query token's row
     maps: Mapping[int, Float[Tensor, "batch tokens tokens"]]  # layer number to the whole map, rows are queries
     query: Ints  # position of the class token (images: 0) or end-of-text token of each sample
-    content: Bool[
-        Tensor, "batch tokens"
-    ]  # True where a token is a patch or a word piece; not class, start, end, padding
+    content: Mask  # True where a token is a patch or a word piece; not class, start, end, padding
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from pickout.data.batching import Batch
 from pickout.nn.attention import ImageMemory
 from pickout.nn.frozen import MultiStageTower, SentenceTower
 from pickout.nn.towers import TextTransformer, VisionTransformer
-from pickout.shapes import AttentionTrace, Bool, Embedded, Float, Int, Ints, Pictures, Scalar, States, TokenBatch
+from pickout.shapes import AttentionTrace, Embedded, Ints, Mask, Numbers, Pictures, Scalar, States, TokenBatch
 
 ImageTower = VisionTransformer | MultiStageTower  # what a method can look at images with
 TextTower = TextTransformer | SentenceTower  # what a method without second look can read captions with
@@ -134,23 +134,17 @@ class Method(nn.Module, ABC):
     def encode_texts(self, texts: TokenBatch, *, trace: bool = False) -> TextFeatures:
         """Embed tokenized captions. With `trace`, end-of-text rows of all layers are returned too."""
 
-    def remember(self, tokens: Float[Tensor, "images tokens width"]) -> ImageMemory:
+    def remember(self, tokens: States) -> ImageMemory:
         """What matching needs of images, from tokens as in `ImageFeatures`, computed once however many captions each is
         matched with; `NotImplementedError` where the method has no second score, as for `match_pairs`."""
         raise NotImplementedError(f"{type(self).__name__} does not match pairs")
 
-    def match_pairs(
-        self,
-        memory: ImageMemory,
-        states: Float[Tensor, "pairs tokens width"],
-        mask: Bool[Tensor, "pairs tokens"],
-        image: Int[Tensor, " pairs"],
-    ) -> Float[Tensor, " pairs"]:
+    def match_pairs(self, memory: ImageMemory, states: States, mask: Mask, image: Ints) -> Numbers:
         """A slower, better score of pairs: of an `image` of the memory, from `remember`, and the `states` of a caption,
         its tokens as in `TextFeatures`; the mask is True where a token is not padding."""
         raise NotImplementedError(f"{type(self).__name__} does not match pairs")
 
-    def match(self, images: ImageFeatures, texts: TextFeatures) -> Float[Tensor, " batch"] | None:
+    def match(self, images: ImageFeatures, texts: TextFeatures) -> Numbers | None:
         """The second score of the pairs of two equal-length batches; None where a method has none."""
         if self.candidates == 0:
             return None

@@ -202,17 +202,15 @@ class Itself(base.SeparableMethod):
         """Embed prepared images in one pass; `parts` holds `global` and `local`, not normalised."""
         out = self.vision(images, with_trace(self.image_selection.evaluation.request, trace))
         parts = {"global": out.summary.float(), "local": self.image_head(*self.image_selection.choose(out, None))}
-        return base.ImageFeatures(
-            fused_embedding(parts, self.settings.fusion_weight), out.tokens, parts, out.trace if trace else None
-        )
+        fused = fused_embedding(parts, self.settings.fusion_weight)
+        return base.ImageFeatures(fused, out.tokens, parts, out.trace if trace else None)
 
     def encode_texts(self, texts: TokenBatch, *, trace: bool = False) -> base.TextFeatures:
         """Embed tokenized captions in one pass; `parts` holds `global` and `local`, not normalised."""
         out = self.text(texts, with_trace(self.text_selection.evaluation.request, trace))
         parts = {"global": out.summary.float(), "local": self.text_head(*self.text_selection.choose(out, ~texts.mask))}
-        return base.TextFeatures(
-            fused_embedding(parts, self.settings.fusion_weight), out.tokens, texts, parts, out.trace if trace else None
-        )
+        fused = fused_embedding(parts, self.settings.fusion_weight)
+        return base.TextFeatures(fused, out.tokens, texts, parts, out.trace if trace else None)
 
     def parameter_groups(self) -> list[base.ParameterGroup]:
         """Towers, classifiers, GRAB heads, and the biases of each."""

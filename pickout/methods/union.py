@@ -93,28 +93,20 @@ class Union(Aga):
     def encode_images(self, images: Pictures, *, trace: bool = False) -> ImageFeatures:
         """Embed prepared images; `parts` holds `global` and `local`, not normalised; `tokens` are the class token and
         the bank, which `remember` reads."""
-        request = self.image_selection.evaluation.request
-        out = self.vision(images, with_trace(request, trace))
+        out = self.vision(images, with_trace(self.image_selection.evaluation.request, trace))
         tokens, (bank, length) = self._kept(out)
         parts = {"global": self.image_projection(tokens[:, 0]).float(), "local": self.image_head(bank.float(), length)}
-        return ImageFeatures(
-            fused_embedding(parts, self.settings.bank.fusion_weight), tokens, parts, out.trace if trace else None
-        )
+        fused = fused_embedding(parts, self.settings.bank.fusion_weight)
+        return ImageFeatures(fused, tokens, parts, out.trace if trace else None)
 
     def encode_texts(self, texts: TokenBatch, *, trace: bool = False) -> TextFeatures:
         """Embed tokenized captions; `parts` holds `global` and `local`, not normalised; `tokens` are all states."""
-        request = self.text_selection.evaluation.request
-        out = self.text(texts, with_trace(request, trace))
+        out = self.text(texts, with_trace(self.text_selection.evaluation.request, trace))
         bank, length = self.text_selection.choose(out, ~texts.mask)
         whole = self.text_projection(out.tokens[:, 0]).float()
         parts = {"global": whole, "local": self.text_head(bank.float(), length)}
-        return TextFeatures(
-            fused_embedding(parts, self.settings.bank.fusion_weight),
-            out.tokens,
-            texts,
-            parts,
-            out.trace if trace else None,
-        )
+        fused = fused_embedding(parts, self.settings.bank.fusion_weight)
+        return TextFeatures(fused, out.tokens, texts, parts, out.trace if trace else None)
 
     def looked_at(
         self, images: Pictures

@@ -17,6 +17,12 @@ from torch.nn import functional as F
 
 from pickout.shapes import Bool, Float, Int, Ints, Mask, Scores, States
 
+Heads = Float[Tensor, "batch heads tokens depth"]
+Queries = Float[Tensor, "batch heads queries depth"]
+OfImages = Float[Tensor, "images heads image_tokens depth"]  # keys or values
+OfRows = Float[Tensor, "rows tokens heads depth"]
+Reads = Int[Tensor, " rows"]  # which image each row reads
+
 
 class Attended(NamedTuple):
     """What one attention layer gives; row and map have heads averaged, float32, no gradient, before dropout."""
@@ -26,7 +32,7 @@ class Attended(NamedTuple):
     map: Float[Tensor, "batch mapped tokens"] | None  # where every token looked; None unless asked for
 
 
-def split_heads(x_BTW: States, parts: int, heads: int) -> tuple[Float[Tensor, "batch heads tokens depth"], ...]:
+def split_heads(x_BTW: States, parts: int, heads: int) -> tuple[Heads, ...]:
     """Projections that stand side by side, each cut into heads; going back, the views cost one copy together."""
     return tuple(part.reshape(*part.shape[:2], heads, -1).transpose(1, 2) for part in x_BTW.chunk(parts, dim=-1))
 
@@ -84,10 +90,7 @@ class SelfAttention(nn.Module):
 
 @torch.no_grad()
 def attention_row(
-    q_BHNd: Float[Tensor, "batch heads queries depth"],
-    k_BHNd: Float[Tensor, "batch heads tokens depth"],
-    query_B: Ints | None = None,
-    seen_BN: Bool[Tensor, "seers tokens"] | None = None,
+    q_BHNd: Queries, k_BHNd: Heads, query_B: Ints | None = None, seen_BN: Bool[Tensor, "seers tokens"] | None = None
 ) -> Scores:
     """The soft-max attention of one token a sample, averaged over heads: softmax(q K^T / sqrt(d)). `query_B` is the
     position of the token (None: the first), and `seen_BN` is True for keys that may be seen, for each sample or for all
@@ -100,9 +103,7 @@ def attention_row(
 
 @torch.no_grad()
 def attention_map(
-    q_BHNd: Float[Tensor, "batch heads queries depth"],
-    k_BHNd: Float[Tensor, "batch heads tokens depth"],
-    seen_BNN: Bool[Tensor, "seers seeing tokens"] | None = None,
+    q_BHNd: Queries, k_BHNd: Heads, seen_BNN: Bool[Tensor, "seers seeing tokens"] | None = None
 ) -> Float[Tensor, "batch queries tokens"]:
     """The soft-max attention of every token, averaged over heads; float32, detached, rows are queries and sum to 1.
     Head by head, so that the peak is two maps a sample instead of one for each head. `seen_BNN` is True for keys that a
@@ -129,8 +130,8 @@ COPY = 25
 class ImageMemory(NamedTuple):
     """Keys and values of images for every layer that looks at them."""
 
-    keys: tuple[Float[Tensor, "images heads tokens depth"], ...]
-    values: tuple[Float[Tensor, "images heads tokens depth"], ...]
+    keys: tuple[OfImages, ...]
+    values: tuple[OfImages, ...]
 
     @property
     def images(self) -> int:
@@ -153,10 +154,10 @@ class Grouping(NamedTuple):
     bands: tuple[Band, ...]  # every row is in exactly one
     order: Int[Tensor, " slots"]  # the rows in the order of bands and images, each image's padded by repeating one
     back: Int[Tensor, " rows"]  # where each row stands in `order`
-    image: Int[Tensor, " rows"]  # which image each row reads
+    image: Reads
 
 
-def group_rows(image_R: Int[Tensor, " rows"], images: int, tokens: int = 1) -> Grouping:
+def group_rows(image_R: Reads, images: int, tokens: int = 1) -> Grouping:
     """Group rows by the image that each reads, from 0 to `images` - 1; some may have no row. The more tokens of a row
     ask, the sooner are images cut into bands instead of padding rows."""
     of = image_R.cpu()
@@ -195,13 +196,8 @@ def _bands(counts: Int[Tensor, " images"], tokens: int) -> list[Int[Tensor, " me
 
 
 def attend_in_groups(
-    q_RTHd: Float[Tensor, "rows tokens heads depth"],
-    k_IHNd: Float[Tensor, "images heads image_tokens depth"],
-    v_IHNd: Float[Tensor, "images heads image_tokens depth"],
-    grouping: Grouping | None,
-    *,
-    dropout: float = 0.0,
-) -> Float[Tensor, "rows tokens heads depth"]:
+    q_RTHd: OfRows, k_IHNd: OfImages, v_IHNd: OfImages, grouping: Grouping | None, *, dropout: float = 0.0
+) -> OfRows:
     """Soft-max attention of each row's queries over its image's tokens; without `grouping` row r reads image r."""
     if grouping is None:
         return F.scaled_dot_product_attention(q_RTHd.transpose(1, 2), k_IHNd, v_IHNd, dropout_p=dropout).transpose(1, 2)

@@ -7,18 +7,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pickout.nn.attention import (
-    Attended,
-    Grouping,
-    SelfAttention,
-    attend_in_groups,
-    attention_map,
-    attention_row,
-    check_heads,
-    split_heads,
-)
+from pickout.nn import attention
+from pickout.nn.attention import Attended, Grouping, OfImages, SelfAttention
 from pickout.nn.transformer import LayerNorm
-from pickout.shapes import Bool, Float, Ids, Mask, States
+from pickout.shapes import Float, Ids, Mask, States
 
 EPSILON = 1e-12  # of BERT's layer normalisation
 DEVIATION, WIDTH = 0.02, 768  # standard deviation of BERT's starting weights, and its width
@@ -65,25 +57,23 @@ class CrossAttention(nn.Module):
 
     def __init__(self, width: int, memory_width: int, heads: int, dropout: float) -> None:
         super().__init__()
-        check_heads(width, heads)
+        attention.check_heads(width, heads)
         self.heads, self.dropout = heads, dropout
         self.project_query = nn.Linear(width, width)
         self.project_memory = nn.Linear(memory_width, 2 * width)
         self.project_out = nn.Linear(width, width)
         self.norm = LayerNorm(width, eps=EPSILON)
 
-    def remember(
-        self, tokens_IND: Float[Tensor, "images tokens width"]
-    ) -> tuple[Float[Tensor, "images heads tokens depth"], Float[Tensor, "images heads tokens depth"]]:
+    def remember(self, tokens_IND: Float[Tensor, "images image_tokens width"]) -> tuple[OfImages, OfImages]:
         """Keys and values of images."""
-        keys, values = split_heads(self.project_memory(tokens_IND), 2, self.heads)
+        keys, values = attention.split_heads(self.project_memory(tokens_IND), 2, self.heads)
         return keys, values
 
     def forward(
         self,
-        x_RTD: Float[Tensor, "rows tokens width"],
-        k_IHNd: Float[Tensor, "images heads image_tokens depth"],
-        v_IHNd: Float[Tensor, "images heads image_tokens depth"],
+        x_RTD: States,
+        k_IHNd: OfImages,
+        v_IHNd: OfImages,
         grouping: Grouping | None,
         *,
         row: bool = False,
@@ -92,15 +82,15 @@ class CrossAttention(nn.Module):
         """Mix image tokens, from `remember`, into text tokens; without `grouping` row r reads image r. Reading where
         the class token (`row`) or every token (`map`) looked copies the keys for each row."""
         q_RTHd = self.project_query(x_RTD).unflatten(-1, (self.heads, -1))
-        mixed_RTHd = attend_in_groups(q_RTHd, k_IHNd, v_IHNd, grouping, dropout=self.dropout if self.training else 0.0)
+        dropout = self.dropout if self.training else 0.0
+        mixed_RTHd = attention.attend_in_groups(q_RTHd, k_IHNd, v_IHNd, grouping, dropout=dropout)
         out_RTD = self.project_out(mixed_RTHd.flatten(2))
         mixed_RTD = self.norm(F.dropout(out_RTD, self.dropout, self.training) + x_RTD)
         if not (row or map):
             return Attended(mixed_RTD, None, None)
-        q_RHTd, k_RHNd = q_RTHd.transpose(1, 2), k_IHNd if grouping is None else k_IHNd[grouping.image]
-        return Attended(
-            mixed_RTD, attention_row(q_RHTd, k_RHNd) if row else None, attention_map(q_RHTd, k_RHNd) if map else None
-        )
+        asked = q_RTHd.transpose(1, 2), k_IHNd if grouping is None else k_IHNd[grouping.image]
+        seen_RN = attention.attention_row(*asked) if row else None
+        return Attended(mixed_RTD, seen_RN, attention.attention_map(*asked) if map else None)
 
 
 class BertFeedForward(nn.Module):
@@ -144,19 +134,17 @@ class FusionLayer(nn.Module):
 
     def forward(
         self,
-        x_RTD: Float[Tensor, "rows tokens width"],
-        mask_RT: Bool[Tensor, "rows tokens"] | None,
-        k_IHNd: Float[Tensor, "images heads image_tokens depth"],
-        v_IHNd: Float[Tensor, "images heads image_tokens depth"],
-        grouping: Grouping | None,
+        x_RTD: States,
+        mask_RT: Mask | None,
+        images: tuple[OfImages, OfImages, Grouping | None],
         *,
         queries: int | None = None,
         **read: bool,
     ) -> Attended:
-        """Mix text tokens, of which the first `queries` are wanted, then image tokens into them; as `CrossAttention`.
+        """Mix text tokens, of which the first `queries` are wanted, then `images` into them; as `CrossAttention`.
         The mask is True where a text token is not padding."""
         mixed_RTD = self.attention(x_RTD, mask_RT, queries=queries).tokens
-        mixed_RTD, row, map_ = self.cross(mixed_RTD, k_IHNd, v_IHNd, grouping, **read)
+        mixed_RTD, row, map_ = self.cross(mixed_RTD, *images, **read)
         return Attended(self.feed_forward(mixed_RTD), row, map_)
 
 

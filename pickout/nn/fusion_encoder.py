@@ -16,7 +16,7 @@ from pickout.nn.attention import Attended, Grouping, ImageMemory, group_rows
 from pickout.nn.bert import EPSILON, Embeddings, FusionLayer, TextLayer, start_as_bert
 from pickout.nn.towers import TextSettings, check_length, first_content
 from pickout.nn.transformer import LayerNorm, TowerOutput, by_first_token, check_asked, run_layers
-from pickout.shapes import NO_ATTENTION, AttentionRequest, Bool, Float, Int, Mask, TokenBatch
+from pickout.shapes import NO_ATTENTION, AttentionRequest, Float, Int, Ints, Mask, States, TokenBatch
 
 _ROWS, _MOST = 48, 4  # of a band at least, and bands at most: narrower ones pad less, and make more, smaller products
 
@@ -79,10 +79,10 @@ class FusionEncoder(nn.Module):
 
     def fuse(
         self,
-        states_RTD: Float[Tensor, "rows tokens width"],
-        mask_RT: Bool[Tensor, "rows tokens"],
+        states_RTD: States,
+        mask_RT: Mask,
         memory: ImageMemory,
-        image_R: Int[Tensor, " rows"] | None = None,
+        image_R: Ints | None = None,
         *,
         summary_rows: int = 0,
         request: AttentionRequest = NO_ATTENTION,
@@ -111,7 +111,7 @@ class FusionEncoder(nn.Module):
             parts = []
             for part, queries, grouping in whole if number < last else at_last:
                 seen = None if seen_RT is None else seen_RT[part]
-                parts.append(layer(x_RTD[part], seen, keys, values, grouping, queries=queries, **read))
+                parts.append(layer(x_RTD[part], seen, (keys, values, grouping), queries=queries, **read))
             if read["row"]:
                 looks[number] = torch.cat([part.row for part in parts if part.row is not None])
             if read["map"]:
@@ -137,7 +137,7 @@ def _cut(
     return cuts
 
 
-def bands(mask_RT: Bool[Tensor, "rows tokens"], *, whole: bool) -> Iterator[tuple[Int[Tensor, " band"], int]]:
+def bands(mask_RT: Mask, *, whole: bool) -> Iterator[tuple[Int[Tensor, " band"], int]]:
     """Rows by ascending length, in bands, each in the order of its rows, and the longest length of each."""
     if whole:
         yield torch.arange(len(mask_RT), device=mask_RT.device), mask_RT.shape[1]
@@ -147,9 +147,7 @@ def bands(mask_RT: Bool[Tensor, "rows tokens"], *, whole: bool) -> Iterator[tupl
         yield band.sort().values.to(mask_RT.device), int(lengths[band].max())
 
 
-def read_by_length(
-    encoder: FusionEncoder, texts: TokenBatch, *, whole: bool = False
-) -> Float[Tensor, "rows tokens width"]:
+def read_by_length(encoder: FusionEncoder, texts: TokenBatch, *, whole: bool = False) -> States:
     """The text layers' states of captions that are padded to one length."""
     found = []
     for rows, longest in bands(texts.mask, whole=whole):
@@ -160,10 +158,10 @@ def read_by_length(
 
 def fuse_by_length(
     encoder: FusionEncoder,
-    states_RTD: Float[Tensor, "rows tokens width"],
-    mask_RT: Bool[Tensor, "rows tokens"],
+    states_RTD: States,
+    mask_RT: Mask,
     memory: ImageMemory,
-    image_R: Int[Tensor, " rows"],
+    image_R: Ints,
     *,
     summary_rows: int = 0,
     whole: bool = False,
