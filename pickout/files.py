@@ -16,13 +16,11 @@ from typing import Any
 
 from pickout.errors import GalleryDamaged, GalleryError, StorageFull
 
-_PARTIAL = ".pickout.part"
-"""How the names of files end that are being written; what a kill leaves behind is told from the user's own by it."""
+_PARTIAL = ".pickout.part"  # ends the names of files that are being written; tells what a kill leaves from the user's
 _HALF_WRITTEN = re.compile(rf"\..*\.[a-z0-9_]{{8}}{re.escape(_PARTIAL)}", re.DOTALL)
 """Their whole names: what is written, and letters that nobody chose."""
 _LONGEST_NAME = 40  # characters of a file's name that its temporary file's takes over; file systems allow 255 bytes
-LONGEST = 64 << 20
-"""Bytes of the longest settings, vocabulary or config that is read; the largest vocabularies have a tenth of it."""
+LONGEST = 64 << 20  # bytes of a settings, vocabulary or config file; the largest vocabularies have a tenth
 
 
 def beside(place: Path, name: str) -> Path:

@@ -19,8 +19,7 @@ from pickout.data.data_set import read_text, show, told_once
 from pickout.errors import AnnotationError, DataMissing
 
 Row = Mapping[str, Any]
-Table = tuple[list[str], Iterable[tuple[int, Sequence[Any]]]]
-"""A header; and the position of each row in the file, from 0, with its cells."""
+Table = tuple[list[str], Iterable[tuple[int, Sequence[Any]]]]  # header; row numbers from 0, cells
 
 SYNONYMS: Mapping[str, frozenset[str]] = {
     column: frozenset(names.split())

@@ -40,19 +40,15 @@ class DataSettings(Settings):
     root: Path  # the data set's folder; a relative path starts where the command runs
     workers: int = Field(0, ge=0, le=1024)
     """Processes that decode and augment images beside the training process; the batches do not depend on it."""
-    cache: bool = False
-    """Keep all training images in memory, decoded and resized; for small data sets (3 bytes a pixel)."""
-    validation: Path | None = None
-    """Another folder of such data, whose `val` split chooses the epoch in place of the own one."""
+    cache: bool = False  # keep all training images in memory, resized: 3 bytes a pixel, for small data sets
+    validation: Path | None = None  # another such folder, whose `val` split chooses the epoch in place of the own one
     copies: int = Field(0, ge=0)
     """With a frozen image tower: so many changed copies of each image go through the frozen part once, before training,
     and with a frozen text tower each caption; each epoch then draws among the copies. 0: every image is changed anew
     and goes through the whole tower."""
-    forget: float = Field(0.0, ge=0, lt=1)
-    """With copies: the share of image tokens and of words that a step does not see, others each time."""
+    forget: float = Field(0.0, ge=0, lt=1)  # with copies: the share of image tokens and of words unseen by a step
     features: Path | None = None  # where those copies are kept, for several runs; none: in the run's folder
-    skip_unreadable: bool = False
-    """Open every image once before training and leave out those that cannot be read, one journal line for each."""
+    skip_unreadable: bool = False  # leave out images that cannot be read, found before training; the journal names them
 
 
 @dataclass(frozen=True, slots=True)

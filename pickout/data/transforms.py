@@ -40,8 +40,7 @@ class ImageSettings(Settings):
     mean: Triple = (0.48145466, 0.4578275, 0.40821073)  # mean of red, green and blue that is taken off (CLIP's)
     std: tuple[Positive, Positive, Positive] = (0.26862954, 0.26130258, 0.27577711)
     """Standard deviation that the rest is divided by (CLIP's)."""
-    resample: Literal["bilinear", "bicubic"] = "bilinear"
-    """How pixels are interpolated (ITSELF: bilinear; RaSa, AGA: bicubic)."""
+    resample: Literal["bilinear", "bicubic"] = "bilinear"  # of pixels (ITSELF: bilinear; RaSa, AGA: bicubic)
 
 
 class AugmentationSettings(Settings):

@@ -24,8 +24,7 @@ from pickout.shapes import Float, TokenBatch
 from pickout.text.tokenizer import Tokenizer
 
 _AHEAD = 3  # batches of images that are loading while one is encoded
-TOKEN_BUDGET = 4 * 1024**3
-"""Bytes of memory that the tokens of a split's images may take, and those of its captions; the rest goes to disk."""
+TOKEN_BUDGET = 4 * 1024**3  # bytes of memory for tokens of a split's images, and of its captions; the rest is on disk
 
 
 @dataclass(frozen=True, slots=True)

@@ -187,8 +187,7 @@ def collect_ranks(ranks: NDArray[np.int32], relevance: Relevance) -> RelevantRan
     return RelevantRanks(relevance.starts, ranks[order], relevance.own[order], gallery)
 
 
-MEASURES = ("R@1", "R@5", "R@10", "mAP", "mINP", "rSum")
-"""Names of the measures, in the order of the columns of `QueryScores.values`."""
+MEASURES = ("R@1", "R@5", "R@10", "mAP", "mINP", "rSum")  # as `QueryScores.values` has them
 
 
 @dataclass(frozen=True, slots=True)

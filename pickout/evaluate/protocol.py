@@ -62,14 +62,12 @@ class EvaluationSettings(Settings):
 
     precision: Precision = "fp32"  # in which the command line loads the model: `fp32`, `bf16` or `auto`
     batch: int = Field(default=64, ge=1)  # images or captions encoded at a time
-    chunk: int = Field(default=1024, ge=1)
-    """Queries scored at a time; memory grows with it, the result does not depend on it."""
+    chunk: int = Field(default=1024, ge=1)  # queries scored at a time; memory grows with it
     cmc_ranks: int = Field(default=50, ge=1)  # length of the curve of recall at 1, 2, 3 ...
     bootstrap: BootstrapSettings = BootstrapSettings()  # how intervals are drawn
     candidates: int | None = Field(default=None, ge=0)
     """Best images by embedding that a matching head looks at again; none: as many as the method says; 0: no look."""
-    tail: Tail = "embedding"
-    """Order below the candidates: by embedding, or `constant`, all tied, as RaSa's released program leaves them."""
+    tail: Tail = "embedding"  # order below the candidates; `constant`: all tied, as RaSa's released program leaves them
 
     def looks(self, method: Method) -> int:
         """How many candidates of each caption the method looks at again."""

@@ -23,8 +23,7 @@ from pickout.shapes import AttentionRequest, Float, Int, TokenBatch
 Side = Literal["patches", "words"]
 Game = Literal["left_out", "kept_alone", "shapley"]
 """How the effect of a patch or word is found: `leave_one_out`, `keep_one_in` or `shapley`."""
-Embed = Callable[[NDArray[np.bool_]], Array]
-"""From what is kept (versions, players) to embeddings (versions, dimension)."""
+Embed = Callable[[NDArray[np.bool_]], Array]  # from what is kept (versions, players) to embeddings (versions, any)
 REACH = 2  # words to each side that may belong to a word's phrase
 
 

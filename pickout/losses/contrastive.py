@@ -18,8 +18,7 @@ class ContrastiveLoss(NamedTuple):
     """The loss, and the similarities from which hard negatives are drawn."""
 
     loss: Scalar  # the mean over the directions
-    image_to_text: Float[Tensor, "batch batch"]
-    """Online images against the batch's momentum captions, divided by the temperature, detached."""
+    image_to_text: Float[Tensor, "batch batch"]  # online images, momentum captions, over the temperature, detached
     text_to_image: Float[Tensor, "batch batch"]  # online captions against the batch's momentum images, likewise
 
 

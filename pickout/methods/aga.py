@@ -43,31 +43,26 @@ class AgaSettings(FusionSettings):
     attention_source: Source = "online"
     """Which model's text layers read the caption whose words are hidden, without gradient (AGA, section III.C)."""
     # The paper reads a pass of training, so dropout acts on the states below; the weights are read before their own.
-    attention_dropout: bool = True
-    """Whether dropout is on in the pass that is read; off, a caption has the same probabilities each time."""
+    attention_dropout: bool = True  # whether it is on in the pass that is read; off, probabilities stay the same
     aggregation: Literal["ema", "mean", "last"] = "ema"  # how layers are fused (AGA, Eq. 7, table IV)
     beta: float = Field(default=0.95, ge=0, lt=1)  # of Eq. 7 (AGA, table VIII)
     debias: bool = False  # whether Eq. 7's result is divided by 1 - beta ** layers, which the paper does not do
     attention_temperature: float = Field(default=0.02, gt=0)  # tau of Eq. 8
     # Differs from the paper: as printed, Eq. 9 hides some 5 % of the words, not the 15 % of the text.
-    normalisation: Normalisation = "mean"
-    """What a word's weight is divided by before Eq. 9: `none` as printed, `mean`, `max` or `minmax`."""
+    normalisation: Normalisation = "mean"  # what a word's weight is divided by before Eq. 9; `none` as printed
     scale: float | None = Field(default=None, ge=0)
     """Factor on alpha2. None: 2/3 with `mean`, which makes 15 % the expected share of every caption, and else 1."""
     alpha1: float = 0.05  # the least probability of Eq. 9; may be negative (AGA, table VII)
     alpha2: float = 0.15  # what attention adds in Eq. 9
     redistribute: bool = True  # whether what clipping to [0, 1] takes from a word goes to the caption's others
     enrich: bool = True  # whether captions gain other words (AGA, TEM, table III)
-    enrich_candidates: int = Field(default=5, ge=1)
-    """k, how many of the likeliest words are looked at (AGA, Eq. 10, table VI)."""
+    enrich_candidates: int = Field(default=5, ge=1)  # k likeliest words are looked at (AGA, Eq. 10, table VI)
     enrich_probability: float = Field(default=0.3, ge=0, le=1)  # p_tem (AGA, table V)
-    enrich_unit: Literal["text", "word"] = "text"
-    """Whether p_tem decides over a caption or over each word; the paper says both."""
+    enrich_unit: Literal["text", "word"] = "text"  # what p_tem decides over; the paper says both
     enrich_logits: Source = "momentum"  # whose guesses the words are; `online` costs one more pass
     enrich_order: CandidateOrder = "topk_then_drop"
     """Whether the original word is taken out of the k likeliest or before; the paper's figure 4 counts it in."""
-    enrich_view: Literal["both", "online"] = "both"
-    """Which model reads the new caption; with `online` the momentum model keeps the old one."""
+    enrich_view: Literal["both", "online"] = "both"  # who reads the new caption; `online`: not the momentum model
     enrich_weak: bool = False  # whether weak captions are replaced too; the new caption is then a strong one
     # Differs from the paper: a fifth of the chosen words is not hidden (BERT's rule), and "masked words" leaves open
     # whether those are replaced too.

@@ -119,8 +119,7 @@ class Method(nn.Module, ABC):
     """A way to train and to score. See `pickout.methods.METHODS`."""
 
     dimension: int  # length of the embedding
-    candidates: int = 0
-    """How many of the best images by embedding `match_pairs` looks at again; 0: the method has no second score."""
+    candidates: int = 0  # best images by embedding that `match_pairs` looks at again; 0: there is no second score
 
     @abstractmethod
     def losses(self, batch: Batch, progress: Progress) -> LossTerms:

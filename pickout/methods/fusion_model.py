@@ -44,26 +44,21 @@ class FusionSettings(base.PresetSettings):
     matching_weight: float = Field(default=1.0, ge=0)
     """Factor of the matching loss (RaSa, PITM); 0 builds no matching head, and there is no second look."""
     word_weight: float = Field(default=1.0, ge=0)  # factor of the masked-word loss (RaSa, MLM); 0 hides no words
-    relation_weight: float = Field(default=0.5, ge=0)
-    """Factor of telling weak from strong pairs (RaSa, PRD); 0 builds no head for it."""
-    replaced_weight: float = Field(default=0.5, ge=0)
-    """Factor of telling replaced words (RaSa, MRTD); 0 builds no head for it."""
+    relation_weight: float = Field(default=0.5, ge=0)  # of telling weak pairs (RaSa, PRD); 0 builds no head
+    replaced_weight: float = Field(default=0.5, ge=0)  # of telling replaced words (RaSa, MRTD); 0 builds no head
     # Differs from the paper: AGA, Eq. 1 and 2 print two directions and one-hot labels; RaSa, its base, has these.
     directions: tuple[Direction, ...] = Field(default=DIRECTIONS, min_length=1)
     """Terms of the contrast: image or text against image or text (RaSa: all four; AGA, Eq. 1 and 2: i2t and t2i)."""
-    one_hot: bool = False
-    """Whether only a query's own pair is its hard target (AGA, Eq. 1 and 2) or every key of its person (RaSa)."""
+    one_hot: bool = False  # hard targets: the own pair alone (AGA, Eq. 1 and 2), not every key of the person (RaSa)
     distillation: float = Field(default=0.4, ge=0, le=1)
     """Alpha, the share of the momentum model's guesses in the targets of contrast and masked words (RaSa)."""
     distillation_ramp: bool = True  # whether alpha grows in a line over the first epoch (RaSa)
-    momentum: float = Field(default=0.995, ge=0, le=1)
-    """The share of the momentum model that stays at each optimiser step (RaSa)."""
+    momentum: float = Field(default=0.995, ge=0, le=1)  # share of the momentum model kept at each step (RaSa)
     momentum_dropout: bool = True  # whether dropout is active in the momentum model, as in RaSa's released program
     queue: int = Field(default=65536, ge=0)  # pairs of momentum features kept as further keys of the contrast (RaSa)
     temperature: float = Field(default=0.07, gt=0)
     """Starting value of the learnt temperature; a checkpoint's own value takes its place (RaSa)."""
-    clamp_temperature: bool = True
-    """Whether the temperature stays within 0.001 and 0.5, as in ALBEF's pre-training; RaSa lets it go."""
+    clamp_temperature: bool = True  # whether it stays within 0.001 and 0.5, as in ALBEF's pre-training; RaSa lets it go
     negative_group: int = Field(default=13, ge=0)
     """Hard negatives come from runs of so many pairs, the batch of one device in RaSa and AGA; 0: the whole batch."""
     # Differs from the paper: RaSa has no guard, and stops with an error where every weight rounds to zero.
@@ -72,8 +67,7 @@ class FusionSettings(base.PresetSettings):
     """Whether a caption that reads like the pair's own is no hard negative (RSTPReid repeats some across people)."""
     weak_positive: float = Field(default=0.1, ge=0, le=1)
     """Probability that contrast, matching and relation see another caption of the same person (RaSa)."""
-    mask_probability: float = Field(default=0.15, ge=0, le=1)
-    """Share of the words that is hidden where attention does not decide (RaSa)."""
+    mask_probability: float = Field(default=0.15, ge=0, le=1)  # of words, where attention does not decide (RaSa)
     whole_words: bool = False  # whether words are hidden whole; RaSa and AGA hide word pieces
     random_words: Literal["all", "ordinary"] = "all"
     """What a tenth of the hidden words becomes: any id, special ones included (RaSa), or ordinary ones alone."""
@@ -87,8 +81,7 @@ class FusionSettings(base.PresetSettings):
     candidates: int = Field(default=128, ge=1)  # how many of the best by embedding are looked at again (RaSa, k_test)
     head_rate: float = Field(default=10.0, gt=0)
     """Learning rate of the relation and replaced-word heads relative to the recipe's (RaSa: 1e-4 beside 1e-5)."""
-    decay_positions: bool = False
-    """Whether temperature, class token and image positions lose weight too, as RaSa's rule for biases has it."""
+    decay_positions: bool = False  # whether temperature, class token and positions lose weight too, as RaSa's do
 
     @property
     def hides_words(self) -> bool:

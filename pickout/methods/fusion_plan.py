@@ -37,8 +37,7 @@ class Given:
     identity: Ints
     content: Mask  # true where a token of `strong` is a word piece
     part: Part
-    rows: Mapping[int, Scores] | None = None
-    """By text layer, the class token's attention in `strong`, where that was read already."""
+    rows: Mapping[int, Scores] | None = None  # attention of the class token in `strong`, where it was read already
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,23 +42,18 @@ class ItselfSettings(ObjectiveSettings):
 
     selection: Statistic = "mars"
     """What scores tokens in training: roll-out (ITSELF, Eq. 1-2), one layer, or a statistic over layers (table 6)."""
-    selection_layers: tuple[int, ...] = (5, 12)
-    """Layers of the roll-out, from 1: a middle and a late one (ITSELF, fig. 7; released program)."""
+    selection_layers: tuple[int, ...] = (5, 12)  # from 1, of the roll-out (ITSELF, fig. 7; released program)
     text_selection_layers: tuple[int, ...] | None = None
     """The same for a text tower of another depth; without it `selection_layers` holds for both."""
-    single_layer: int = Field(default=3, ge=1)
-    """The layer of `selection = "layer"` (ITSELF, table 3, rows SL; released program)."""
-    discard: float = Field(default=0.25, ge=0, le=1)
-    """Delta, the share of each map that the roll-out zeroes (ITSELF, Eq. 1, fig. 7)."""
+    single_layer: int = Field(default=3, ge=1)  # of `selection = "layer"` (ITSELF, table 3, rows SL; released program)
+    discard: float = Field(default=0.25, ge=0, le=1)  # delta, the share of each map zeroed (ITSELF, Eq. 1, fig. 7)
     rollout_order: Literal["later_left", "later_right"] = "later_left"
     """Order of the product in ITSELF, Eq. 2, which the paper leaves open; released: the later layer on the left."""
-    query_row: QueryRow = "query"
-    """The row that is read: the class or end-of-text token's as released, or the mean row of the content."""
+    query_row: QueryRow = "query"  # the class or end-of-text token's as released, or the mean row of the content
     budget: Literal["off", "epoch", "step"] = "step"
     """Whether the bank shrinks in training, and whether by epoch or by step (ITSELF, Eq. 4, table 4)."""
     start_ratio: float = Field(default=0.65, gt=0, le=1)  # rho_s, the share of tokens kept at first (released program)
-    end_ratio: float = Field(default=0.5, gt=0, le=1)
-    """Rho_e, the share kept from `budget_duration` on (released program)."""
+    end_ratio: float = Field(default=0.5, gt=0, le=1)  # rho_e, kept from `budget_duration` on (released program)
     # Differs from the paper: there T is the epoch at which the baseline is best; the release fixes a number of steps.
     budget_duration: str = Field(default="1450 steps", pattern=r"^[1-9][0-9]{0,8} (steps|epochs)$")
     """T of ITSELF, Eq. 4, with its unit: "1450 steps" as released, for every data set, or "10 epochs", what that is on
@@ -66,8 +61,7 @@ class ItselfSettings(ObjectiveSettings):
     # Differs from the paper: it counts tokens without saying which; the release counts those that can be selected.
     budget_counts: Literal["selectable", "all"] = "selectable"
     """M of ITSELF, Eq. 4: patches and context - 2 (released: 192 and 75), or `all` tokens as the paper's words say."""
-    fixed_ratio: float = Field(default=0.4, gt=0, le=1)
-    """The share kept in training when `budget` is off (released program)."""
+    fixed_ratio: float = Field(default=0.4, gt=0, le=1)  # kept in training when `budget` is off (released program)
     # Differs from the paper: it does not say that roll-out and schedule are for training only; the release has it so.
     eval_attention: Literal["last_layer", "mars"] = "last_layer"
     """What scores tokens outside training; the paper is silent, the released program reads the last layer."""
@@ -75,13 +69,10 @@ class ItselfSettings(ObjectiveSettings):
     local_dimension: int = Field(default=4096, ge=1)  # length of the local embedding (released program)
     hidden: int = Field(default=2048, ge=1)  # width inside the adapter (released program)
     # Differs from the paper: its algorithm adds the token itself, which 512 and 4096 channels rule out.
-    residual: Residual = "linear"
-    """The adapter's shortcut; the paper's identity needs `local_dimension` equal to the towers' embedding."""
+    residual: Residual = "linear"  # the paper's identity needs `local_dimension` equal to the towers' embedding
     # Differs from the paper: it names a learned pooling (GPO), the release takes the maximum.
-    pool: Pool = "max"
-    """How a bank becomes one vector: channel maxima as released, or the learned pooling that the paper names."""
-    mask_fillers: bool = False
-    """Whether fillers of short captions stay out of the adapter's batch statistics; as released they take part."""
+    pool: Pool = "max"  # of a bank into one vector: channel maxima as released, or the learned pooling the paper names
+    mask_fillers: bool = False  # whether fillers of short captions stay out of batch statistics; as released not
     # Differs from the paper: the release tries 13 values on the test split and reports the best; this one is fixed.
     fusion_weight: float = Field(default=0.5, ge=0, le=1)
     """Lambda_S, the weight of the global score (ITSELF, Eq. 8, no value given; RDE averages)."""

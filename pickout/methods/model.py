@@ -20,8 +20,7 @@ class ModelSettings(Settings):
     image: ImageSettings = ImageSettings()  # how an image is prepared
     vision: VisionSettings = VisionSettings()  # sizes of the image tower
     text: TextSettings = TextSettings()  # sizes of the text tower
-    tokenizer: TokenizerSettings = TokenizerSettings()
-    """Where the tokenizer of a new run comes from; a saved run carries its own."""
+    tokenizer: TokenizerSettings = TokenizerSettings()  # of a new run; a saved run carries its own
 
 
 def method_settings(

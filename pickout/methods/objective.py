@@ -14,8 +14,7 @@ from pickout.methods.base import LossTerms, PresetSettings
 from pickout.nn.heads import IdentityHeads
 from pickout.shapes import Embedded, Ints
 
-FIRST_LOG_SCALE = 2.6
-"""Where the learnt scale of InfoNCE begins: 1 / 0.074, about CLIP's. A sharp start learns from chance neighbours."""
+FIRST_LOG_SCALE = 2.6  # of InfoNCE: 1 / 0.074, about CLIP's. A sharp start learns from chance neighbours
 
 
 class ObjectiveSettings(PresetSettings):
@@ -35,21 +34,16 @@ class ObjectiveSettings(PresetSettings):
     """Divides the cosines in SDM (IRRA); in InfoNCE, whose temperature is learnt, the lowest that it may reach."""
     pair_loss: bool = True  # whether CID classifies matched and mismatched pairs (ITSELF, Eq. 6; CFAM)
     # Differs from the paper: its equations have no identity terms; its baseline's numbers depend on them.
-    id_terms: bool = True
-    """Whether CID also classifies images and captions alone: in the released program, not in the paper's equations."""
+    id_terms: bool = True  # whether CID also classifies images and captions alone (released program)
     mismatch_class: identity.MismatchClass = "n_id"
     """Class of mismatched pairs: one of their own, or the batch's largest identity plus one as released."""
     alignment_weight: float = Field(default=1.0, gt=0)  # factor of the alignment loss (ITSELF, Eq. 7: none)
     pair_weight: float = Field(default=1.0, gt=0)  # factor of the pair loss (ITSELF, Eq. 7: none)
     id_weight: float = Field(default=1.0, gt=0)  # factor of each identity term (released program: none)
-    classifier_spread: float = Field(default=0.001, gt=0)
-    """Standard deviation of the classifiers' starting weights (released program)."""
-    bias_rate: float = Field(default=2.0, gt=0)
-    """Learning rate of biases relative to the recipe's (IRRA, released program)."""
-    bias_decay: float = Field(default=0.0, ge=0)
-    """Weight decay of biases relative to the recipe's (IRRA, released program)."""
-    classifier_rate: float = Field(default=5.0, gt=0)
-    """Learning rate of the classifiers relative to the recipe's (IRRA, released program)."""
+    classifier_spread: float = Field(default=0.001, gt=0)  # deviation of the classifiers' starting weights (released)
+    bias_rate: float = Field(default=2.0, gt=0)  # of biases relative to the recipe's (IRRA, released program)
+    bias_decay: float = Field(default=0.0, ge=0)  # the same of their weight decay (IRRA, released program)
+    classifier_rate: float = Field(default=5.0, gt=0)  # of the classifiers relative to the recipe's (IRRA, released)
 
     @model_validator(mode="after")
     def _minimise_something(self) -> "ObjectiveSettings":

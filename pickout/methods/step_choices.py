@@ -80,8 +80,7 @@ def find_partners(rows: Float[Tensor, "local tokens width"], drawn: Drawn, part:
     return Partners(gather_with_gradient(rows), part.start, drawn.index, everyone=True)
 
 
-_LOGITS_AT_ONCE = 2**22
-"""How many of the generator's logits exist at a time; those of a whole batch would be the step's largest tensor."""
+_LOGITS_AT_ONCE = 2**22  # of the generator; those of a whole batch would be the step's largest tensor
 _TOKEN_DRAWS = (
     *("choose", "kind", "word", "choose_replaced", "kind_replaced", "word_replaced"),
     *("sample", "enriched_word", "enriched_token"),

@@ -33,8 +33,7 @@ class UnionSettings(AgaSettings):
     """Every choice of AGA, and of ITSELF in `bank`, whose global branch has no part here: AGA's contrast is in its
     place."""
 
-    bank: ItselfSettings = ItselfSettings()
-    """ITSELF's choices: what scores tokens, how many are kept, the local embedding and its losses."""
+    bank: ItselfSettings = ItselfSettings()  # what scores tokens, how many are kept, the local embedding, its losses
     local_weight: float = Field(default=1.0, gt=0)  # factor of the local branch's losses beside AGA's
 
 

@@ -123,8 +123,7 @@ def _weights(q: Tensor, k: Tensor, seen: Tensor | None) -> Tensor:
 
 
 WIDEST = 1.25  # largest row count of a band relative to its smallest
-COPY = 25
-"""Copying an image's keys and values into a band takes about as long as asking them so many queries (a CPU core)."""
+COPY = 25  # copying an image's keys and values into a band takes as long as asking so many queries (a CPU core)
 
 
 class ImageMemory(NamedTuple):

@@ -18,8 +18,7 @@ STAGES = (
     (1, 3, 1, 6, 320),
 )  # of each stage: blocks, kernel, stride of the first block, widening, channels out
 STEM = 32  # channels behind the first convolution
-READ = (1, 2, 4, 6)
-"""Stages whose maps are given, from 0: the last ones at strides 4, 8, 16 and 32, with 24, 40, 112 and 320 channels."""
+READ = (1, 2, 4, 6)  # stages, from 0, whose maps are given: at strides 4, 8, 16, 32 with 24, 40, 112, 320 channels
 
 
 class SameConvolution(nn.Conv2d):

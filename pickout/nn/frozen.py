@@ -20,8 +20,7 @@ STRIDE = 16  # pixels between two tokens
 CHANNELS = 4 * (40 + 24 + 24 + 3) + 112 + 320  # of a token before the reduction
 DEPTH = 32  # channels of a head in the trained text layers
 KEPT_IMAGE, KEPT_TEXT = 192, 160  # channels of a token behind the reduction
-ROOT = 0.25
-"""Each kept direction is divided by its variance to this power: between plain projection (0) and whitening (0.5)."""
+ROOT = 0.25  # each kept direction is divided by its variance to this power: 0 is plain projection, 0.5 whitening
 FLOOR = 0.02  # added to the variances, as a share of the largest
 LARGEST = 6.0  # standardised values are cut here, so that no single channel of an unusual picture takes over
 

@@ -28,10 +28,8 @@ class VisionSettings(Settings):
     width: Size = 768  # width of a token inside the tower
     layers: Layers = 12  # number of transformer layers
     heads: Size = 12  # heads of each layer; CLIP uses 64 channels a head
-    embedding: Size = 512
-    """Length of a projected token; the text tower must have the same. With `vit` and `lite0_vit` the method does it."""
-    branches: Layers = 1
-    """Trained layers side by side in both towers; `lite0` only. Their embeddings stand one behind the other."""
+    embedding: Size = 512  # of a projected token, as the text tower's; with `vit` and `lite0_vit` the method projects
+    branches: Layers = 1  # trained layers side by side in both towers, embeddings one behind the other; `lite0` only
     activation: Activation = "quick_gelu"
     """Activation of the feed-forward parts; OpenAI's weights need `quick_gelu`, ALBEF's `gelu`."""
 
@@ -121,8 +119,7 @@ class TextSettings(Settings):
     (`sentence`)."""
     feed_forward: Size | None = None  # width inside the feed-forward parts; `bert` only. None: four times `width`.
     positions: Size = 512  # longest caption in tokens; `bert` only, CLIP's is the tokenizer's context
-    dropout: float = Field(default=0.1, ge=0, lt=1)
-    """Of hidden states and attention probabilities in training; `bert` only."""
+    dropout: float = Field(default=0.1, ge=0, lt=1)  # of hidden states and attention, in training; `bert` only
 
 
 def check_length(texts: TokenBatch, context: int) -> None:

@@ -18,10 +18,8 @@ Activation = Literal["quick_gelu", "gelu"]
 class TowerOutput:
     """Tokens in the joint space, and the attention that was asked for."""
 
-    tokens: Float[Tensor, "batch tokens embedding"]
-    """All tokens after the final norm and the projection, not normalised."""
-    trace: AttentionTrace
-    """Always there, with the rows and maps that were asked for and the place of the token that stands for the whole."""
+    tokens: Float[Tensor, "batch tokens embedding"]  # all, after final norm and projection, not normalised
+    trace: AttentionTrace  # always there: what was asked for, and the place of the token that stands for the whole
 
     @property
     def summary(self) -> Float[Tensor, "batch embedding"]:

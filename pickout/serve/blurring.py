@@ -5,8 +5,7 @@ from collections.abc import Sequence
 
 from PIL import Image, ImageDraw, ImageFilter
 
-_HEAD = 0.24
-"""Share of a crop's height, from the top, in which the head of a standing person lies; with room for a loose crop."""
+_HEAD = 0.24  # share of a crop's height, from the top, for a standing person's head; with room for a loose crop
 _STRENGTH = 0.35  # radius of the blur over the head's height: what is left says where a head is, not whose
 
 

@@ -11,8 +11,6 @@ Text = Annotated[str, StringConstraints(max_length=10_000)]
 Reason = Annotated[str, StringConstraints(max_length=1000)]
 Marked = Annotated[list[Id], Field(min_length=1, max_length=10_000)]
 Side01 = Annotated[float, Field(strict=True, ge=0, le=1)]
-
-
 Box = Annotated[tuple[Side01, Side01, Side01, Side01], Field(strict=False)]
 
 
@@ -27,11 +25,9 @@ class MarksBody(Sending):
     """What somebody judged."""
 
     crops: Marked = Field(description="About these.")
-    verdict: Literal["fits", "maybe", "no"] | None = None
-    """Whether the crop fits the description; none takes the judgement back."""
+    verdict: Literal["fits", "maybe", "no"] | None = Field(None, description="If the crop fits; none takes it back.")
     reason: Reason = Field("", description="Why.")
-    sentence: Annotated[str, StringConstraints(max_length=LONGEST_SENTENCE)] = ""
-    """What was searched for."""
+    sentence: str = Field("", max_length=LONGEST_SENTENCE, description="What was searched for.")
 
 
 class NoteBody(Sending):
@@ -45,16 +41,14 @@ class RedactionBody(Sending):
 
     crops: Marked = Field(description="Of these.")
     head: bool = Field(True, description="Whether the head is blurred; if not, a reason is needed.")
-    boxes: list[Box] = Field(default=[], max_length=100)
-    """What else is: left, top, width, height as shares of the crop."""
+    boxes: list[Box] = Field([], max_length=100, description="What else: left, top, width, height, as shares of it.")
     reason: Reason = Field("", description="Why.")
 
 
 class ArchiveBody(Sending):
     """What goes into a case's archive."""
 
-    originals: bool = False
-    """Whether the original pictures go in, unblurred; then a reason is needed."""
+    originals: bool = Field(False, description="Whether original pictures go in, unblurred, which needs a reason.")
     reason: Reason = Field("", description="Why, or for whom.")
 
 

@@ -18,8 +18,7 @@ _log = logging.getLogger(__name__)
 
 _LOOK = 0.5  # seconds between two looks, of a job that waits for its turn, whether it is still wanted
 
-Tell = Callable[[dict[str, Any]], None]
-"""Called with how far the work is; raises `JobCancelled` where it is not wanted any more."""
+Tell = Callable[[dict[str, Any]], None]  # with how far the work is; raises `JobCancelled` where it is unwanted
 
 
 class JobCancelled(PickoutError):

@@ -34,8 +34,7 @@ Seen = Annotated[Hosted, on(Action.SEARCH, purpose=False)]
 Managed = Annotated[Hosted, on(Action.MANAGE, purpose=False)]
 _LONGEST = 2400  # pixels of a plan's longer side that are kept
 Managing = Annotated[Work, long(Action.MANAGE)]
-_TOLD = 1000
-"""Faults, and files that could not be indexed, that one answer lists at most."""
+_TOLD = 1000  # faults, and files that could not be indexed, that one answer lists at most
 
 
 @router.get("/state", response_model=answers.State)

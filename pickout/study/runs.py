@@ -42,8 +42,7 @@ class Plan(Settings):
     split: Literal["val", "test"] = "test"  # who the finished models are asked about. No epoch is chosen on it.
     measure: Measure = "R@1"  # what the comparison is about; the others are reported beside it
     first_look: bool = False  # whether what was found before a second look is compared too
-    settings: dict[str, Any] = Field(default={}, alias="set")
-    """Keys of the recipe that every variant has in place of the base's."""
+    settings: dict[str, Any] = Field(default={}, alias="set")  # of every variant, in place of the base's
     variants: dict[str, dict[str, Any]] = Field(min_length=1)
     """Keys of the recipe by variant, `"model.method.masking" = "random"`; the first is the base of comparison."""
     data: dict[str, DataPlan] = Field({})

@@ -41,12 +41,10 @@ ANNOTATIONS = "reid_raw.json"
 ATTRIBUTES = "attributes.jsonl"
 QUERIES = "queries.jsonl"
 SETTINGS = "street.toml"
-DRAWING = 2
-"""Raised whenever equal settings would give other pictures or sentences, so that two drawings never mix in a folder."""
+DRAWING = 2  # raised when equal settings would give other pictures or sentences: no folder mixes two drawings
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
-ProgressCallback = Callable[[int, int], None]
-"""Called with the images done and the images in all, once at the start and after each identity."""
+ProgressCallback = Callable[[int, int], None]  # with images done and images in all, at the start and after each person
 _CAMERAS, _PERSON, _VIEW, _CAPTION, _BODY, _CHANGE = range(6)  # what a generator is for; no two purposes share one
 
 

@@ -33,8 +33,7 @@ BATCH = 32
 class AdaptationSettings(Settings):
     """How a model is adapted; `pickout adapt --set` sets it."""
 
-    share: float = Field(default=0.5, gt=0, le=1)
-    """How far the statistics go from the model's towards those of the crops."""
+    share: float = Field(default=0.5, gt=0, le=1)  # how far the statistics go from the model's to the crops'
     held_back: float = Field(default=0.3, gt=0, lt=1)  # the share of the crops that judge and do not take part
     fewest: int = Field(default=60, ge=10)  # fewer crops than this are refused
     most: int = Field(default=2000, ge=10)  # of more crops, so many are drawn

@@ -27,14 +27,11 @@ class OptimSettings(Settings):
 
     name: Literal["adam", "adamw"] = "adam"
     """`adam`: weight decay is added to the gradient (coupled L2, the paper); `adamw`: weights shrink apart from it."""
-    learning_rate: float = Field(1e-5, gt=0, le=100)
-    """The rate of pretrained weights; a method's parameter groups scale it."""
+    learning_rate: float = Field(1e-5, gt=0, le=100)  # of pretrained weights; a method's groups scale it
     weight_decay: float = Field(4e-5, ge=0)  # a method's parameter groups scale it; biases have none
     betas: tuple[float, float] = (0.9, 0.999)  # decay of the two running means
-    epsilon: float = Field(1e-3, gt=0)
-    """Added to the root of the second mean; this large it matters: it dominates for small gradients."""
-    clip: float | None = Field(None, gt=0)
-    """The gradient's largest norm over all parameters; none: no clipping (the paper)."""
+    epsilon: float = Field(1e-3, gt=0)  # added to the root of the second mean; so large it outweighs small gradients
+    clip: float | None = Field(None, gt=0)  # the gradient's largest norm over all parameters; none: no clipping
     accumulate: int = Field(1, ge=1)
     """Batches whose gradients are averaged before each step. Contrastive losses still see one batch at a time."""
 
@@ -47,10 +44,8 @@ class ScheduleSettings(Settings):
     warm_up_start: float = Field(0.1, ge=0, le=1)  # the factor on the learning rate at the first step
     decay: Literal["cosine", "constant"] = "cosine"  # the course after the warm-up
     every: Literal["epoch", "step"] = "epoch"  # whether the rate changes once an epoch (the paper) or at each step
-    floor: float = Field(0.0, ge=0)
-    """The learning rate, of every group alike, that the cosine ends at (RaSa, AGA: 1e-6)."""
-    warm_up_steps: int = Field(0, ge=0)
-    """First steps of the run at `warm_up_rate` (RaSa, AGA: 101, before the rate is first raised)."""
+    floor: float = Field(0.0, ge=0)  # what the cosine ends at, in every group alike (RaSa, AGA: 1e-6)
+    warm_up_steps: int = Field(0, ge=0)  # first steps of the run, at `warm_up_rate` (RaSa, AGA: 101)
     warm_up_rate: float = Field(1e-5, gt=0)  # the learning rate of every group during `warm_up_steps` (RaSa, AGA)
 
 
@@ -110,8 +105,7 @@ class TrainSettings(Settings):
     initial: str | tuple[str, ...] | None = None
     """What the towers start from: a path or a name of `pickout weights`; for a fusion model also a list of both BERT
     and a vision transformer; none: random weights."""
-    initial_queues: Queues = "keep"
-    """Whether a fusion model takes the queues of ALBEF's and RaSa's files as first negatives."""
+    initial_queues: Queues = "keep"  # whether a fusion model takes the queues of ALBEF's and RaSa's files as negatives
     precision: Literal["fp32", "bf16", "fp16", "auto"] = "fp32"
     """`bf16` and `fp16` compute under autocast; the weights and the optimiser stay in fp32. `auto` is `bf16` where the
     device computes in it natively, else `fp32`; the run's own recipe names which."""
@@ -120,8 +114,7 @@ class TrainSettings(Settings):
     metric: Literal["R@1", "R@5", "R@10", "mAP", "mINP", "rSum"] = "R@1"
     """The validation metric whose highest value chooses the epoch; the earlier epoch wins a tie."""
     validate_every: int = Field(1, ge=1)  # epochs between validations; the last epoch always has one
-    keep: int = Field(2, ge=1)
-    """Checkpoints kept, newest first; more than one, so that a damaged one can be passed over."""
+    keep: int = Field(2, ge=1)  # checkpoints kept, newest first; more than one, in case one is damaged
     log_every: int = Field(10, ge=1)  # optimiser steps between journal lines; a line has the means over them
 
 
@@ -133,8 +126,7 @@ class Recipe(Settings):
     data: DataSettings  # what to train on
     model: ModelSettings  # what to train
     augmentation: AugmentationSettings = AugmentationSettings()  # how training images are varied
-    caption_augmentation: CaptionAugmentationSettings = CaptionAugmentationSettings()
-    """How training captions are varied."""
+    caption_augmentation: CaptionAugmentationSettings = CaptionAugmentationSettings()  # of captions
     sampler: SamplerSettings = SamplerSettings()  # which pairs meet in a batch
     optim: OptimSettings = OptimSettings()  # the optimiser
     schedule: ScheduleSettings = ScheduleSettings()  # epochs and the learning rate's course

@@ -28,10 +28,8 @@ from pickout.video.tracks import Sighting, Tracker, TrackSettings
 _WIDTH = 160  # width to which frames are reduced: movement of people is coarse, and noise goes
 _ADAPTS = 0.02  # share of a new frame in the background: things that are put down belong to it after some 50 frames
 _CHANGED = 18.0  # difference of a pixel (of 255) from the background that is no noise
-_STANDS = 0.5
-"""Share of changed pixels above which it is the camera that moves, or the light that was switched, not people."""
-_STILL, _MOVING = 0.75, 0.3
-"""Factor on the score of a box in which nothing moves; share of moving pixels from which the score is left."""
+_STANDS = 0.5  # share of changed pixels above which the camera moves or the light was switched, not people
+_STILL, _MOVING = 0.75, 0.3  # of a box's score where nothing moves; share of moving pixels that leaves the score
 
 
 class StandingCamera:

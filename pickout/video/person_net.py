@@ -23,8 +23,7 @@ from pickout.nn.efficientnet import EfficientNetLite0
 from pickout.video.boxes import centred, detections, letterboxed
 
 LONG_SIDE = 512  # pixels that frames are reduced to, on the longer side
-CHANNELS = {8: (40, 112, 320), 16: (112, 320)}
-"""Of the tower's maps from each stride on, each half as fine as the one before."""
+CHANNELS = {8: (40, 112, 320), 16: (112, 320)}  # of the tower's maps from each stride on, coarser and coarser
 HEAD_FILE = Path(__file__).parents[1] / "weights" / "person-head.safetensors"
 """What was trained on the default model's image tower (`models/person_head.py`)."""
 TOWER, STRIDE, COUNTS = "tower", "stride", "counts"
