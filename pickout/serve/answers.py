@@ -1,7 +1,7 @@
 """What clients are answered: a model for each body. What is not in one is a fault of the server, not an extra."""
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, create_model
 
@@ -22,6 +22,14 @@ def _of(name: str, words: str | None = None, /, *, base: Any = Body, **fields: A
 
 def _many(kind: Any) -> Any:
     return list[kind]
+
+
+def _or_none(kind: Any) -> Any:
+    return kind | None
+
+
+def _by_name(kind: Any) -> Any:
+    return dict[str, kind]
 
 
 class Me(Body):
@@ -103,23 +111,6 @@ class SearchAnswer(Body):
     candidates: list[Candidate]
 
 
-class NewWatch(Body):
-    name: str
-    search: str
-    promised: bool
-    least_false_alarms_a_day: float
-    crops_a_day: float
-    note: str | None
-
-
-class Watch(NewWatch):
-    webhook: str | None
-    made: str
-    false_alarms_a_day: float
-    stopped: bool
-    why_stopped: str | None
-
-
 class Erased(Body):
     erased: int
     searches_removed: list[str] = Field(description="Saved searches that named an erased crop.")
@@ -158,33 +149,6 @@ class Calibrated(Body):
     doubts: list[str]
 
 
-class Quarantine(Body):
-    file: str
-    reason: str
-
-
-class Rebuilding(Body):
-    model: str
-    fingerprint: str
-    done: int
-    rows: int
-
-
-class State(Body):
-    rows: int
-    cameras: list[str]
-    quarantined: int
-    saved_searches: int
-    format: int
-    created: str
-    model: str
-    fingerprint: str
-    search: str
-    rebuild: Rebuilding | None
-    bytes: int
-    quarantine: list[Quarantine]
-
-
 class ExplainedWord(Body):
     text: str
     start: int
@@ -219,38 +183,16 @@ class Explanation(Body):
     bank: Kept | None
 
 
-class CaseFacts(Body):
-    id: str
-    name: str
-    about: str
-    made: str
-    by: str
-
-
-class Case(CaseFacts):
-    """A case, as lists tell it."""
-
-    marks: dict[str, int] = Field(description="How many crops have each verdict; `differ`: more than one.")
-
-
-class Redaction(Body):
-    """What is blurred of a crop."""
-
-    head: bool
-    boxes: list[tuple[float, float, float, float]]
-    reason: str
-    by: str
-    at: str
-
-
-class CaseQuery(Body):
-    """A search that was made for a case."""
-
-    told: dict[str, Any] = Field(description="The search, and how many candidates it showed.")
-    by: str
-    at: str
-
-
+_MODEL = {"model": str, "fingerprint": str}
+Rebuilding = _of("Rebuilding", **_MODEL, done=int, rows=int)
+Quarantine = _of("Quarantine", file=str, reason=str)
+_KEPT = {"rows": int, "cameras": list[str], "quarantined": int, "saved_searches": int, "format": int, "created": str}
+_BEGUN = {"search": str, "rebuild": _or_none(Rebuilding), "bytes": int, "quarantine": _many(Quarantine)}
+State = _of("State", **_KEPT, **_MODEL, **_BEGUN)
+_PROMISE = {"promised": bool, "least_false_alarms_a_day": float, "crops_a_day": float, "note": str | None}
+NewWatch = _of("NewWatch", name=str, search=str, **_PROMISE)
+_STANDS = {"false_alarms_a_day": float, "stopped": bool, "why_stopped": str | None}
+Watch = _of("Watch", base=NewWatch, webhook=str | None, made=str, **_STANDS)
 SavedSearch = _of("SavedSearch", name=str, query=Parts, where=Filtered, group=str, saved=str, user=str)
 Alarm = _of("Alarm", number=int, crop=Crop, at=str, p=float, score=float)
 Recording = _of("Recording", recording=str, name=str, bytes=int, sent=str)
@@ -262,7 +204,7 @@ Status = _of("Status", status=Literal["running", "ready", "stopping"])
 Galleries = _of("Galleries", galleries=list[str])
 PictureAnswer = _of("PictureAnswer", picture=str)
 Saved = _of("Saved", saved=str)
-Watches = _of("Watches", watches=list[Watch])
+Watches = _of("Watches", watches=_many(Watch))
 Updated = _of("Updated", updated=int)
 Removed = _of("Removed", removed=int)
 Compacted = _of("Compacted", compacted=bool)
@@ -276,10 +218,18 @@ SavedSearches = _of("SavedSearches", saved=_many(SavedSearch))
 Alarms = _of("Alarms", alarms=_many(Alarm))
 Recordings = _of("Recordings", recordings=_many(Recording))
 Verified = _of("Verified", faults=int, found=_many(Fault))
-CaseList = _of("CaseList", "Cases.", cases=list[Case])
+_OPENED = {"id": str, "name": str, "about": str, "made": str, "by": str}
+_JUDGED = Annotated[dict[str, int], Field(description="How many crops have each verdict; `differ`: more than one.")]
+Case = _of("Case", "A case, as lists tell it.", **_OPENED, marks=_JUDGED)
+CaseList = _of("CaseList", "Cases.", cases=_many(Case))
 Mark = _of("Mark", "What one person judged.", by=str, verdict=str, reason=str, sentence=str, at=str)
 MarkedCrop = _of("MarkedCrop", "A crop, and what was judged about it.", base=Crop, marks=_many(Mark))
 Note = _of("Note", "A note that was written.", text=str, by=str, at=str)
-_HELD = {"crops": _many(MarkedCrop), "notes": _many(Note), "queries": list[CaseQuery]}
-WholeCase = _of("WholeCase", "A case with all that is in it.", base=CaseFacts, **_HELD, redactions=dict[str, Redaction])
+_TOLD = Annotated[dict[str, Any], Field(description="The search, and how many candidates it showed.")]
+CaseQuery = _of("CaseQuery", "A search that was made for a case.", told=_TOLD, by=str, at=str)
+_BOXES = list[tuple[float, float, float, float]]
+Redaction = _of("Redaction", "What is blurred of a crop.", head=bool, boxes=_BOXES, reason=str, by=str, at=str)
+_HELD = {"crops": _many(MarkedCrop), "notes": _many(Note), "queries": _many(CaseQuery)}
+_WORDS = "A case with all that is in it."
+WholeCase = _of("WholeCase", _WORDS, **_OPENED, **_HELD, redactions=_by_name(Redaction))
 Site = _of("Site", "Where the cameras stand.", cameras=dict[Name, tuple[float, float]], image=bool)
