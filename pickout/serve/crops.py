@@ -16,6 +16,7 @@ from pickout.gallery.audit.log import record_event
 from pickout.gallery.intake.picture import digest, read_file
 from pickout.gallery.search.search import Hit
 from pickout.gallery.storage.rows import Row
+from pickout.pages import picture_bytes
 from pickout.serve.access import Action, Actor, permit
 from pickout.serve.blurring import blurred, blurred_jpeg
 from pickout.serve.hosting import Hosted
@@ -119,9 +120,7 @@ def draw_frame(actor: Actor, hosted: Hosted, row: Row, settings: ServeSettings, 
     if box[0] >= box[2] or box[1] >= box[3] or _likeness(picture.crop(box), row) < _ALIKE:
         raise NotThere(f"{place.name}: its frame {told.frame} does not show this crop; is it another recording?")
     record_event(hosted.path, "frame looked at", [row.id])
-    stream = io.BytesIO()
-    _drawn(picture, box, hidden=blur or actor.blurred).save(stream, "JPEG", quality=85)
-    return stream.getvalue()
+    return picture_bytes(_drawn(picture, box, hidden=blur or actor.blurred), quality=85)
 
 
 def _place(actor: Actor, video: str, settings: ServeSettings) -> Path:

@@ -4,7 +4,6 @@ movement helps the detector.
 A piece is the unit that a kill cannot halve: the tracker starts afresh at its end, so a run that goes on from there
 finds just what a run without interruption would have found."""
 
-import io
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from supervision import Detections
 
 from pickout.config import Settings
 from pickout.files import write_atomically
+from pickout.pages import picture_bytes
 from pickout.video.boxes import Detector
 from pickout.video.frames import BEGINNING, Mark
 from pickout.video.recordings import Recording, Source, container_start, moment
@@ -141,9 +141,8 @@ def ahead(items: Iterator[Item]) -> Iterator[Item]:
 def _row(sighting: Sighting, track: int, recording: Recording, start: datetime | None, out: Path) -> dict[str, Any]:
     """Write one crop. Equal recordings and settings give equal names, so that doing it again replaces the file."""
     image = Path(recording.name) / f"t{track:05d}_f{sighting.frame:07d}.jpg"
-    buffer = io.BytesIO()
-    Image.fromarray(sighting.crop).save(buffer, format="JPEG", quality=_QUALITY)
-    write_atomically(out / image, buffer.getvalue(), durable=False)
+    content = picture_bytes(Image.fromarray(sighting.crop), quality=_QUALITY)
+    write_atomically(out / image, content, durable=False)
     time = moment(start, sighting.seconds)
     told = {"image": str(image), "camera": recording.camera, "time": None if time is None else time.isoformat()}
     told |= {"video": recording.video or recording.place, "track": f"{recording.name}/{track}"}
