@@ -3,8 +3,7 @@
 A message names the file, the value and the remedy. The command line prints it after `error:` and exits with the
 class's `exit_code`; a traceback that reaches a user is a bug.
 
-Names in a message come from files of others, so it is shown through `printable`: here, for every error at once. What
-raises or stores a name keeps it as it is."""
+Names in a message come from files of others, so every one is shown through `printable`; what stores a name keeps it."""
 
 import unicodedata
 from collections.abc import Sequence

@@ -6,8 +6,7 @@ Axis letters, used as suffixes where several tensors meet:
     Q queries   G gallery images   K kept tokens   C classes
 
 `Float[Tensor, "batch tokens dim"]` states axes in the type. The tests check them with jaxtyping and beartype; without
-jaxtyping installed the annotation is plain `Tensor`, so the package itself does not need it. Shapes that stand in many
-signatures have names."""
+jaxtyping installed the annotation is plain `Tensor`, so the package does not need it."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -45,8 +44,7 @@ Scalar = Float[Tensor, ""]
 
 @dataclass(frozen=True, slots=True)
 class AttentionRequest:
-    """Which attention a tower must expose. Layers are numbered from 1. Rows are cheap (one query per sample); maps are
-    quadratic in the tokens."""
+    """Which attention a tower must expose. Layers are numbered from 1. Rows are cheap, maps quadratic in the tokens."""
 
     rows: tuple[int, ...] | Literal["all"] = ()  # layers whose class-token (or end-of-text) row is wanted
     maps: tuple[int, ...] | Literal["all"] = ()  # layers whose whole map is wanted, heads averaged

@@ -35,8 +35,7 @@ def read_pages(data: Any, column: Any) -> Iterator[Page]:
 
 
 def read_table(data: Any) -> Any:
-    """The table in a file's bytes; a ValueError where it would take far more memory than its file has bytes, of which
-    at most the allowed part is taken before."""
+    """The table in a file's bytes; a ValueError, before that is taken, where it would fill the memory."""
     import pyarrow as pa
     from pyarrow import parquet
 

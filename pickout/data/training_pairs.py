@@ -44,8 +44,7 @@ class DataSettings(Settings):
     validation: Path | None = None  # another such folder, whose `val` split chooses the epoch in place of the own one
     copies: int = Field(0, ge=0)
     """With a frozen image tower: so many changed copies of each image go through the frozen part once, before training,
-    and with a frozen text tower each caption; each epoch then draws among the copies. 0: every image is changed anew
-    and goes through the whole tower."""
+    and with a frozen text tower each caption; epochs draw among the copies. 0: each image is changed anew."""
     forget: float = Field(0.0, ge=0, lt=1)  # with copies: the share of image tokens and of words unseen by a step
     features: Path | None = None  # where those copies are kept, for several runs; none: in the run's folder
     skip_unreadable: bool = False  # leave out images that cannot be read, found before training; the journal names them
@@ -65,8 +64,7 @@ PLAIN = Pairing()  # an image and its caption
 
 class TrainingPairs(Dataset[Example | ImageUnreadable]):
     """Every (image, caption) pair of a training split, indexed by `Draw`. The same draw gives the same example in any
-    process, so a resumed run and any number of workers see equal batches. All captions are encoded at once, here;
-    `seed` is the recipe's."""
+    process, so a resumed run and any number of workers see equal batches. All captions are encoded here."""
 
     def __init__(
         self,
@@ -168,8 +166,7 @@ class TrainingPairs(Dataset[Example | ImageUnreadable]):
         return augment_tokens(self.ids_of(item), self._special, self._vocabulary, self.augmentation.caption, generator)
 
     def fingerprint(self, *, captions: bool = True) -> str:
-        """A digest of identities, file names and, with `captions`, token ids; another one means other training
-        items."""
+        """A digest of identities, file names and, with `captions`, token ids; of other items it is another."""
         digest = hashlib.sha256(np.array(self.identities, dtype=np.int64).tobytes())
         digest.update("\n".join(self._files[i].name for i in self._image_of).encode())
         digest.update(self.ids.tobytes() if captions else b"")

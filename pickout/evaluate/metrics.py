@@ -12,8 +12,7 @@ With r_1 < r_2 < ... < r_R the ranks of a query's R relevant items in the whole 
     mINP  100 * R / r_R                         (inverse negative penalty: how early the last one comes)
     rSum  R@1 + R@5 + R@10, of one direction
 
-each averaged over the queries that have a relevant item (ITSELF, section on evaluation; AGA, same). Queries without one
-are left out and counted."""
+each averaged over the queries that have a relevant item (ITSELF, AGA). Queries without one are left out and counted."""
 
 import math
 from collections.abc import Sequence

@@ -137,8 +137,7 @@ def validate(
 ) -> dict[str, float]:
     """Text-to-image measures of a method in training, by their short names; its modes are put back as they were. A
     method with a second score has its candidates looked at again; the measures before that end in `by embedding`. When
-    a process group is running, all processes must call this: they share the work and get equal numbers. Raises what
-    `evaluate` raises."""
+    a process group is running, all processes must call this: they share the work and get equal numbers."""
     encoder = Encoder(method, tokenizer, image, autocast=autocast)
     ranks, by_embedding = _text_to_image(_encode(encoder, split, EvaluationSettings(), None), None)
     metrics = average(score_queries(ranks)).named()

@@ -2,8 +2,7 @@
 
 The score is the inner product of an image embedding f and a caption embedding g. So an effect is kept as a vector: with
 the effect a_p of patch p on f and b_w of word w on g, a_p . g is what the patch adds to the score, f . b_w what the
-word adds, and a_p . b_w what the two add only together. One set of changed crops and one of changed sentences therefore
-gives every map of every word."""
+word adds, and a_p . b_w what the two add only together. So one set of changed crops and sentences gives all."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -176,8 +175,7 @@ class Evidence:
 def phrase_of(pair: Pair, told: int) -> range:
     """The told words that stand in one phrase with a told word, itself included: "a pale blue blouse" is one thing to a
     model, so its words share what it adds. A phrase is a run of telling words without punctuation, cut-off or empty
-    words ("a", "with", "wearing") between them, at most `REACH` to each side. An empty word is its own phrase. All
-    numbers are positions in `pair.told`."""
+    words ("a", "with", "wearing") between them, at most `REACH` to each side. All are places in `pair.told`."""
 
     def joins(n: int) -> bool:
         """Whether the words n and n + 1 both tell, and nothing stands between them but perhaps a hyphen."""

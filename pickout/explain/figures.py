@@ -83,8 +83,7 @@ def _enlarged(picture: Image.Image) -> Image.Image:
 
 
 def guesses_figure(pair: Pair, pieces: Sequence[HiddenPiece], *, words: int = 5) -> bytes:
-    """The crop, attention by word, and raw guesses at so many leading words, the original marked; `pieces` are those
-    of `hidden_pieces`. A PNG file's bytes."""
+    """The crop, attention by word, and raw guesses at so many leading words, the original marked. A PNG."""
     weights = word_weights(pieces)
     leading = list(weights)[:words]
     first = {piece.word: piece for piece in reversed(pieces)}

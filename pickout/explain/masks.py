@@ -50,8 +50,7 @@ class HiddenPiece:
 
 
 def guided_weights(method: PlanningModel, texts: TokenBatch) -> Scores:
-    """The class token's attention over a caption's pieces as weights, by the method's own settings, or by AGA's where
-    it has none (AGA, Eq. 6 to 8)."""
+    """The class token's attention over a caption's pieces as weights, by its settings or AGA's (Eq. 6 to 8)."""
     rows = method.text(texts, AttentionRequest(rows="all")).trace.rows
     return _rules(method).attention_weights(rows, method.text.content(texts))
 
@@ -110,8 +109,7 @@ def empty_shares(encoder: LoadedModel, captions: Sequence[str], *, seed: int = 0
 @torch.no_grad()
 def hidden_pieces(encoder: LoadedModel, pair: Pair) -> list[HiddenPiece]:
     """What the model's masking would hide of a sentence, what it guesses there and what enrichment would put there.
-    `UsageError` for a method that hides no words. Each word is hidden by itself, so that every guess is what the rest
-    of the sentence and the crop suggest."""
+    `UsageError` for a method that hides no words. Each word is hidden by itself."""
     method, texts = fusion_model(encoder), text_batch(encoder, [pair.ids])
     content = method.text.content(texts)
     probability = method.masking_probability(texts, content)[0].tolist()

@@ -74,8 +74,7 @@ def similarity_distribution(
 
 
 def info_nce(image_BE: Embedded, text_BE: Embedded, identity_B: Ints, *, scale: Scalar) -> Scalar:
-    """InfoNCE in both directions, each a mean over the batch; a person's positives share the target (CLIP; SupCon). A
-    gradient flows to the `scale` of the cosines."""
+    """InfoNCE in both directions, each a mean over the batch; a person's positives share the target (CLIP; SupCon)."""
     scores_BB = cosine_similarity(text_BE, image_BE) * scale
     same_BB = same_identity(identity_B).float()
     target_BB = same_BB / same_BB.sum(dim=1, keepdim=True)

@@ -89,8 +89,7 @@ def enqueue(
     """Write momentum features of the batch of all processes over the oldest columns, in place, going on at the front
     behind the last one (ALBEF; RaSa). `identity_Q` is `EMPTY` at first, `pointer` the next column to write, from 0.
 
-    Nothing is read back from the device. Call it after the loss that used the queue. Of a batch larger than the queue
-    the last rows stay."""
+    Nothing is read back from the device. Of a batch larger than the queue the last rows stay."""
     places, count = len(identity_Q), len(identity_B)
     if places == 0:
         return
@@ -103,6 +102,5 @@ def enqueue(
 
 
 def with_queue(features_BE: Embedded, queue_EQ: Float[Tensor, "dimension queue"]) -> Float[Tensor, "dimension keys"]:
-    """The keys of the contrastive loss, one a column: the batch's own momentum features first, then the queue of
-    earlier ones (a copy, no gradient)."""
+    """The contrastive loss's keys, one a column: the batch's momentum features, then the queue; no gradient."""
     return torch.cat([features_BE.detach().float().T, queue_EQ.float()], dim=1)

@@ -18,8 +18,7 @@ Count = Tensor | float | int
 def counted_mean(
     values_P: Float[Tensor, " terms"], kept_P: Bool[Tensor, " terms"], count: Count | None = None
 ) -> Scalar:
-    """The sum of the kept values divided by their number, or by `count`; 0, also to the gradient, where none is
-    kept."""
+    """The sum of the kept values over their number, or over `count`; 0, also to the gradient, where there is none."""
     number = kept_P.sum() if count is None else torch.as_tensor(count, device=values_P.device)
     return torch.where(kept_P, values_P, 0.0).sum() / torch.where(number > 0, number, 1)
 
@@ -61,9 +60,8 @@ def matching_loss(
     *,
     count: Count | None = None,
 ) -> Scalar:
-    """Mean cross-entropy of "matches", class 1, against "does not" (ALBEF, ITM; RaSa, PITM; AGA, Eq. 3). A caption
-    matches its image and, as a weak one, another of the same person; a negative that could not be drawn is not valid
-    and does not count."""
+    """Mean cross-entropy of "matches", class 1, against "does not" (ALBEF, ITM; RaSa, PITM; AGA, Eq. 3). A weak caption
+    matches another image of the person; negatives that could not be drawn are not valid and do not count."""
     labels_P = matches_P.long()
     return _cross_entropy(logits_P2, labels_P if valid_P is None else labels_P.masked_fill(~valid_P, IGNORED), count)
 
@@ -77,8 +75,7 @@ def relation_loss(logits_B2: Float[Tensor, "batch 2"], replaced_B: Ints, *, coun
 def replaced_labels(replaced_BT: Ids, ids_BT: Ids, content_BT: Mask, *, ignored_ids: tuple[int, ...] = ()) -> Ids:
     """1 where a word of the caption was drawn anew and differs, 0 where it does not, `IGNORED` where nothing is asked:
     at what is no word piece (`content_BT`), and at words that were replaced by `ignored_ids`. The released program
-    reads the sample, not the place, and so leaves out words replaced by padding or start: pass these two to do the
-    same."""
+    reads the sample, not the place, and so leaves out words replaced by padding or start."""
     asked_BT = content_BT
     for token in ignored_ids:
         asked_BT = asked_BT & (replaced_BT != token)

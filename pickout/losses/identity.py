@@ -33,8 +33,7 @@ class LabelledPairs(NamedTuple):
 
 @torch.no_grad()
 def hard_negatives(similarity_BB: Float[Tensor, "batch batch"], identity_B: Ints) -> HardNegatives:
-    """The nearest sample of another identity in both directions (ITSELF, CID; CFAM), by cosines with images in rows and
-    captions in columns, and who is shown."""
+    """The nearest sample of another identity in both directions (ITSELF, CID; CFAM), by cosines, images in rows."""
     same_BB = same_identity(identity_B)
     others_BB, alone_B = similarity_BB.masked_fill(same_BB, -torch.inf), same_BB.all(dim=1)
     return HardNegatives(*(others_BB.argmax(dim=side).masked_fill(alone_B, -1) for side in (1, 0)))
@@ -47,8 +46,7 @@ def mismatch_label(identity_B: Ints, identities: int, rule: MismatchClass) -> In
 
 
 def matching_pairs(negatives: HardNegatives, identity_B: Ints, mismatch: Int[Tensor, ""]) -> LabelledPairs:
-    """Three pairs a sample, in order: its own, its caption with a wrong image, its image with a wrong caption, both of
-    class `mismatch` (CID)."""
+    """Three pairs a sample: its own, its caption with a wrong image, its image with a wrong caption (CID)."""
     own_B = torch.arange(len(identity_B), device=identity_B.device)
     image_B3 = torch.stack([own_B, negatives.image.clamp(min=0), own_B], dim=1)
     text_B3 = torch.stack([own_B, own_B, negatives.text.clamp(min=0)], dim=1)
@@ -69,6 +67,5 @@ def pair_classification(
     text_first_PC: Float[Tensor, "pairs classes"],
     label_P: Int[Tensor, " pairs"],
 ) -> Scalar:
-    """Half the sum of the cross-entropies of both orders of a pair, f([image; text]) and f([text; image]), labelled by
-    `matching_pairs` (ITSELF, CID)."""
+    """Half the sum of the cross-entropies of f([image; text]) and f([text; image]) (ITSELF, CID)."""
     return (classification(image_first_PC, label_P) + classification(text_first_PC, label_P)) / 2

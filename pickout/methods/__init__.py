@@ -23,8 +23,7 @@ class MethodEntry:
     """One line of `METHODS`. `build` makes the method from its settings, the image tower, the text tower, how many
     people the training split shows (0 for a model that is only used, which has nothing that only training needs) and
     the vocabulary; it raises `RecipeError` for settings that do not fit the towers. `pairing` tells what training items
-    hold beside image and caption. A method with state under the prefixes `training_only` is saved without it and loaded
-    with no identities."""
+    hold beside image and caption. A method with state under the prefixes `training_only` is saved without it."""
 
     settings: type[Settings]
     build: Callable[..., Method]

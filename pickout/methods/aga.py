@@ -86,8 +86,7 @@ class AgaSettings(FusionSettings):
 
     @torch.no_grad()
     def attention_weights(self, rows: Rows, content_BT: Mask) -> Scores:
-        """The weight of each word in its caption by the rows of all text layers; 0 at tokens that are no content, which
-        take no part in any step (AGA, Eq. 6 to 8)."""
+        """Each word's weight by the rows of all text layers; 0 at what is no content (AGA, Eq. 6 to 8)."""
         in_order = [rows[layer] for layer in sorted(rows)]
         if self.aggregation == "ema":
             fused_BT = layer_ema(in_order, beta=self.beta, debias=self.debias)

@@ -2,8 +2,7 @@
 
 RaSa: Relation and Sensitivity Aware Representation Learning for Text-based Person Search, arXiv 2305.13653. Five
 objectives share one image pass, one pass of the text layers over three captions a pair, and one pass of the fusion
-layers over five rows a pair whose keys and values are projected once an image. docs/methods/aga.md tells papers,
-release and ours apart."""
+layers over five rows a pair whose keys and values are projected once an image. See docs/methods/aga.md."""
 
 import torch
 from torch import Tensor

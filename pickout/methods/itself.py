@@ -2,8 +2,7 @@
 
 ITSELF: Attention Guided Fine-Grained Alignment for Vision-Language Retrieval, arXiv 2601.01024. In training, the
 attention of a middle and a late layer is rolled out (MARS), the best tokens within a shrinking budget (ATS) form a
-bank, and an adapter pools the bank into a local embedding (GRAB). docs/methods/itself.md tells paper, release and ours
-apart."""
+bank, and an adapter pools the bank into a local embedding (GRAB). See docs/methods/itself.md."""
 
 from collections.abc import Mapping
 from math import sqrt
@@ -137,8 +136,7 @@ class Selection:
 
 
 class Itself(base.SeparableMethod):
-    """Global and local cosines, fused: lambda * cos(global) + (1 - lambda) * cos(local) (ITSELF, Eq. 8); arguments as
-    in `MethodEntry.build`."""
+    """lambda * cos(global) + (1 - lambda) * cos(local) (ITSELF, Eq. 8); arguments as in `MethodEntry.build`."""
 
     def __init__(
         self,
@@ -163,8 +161,7 @@ class Itself(base.SeparableMethod):
         self.text_selection = Selection(settings, "text", text.layers, max(1, text.context - 2), text.context)
 
     def represent(self, batch: Batch, progress: base.Progress) -> tuple[Tensor, ...]:
-        """Global features, banks and their lengths, of images and then of captions. Tokens are chosen by the training
-        rule, also in evaluation mode."""
+        """Global features, banks and lengths, of images, then captions; always by the training rule."""
         patches, words = self._kept(progress)
         images = self.vision(batch.images, self.image_selection.training.request)
         texts = self.text(batch.texts, self.text_selection.training.request)

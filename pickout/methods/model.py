@@ -27,8 +27,7 @@ def method_settings(
     settings: ModelSettings, *, source: str = "model settings", prefix: str = "method"
 ) -> tuple[str, Settings]:
     """The method's name and its own settings, checked; errors call their origin `source`, and `prefix` is the dotted
-    path of the `method` table inside it. `RecipeError`: no name, a name that no method has (with the nearest one), or
-    settings that do not fit."""
+    path of the `method` table inside it. `RecipeError`: no method's name, or settings that do not fit."""
     values = dict(settings.method)
     name = values.pop("name", None)
     if not isinstance(name, str):

@@ -30,8 +30,7 @@ _LOCAL = ("image_head.", "text_head.", "local_objective.")
 
 
 class UnionSettings(AgaSettings):
-    """Every choice of AGA, and of ITSELF in `bank`, whose global branch has no part here: AGA's contrast is in its
-    place."""
+    """Every choice of AGA, and of ITSELF in `bank`, in place of whose global branch AGA's contrast is."""
 
     bank: ItselfSettings = ItselfSettings()  # what scores tokens, how many are kept, the local embedding, its losses
     local_weight: float = Field(default=1.0, gt=0)  # factor of the local branch's losses beside AGA's
@@ -90,8 +89,7 @@ class Union(Aga):
         return LossTerms(found.terms, weights, {"kept_patches": float(patches), "kept_words": float(words)})
 
     def encode_images(self, images: Pictures, *, trace: bool = False) -> ImageFeatures:
-        """Embed prepared images; `parts` holds `global` and `local`, not normalised; `tokens` are the class token and
-        the bank, which `remember` reads."""
+        """Embed prepared images; `parts` holds `global` and `local`; `tokens` are the class token and the bank."""
         out = self.vision(images, with_trace(self.image_selection.evaluation.request, trace))
         tokens, (bank, length) = self._kept(out)
         parts = {"global": self.image_projection(tokens[:, 0]).float(), "local": self.image_head(bank.float(), length)}

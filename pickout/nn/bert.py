@@ -1,7 +1,6 @@
 """Layers of BERT: post-norm self-attention, cross-attention to remembered images, feed-forward (ALBEF's form).
 
-Projections that read the same tokens are one matrix product: queries, keys and values of self-attention, keys and
-values of cross-attention."""
+Projections that read the same tokens are one matrix product: queries, keys and values."""
 
 import torch
 from torch import Tensor, nn

@@ -1,7 +1,6 @@
 """Towers whose first part is pretrained and stays as it is, with a few trained layers behind it.
 
-The frozen part can be computed once for all: both towers also take its result (`Frozen`, or tokens instead of pixels).
-"""
+The frozen part can be computed once for all: both towers also take its result in place of images or ids."""
 
 from collections.abc import Sequence
 from typing import cast
@@ -212,8 +211,7 @@ class SentenceTower(nn.Module):
         return cast(Tensor, self.reduction(self.states(texts)))
 
     def forward(self, texts: TokenBatch, attention: AttentionRequest = NO_ATTENTION) -> TowerOutput:
-        """Encode captions; with `states` the frozen part is not computed again. `ValueError` for captions longer than
-        the context, or a layer that is not there."""
+        """Encode captions; `states` spare the frozen part. `ValueError`: longer than the context, or no such layer."""
         check_asked(attention, self.layers)
         seen = self.frozen(texts) if texts.states is None else texts.states.float()
         tokens, rows, maps = _side_by_side([branch(seen, attention, texts.mask) for branch in self.branches])

@@ -65,8 +65,7 @@ class LearnedPool(nn.Module):
 
 class GrabAdapter(nn.Module):
     """z = shortcut(x) + MLP(x), token by token; the MLP is linear, batch norm over all rows, ReLU, linear (ITSELF,
-    algorithm 1). The shortcut is `linear`, learned, or the `identity`, as in the paper's algorithm, which needs equal
-    widths (else `ValueError`)."""
+    algorithm 1). The shortcut is `linear`, or the paper's `identity`, which needs equal widths (else `ValueError`)."""
 
     def __init__(self, width: int, hidden: int, dimension: int, *, residual: Residual = "linear") -> None:
         super().__init__()

@@ -19,9 +19,8 @@ class VisionSettings(Settings):
     """Sizes of the image tower. The defaults are CLIP ViT-B/16's."""
 
     kind: VisionKind = "clip"
-    """CLIP's tower, a plain vision transformer whose tokens are not projected (ALBEF, RaSa, AGA), or layers on a
-    frozen convolutional network, projected (`pickout-small`) or not, for which `patch`, `stride` and `activation` mean
-    nothing."""
+    """CLIP's tower, a plain vision transformer whose tokens are not projected (ALBEF, RaSa, AGA), or layers on a frozen
+    convolutional network, projected (`pickout-small`) or not, without `patch`, `stride` and `activation`."""
 
     patch: Size = 16  # side of a patch in pixels
     stride: Size = 16  # distance between patches in pixels; less than the patch makes them overlap
@@ -71,8 +70,7 @@ class VisionTransformer(nn.Module):
 
 
 def patch_grid(height: int, width: int, patch: int, stride: int) -> tuple[int, int]:
-    """Rows and columns of patches: floor((side - patch) / stride) + 1 along each side; all in pixels. `ValueError` for
-    an image smaller than one patch."""
+    """Rows and columns of patches: floor((side - patch) / stride) + 1 along each side. `ValueError`: no patch fits."""
     if min(height, width) < patch:
         raise ValueError(f"an image of {height}x{width} pixels is smaller than one patch of {patch}x{patch}")
     return (height - patch) // stride + 1, (width - patch) // stride + 1
@@ -88,8 +86,7 @@ def resize_positions(
 ) -> Float[Tensor, "resized width"]:
     """Interpolate the positions of a grid of patches, from `old` rows and columns to `new`; the `first` rows of the
     table, those of leading tokens, stay. Float32, a copy also where the grids are equal. Bilinear, half-pixel centres,
-    no antialias, as IRRA, RDE and ITSELF do; `bicubic` as AGA's lineage does. `ValueError` where the table does not
-    hold `first` + old rows x old columns rows."""
+    no antialias, as IRRA, RDE and ITSELF do; `bicubic` as AGA's. `ValueError`: another number of rows."""
     rows, columns = old
     if table.shape[0] != first + rows * columns:
         raise ValueError(f"a position table of {table.shape[0]} rows is not {first} + a grid of {rows}x{columns}")
@@ -115,8 +112,7 @@ class TextSettings(Settings):
     activation: Activation = "quick_gelu"
     """Activation of the feed-forward parts; OpenAI's weights need `quick_gelu`. BERT's is the exact GELU."""
     fusion_layers: Layers = 6
-    """Layers behind the `layers` of the text alone: with cross-attention (`bert`; ALBEF: 6 and 6), or trained
-    (`sentence`)."""
+    """Layers behind the `layers` of the text alone: cross-attention (`bert`; ALBEF: 6), or trained (`sentence`)."""
     feed_forward: Size | None = None  # width inside the feed-forward parts; `bert` only. None: four times `width`.
     positions: Size = 512  # longest caption in tokens; `bert` only, CLIP's is the tokenizer's context
     dropout: float = Field(default=0.1, ge=0, lt=1)  # of hidden states and attention, in training; `bert` only

@@ -71,8 +71,7 @@ def quick_gelu(x: Tensor) -> Tensor:
 
 
 class FeedForward(nn.Module):
-    """Widen four times, activate, narrow again: `quick_gelu`, x * sigmoid(1.702 x), which CLIP was trained with, or the
-    exact `gelu`."""
+    """Widen four times, activate, narrow again: `quick_gelu`, x * sigmoid(1.702 x), as CLIP, or exact `gelu`."""
 
     def __init__(self, width: int, activation: Activation) -> None:
         super().__init__()

@@ -2,8 +2,7 @@
 
 MARS (ITSELF, Eq. 1 and 2) zeroes the smallest entries of each selected map, adds the residual path, makes rows sum to
 one and multiplies the layers. A row of a map is written as a start vector times the map, so that a roll-out can carry
-the vector through its layers and never needs the product of whole maps. Nothing here carries a gradient, all of it is
-float32, and no input is written to."""
+the vector through its layers and never needs the product of whole maps. All of it is float32, without gradient."""
 
 from collections.abc import Sequence
 
@@ -61,8 +60,7 @@ def discard_smallest(
     """A copy with the n = int(N * N * share) smallest entries of each whole map set to zero (ITSELF, Eq. 1).
 
     Exactly n entries are taken, the first ones in reading order among equals; entry (0, 0) is then spared if it is
-    among them and no other takes its place. (ITSELF's released roll-out, which keeps this exemption from the usual ViT
-    roll-out.)"""
+    among them and no other takes its place. (as released, from the usual ViT roll-out)."""
     flat_BM = map_BNN.float().flatten(1)
     count = int(flat_BM.shape[1] * share)
     if count == 0:
@@ -77,8 +75,7 @@ def discard_smallest(
 
 @torch.no_grad()
 def rollout_factor(map_BNN: Float[Tensor, "batch tokens tokens"], share: float) -> Float[Tensor, "batch tokens tokens"]:
-    """One layer of the roll-out: discard a share of the entries, then (A + I) / 2, then rows divided by their sums
-    (ITSELF, Eq. 1)."""
+    """One layer of the roll-out: discard a share of A, then (A + I) / 2, then rows over their sums (ITSELF, Eq. 1)."""
     mixed_BNN = (discard_smallest(map_BNN, share) + torch.eye(map_BNN.shape[-1], device=map_BNN.device)) / 2
     return mixed_BNN / mixed_BNN.sum(dim=-1, keepdim=True)
 

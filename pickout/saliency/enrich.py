@@ -34,8 +34,7 @@ def candidates(
     """The soft-max over the k best words (AGA, Eq. 10 and table VI), in float32, from the masked-word head's logits at
     the chosen positions. The original word is never proposed; the candidates of AGA's figure 4 count it in, so it is
     taken out after. Neither are special ids and parts of words, which are not `proposable` (AGA is silent). Pieces
-    within longer words are not `replaceable` and get no candidate: a word in their place would stick to the pieces
-    around."""
+    within longer words are not `replaceable` and get no candidate: a word would stick to the pieces around."""
     refused_nV = ~(proposable_V[None, :] & replaceable_n[:, None])
     with torch.autocast(logits_nV.device.type, enabled=False):
         scores_nV = logits_nV.float().masked_fill(refused_nV, -torch.inf)

@@ -25,8 +25,7 @@ def word_sizes(words_BT: Ids) -> Ids:
 def vacuous_positions(
     ids_BT: Ids, content_BT: Mask, vacuous_V: Bool[Tensor, " vocabulary"], words_BT: Ids | None = None
 ) -> Mask:
-    """True at empty words (`vacuous_words.vacuous_table`); by whole words a listed piece that a longer word begins with
-    does not count."""
+    """True at empty words (`vacuous_words.vacuous_table`); by whole words not where a longer word begins."""
     vacuous_BT = content_BT & vacuous_V[ids_BT]
     return vacuous_BT if words_BT is None else vacuous_BT & (word_sizes(words_BT) == 1)
 

@@ -14,8 +14,7 @@ Normalisation = Literal["none", "mean", "max", "minmax"]
 
 @torch.no_grad()
 def word_weights(fused_BT: Scores, content_BT: Mask, temperature: float) -> Scores:
-    """The soft-max of fused attention over tau, over a caption's words alone (AGA, Eq. 8); 0 elsewhere, and in a
-    caption without words."""
+    """The soft-max of fused attention over tau, over a caption's words alone (AGA, Eq. 8); 0 elsewhere."""
     with torch.autocast(fused_BT.device.type, enabled=False):
         scores_BT = (fused_BT.float() / temperature).masked_fill(~content_BT, -torch.inf)
         return scores_BT.softmax(dim=1).masked_fill(~content_BT, 0.0)
@@ -27,9 +26,9 @@ def probabilities(
 ) -> Scores:
     """p = alpha1 + scale * alpha2 * w (AGA, Eq. 9), before clipping; 0 at tokens that are no content.
 
-    w is the weight of `word_weights` as it is (`none`), divided by the caption's mean weight (`mean`), by its largest
-    (`max`), or moved so that the smallest is 0 and the largest 1 (`minmax`; 1 where all are equal). alpha1, what every
-    word gets, may be negative (table VII)."""
+    w is a word's weight as it is (`none`), divided by the caption's mean weight (`mean`), by its largest (`max`), or
+    moved so that the smallest is 0 and the largest 1 (`minmax`; 1 where all are equal). alpha1 may be negative (table
+    VII)."""
     # Differs from the paper: read literally (`none`, scale 1) Eq. 9 hides some 5 % of the words, not the 15 % that the
     # text promises. With `mean` and a scale of 2/3 the expected share is alpha1 + 2/3 alpha2 = 15 % in every caption.
     if normalisation == "mean":
@@ -48,8 +47,7 @@ def clip(raw_BT: Scores, *, redistribute: bool = True) -> Scores:
     """Numbers, 0 at tokens that are no content, into [0, 1]; rows that need no clipping stay as they are.
 
     With `redistribute` the positive numbers of a clipped row are scaled, those at 1 apart, so that the row keeps its
-    sum. The words' proportions below 1 stay; where the sum is negative or too large for the positive numbers, the row
-    comes as near as it can."""
+    sum. The words' proportions below 1 stay; where that cannot be, the row comes as near as it can."""
     clipped_BT = raw_BT.clamp(0, 1)
     if not redistribute:
         return clipped_BT

@@ -103,8 +103,7 @@ def own_bytes(row: Row) -> bytes:
 
 def draw_frame(actor: Actor, hosted: Hosted, row: Row, settings: ServeSettings, *, blur: bool) -> bytes:
     """The frame with the crop's box, as a JPEG. With `blur`, and for a token that sees blurred faces only, whatever is
-    not in the box is made unrecognisable. Recorded. `NotThere`: the crop's recording is not at hand, or is another one;
-    the words tell which."""
+    not in the box is made unrecognisable. Recorded. `NotThere`: its recording is not at hand, or is another one."""
     told = row.metadata
     if told.video is None or told.frame is None or told.box is None:
         raise NotThere("this gallery does not say from which frame of which recording this crop was cut")

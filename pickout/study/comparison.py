@@ -38,8 +38,7 @@ def paired_difference(
     seed: int = 0,
 ) -> Difference:
     """Percentile interval of coverage `level` and p-value, never below 2 / (resamples + 1), of a difference of means:
-    of a measure of each query under each seed, (seeds, queries), with `people` (queries,) telling whom each is
-    about."""
+    of a measure of each query under each seed, (seeds, queries), and whom each is about, (queries,)."""
     names, person = np.unique(people, return_inverse=True)
     counts = np.bincount(person).astype(np.float64)
     sums = np.stack([np.bincount(person, weights=row, minlength=len(names)) for row in variant - base])

@@ -1,5 +1,4 @@
-"""A study's plan from one TOML file, and its runs: the people drawn, each variant trained from each seed, each finished
-model asked."""
+"""A study's plan from one TOML file, and its runs: people drawn, each variant trained from each seed and asked."""
 
 import hashlib
 import io
@@ -69,8 +68,7 @@ def load_plan(path: Path, overrides: Iterable[str] = ()) -> Plan:
 
 
 def recipe_of(plan: Plan, path: Path, variant: str, seed: int, root: Path | None) -> Recipe:
-    """The recipe of one run; `root` is where its people are, None as the recipe says. `RecipeError`: it does not hold
-    together; names the plan and the variant."""
+    """The recipe of one run; its people are at `root`, None: as it says. `RecipeError`: it does not fit."""
     beside = path.parent / plan.base
     base = beside if beside.is_file() else find_recipe(plan.base)
     keys = {**plan.settings, **plan.variants[variant], "seed": seed}

@@ -52,8 +52,7 @@ class Joint(NamedTuple):
 
 def read_gltf(path: Path) -> tuple[dict[str, Joint], list[Skin]]:
     """The skeleton by the nodes' names and the skinned, textured meshes of a `.glb` file. A DataError where it is no
-    whole glTF 2.0 binary or needs an extension that is not read, a DataMissing where it is compressed and the package
-    `meshoptimizer` is not installed."""
+    whole glTF 2.0 binary or needs an extension that is not read, a DataMissing where it needs `meshoptimizer`."""
     try:
         file = _File(path.read_bytes())
         foreign = set(file.header.get("extensionsRequired", ())) - _READ

@@ -135,8 +135,7 @@ def draw_street(
     there; the annotation file comes last, once all else is on the disk, so a folder that has it is complete. With more
     than one worker (None: one a usable core), a script must call this below `if __name__ == "__main__":`. `DataError`:
     `out` holds something else or cannot be written, a drawing process was killed, an avatar is broken; `DataMissing`:
-    no avatars in the folder that the settings name, or no package that reads them; `StorageFull`: no space left; run
-    again after freeing some."""
+    no avatars where the settings say, or no package that reads them; `StorageFull`: no space left."""
     if workers is not None and workers < 1:
         raise DataError(f"workers = {workers}: give at least 1")
     jobs = _jobs(settings, out)

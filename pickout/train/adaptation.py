@@ -2,8 +2,8 @@
 
 The image tower standardises what the frozen network sees by the statistics of drawn people (`Reduction`). Adaptation
 goes part of the way to those of the user's crops (AdaBN, Li et al., arXiv 1603.04779, with a share). Crops that were
-held back judge: each is changed as by another camera and must find itself among them. That is no proof for sentences.
-"""
+held back judge: each is changed as by another camera and must find itself among them. That proves nothing of
+sentences."""
 
 from collections.abc import Sequence
 from copy import deepcopy
@@ -54,8 +54,8 @@ class Adaptation:
 
 def adapt(model: LoadedModel, crops: Sequence[Image], settings: AdaptationSettings) -> Adaptation:
     """A copy of `model` with the normalisation of its image tower moved towards `crops`, pictures of any size.
-    `UsageError` for a model of another kind, `DataError` for too few crops, and `NothingFound` where the crops that
-    were held back do not say that it helps."""
+    `UsageError`: another kind of model; `DataError`: too few crops; `NothingFound`: those held back do not say it
+    helps."""
     tower = getattr(model.method, "vision", None)
     if not isinstance(tower, MultiStageTower):
         raise UsageError(f"{model.name}: has no statistics that could be adapted; pickout-small has")

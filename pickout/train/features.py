@@ -1,8 +1,8 @@
 """Training pairs of which the frozen part of the towers has been computed once (`data.copies` of a recipe).
 
 A few changed copies of each image go through the frozen tower before training, and each caption once where the text
-tower has a frozen part too; what they become lies in memory-mapped files, which several runs can share. Writing them
-goes on after a stop."""
+tower has a frozen part too; what they become lies in memory-mapped files, which runs can share; writing goes on after a
+stop."""
 
 import fcntl
 import json
@@ -38,8 +38,7 @@ class FrozenPairs(Dataset[Example | ImageUnreadable]):
     """The pairs of `pairs` as the frozen parts of `method` see them, in so many changed `copies` of each image. The
     features lie in `folder`, or come to be there; the method's reductions are set, or read from it. An example lacks a
     share `forget` of image tokens and of words: they are at the mean of all, which is zero. `RecipeError`: no frozen
-    image tower, or words to forget and no frozen text tower; `ResumeMismatch`: the folder holds the features of other
-    data, changes or weights."""
+    image tower, or words to forget and no frozen text tower; `ResumeMismatch`: the folder holds other features."""
 
     def __init__(
         self, pairs: TrainingPairs, method: Method, folder: Path, copies: int, tell: Tell, forget: float = 0.0

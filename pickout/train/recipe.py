@@ -1,5 +1,4 @@
-"""A recipe: everything that decides a training run, in one TOML file; the optimiser, and the course of its learning
-rate over the epochs."""
+"""A recipe: all that decides a training run, in one TOML file; the optimiser and the course of its rate."""
 
 import math
 import os

@@ -28,8 +28,7 @@ JOURNAL = "metrics.jsonl"  # the journal's name in a run folder
 class Journal:
     """Lines appended to `metrics.jsonl` in a run folder, each an object with the key `event`; a context manager. Of an
     earlier run `length` bytes are kept, as a checkpoint remembers them, so that no step appears twice. TensorBoard's
-    files, where TensorBoard is installed, are written anew from the lines that stay. No space left is a `StorageFull`,
-    also from `write` and `sync`."""
+    files, where TensorBoard is installed, are written anew from the lines that stay. `StorageFull`: no space left."""
 
     def __init__(self, folder: Path, *, length: int = 0) -> None:
         self.path = folder / JOURNAL

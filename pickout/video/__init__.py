@@ -8,8 +8,8 @@
     extraction   all of it for one recording, in pieces that a kill cannot halve
     harvest      all of it for many recordings, several at a time, into a folder with a table
 
-Boxes travel as `supervision.Detections`, which the trackers' library reads. Decoding is PyAV's, tracking `trackers`'.
-"""
+Boxes travel as `supervision.Detections`, which the trackers' library reads. Decoding is PyAV's, tracking
+`trackers`'."""
 
 from pickout.errors import UsageError
 

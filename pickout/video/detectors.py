@@ -10,8 +10,7 @@ EMBEDDED = "embedded"  # the detector that comes with the package, and is taken 
 
 def make_detector(name: str, threads: int | None = None) -> Detector:
     """A detector by its name (`embedded`, `movenet`, `nanodet`), or the one in an ONNX file, on so many threads; None:
-    as many as there are cores. `UsageError`: another name or kind of file; `VideoError`: a file that cannot be used, or
-    a package that is not installed."""
+    as there are cores. `UsageError`: another name; `VideoError`: a file that cannot be used, a package not there."""
     if name.endswith(".onnx"):
         from pickout.video.onnx_detector import OnnxDetector
 

@@ -40,8 +40,7 @@ class StandingCamera:
 
     def weigh(self, image: NDArray[np.uint8], found: Detections) -> Detections:
         """Lower the scores of boxes in which nothing moves: posters, coats on hooks, pillars. A person who sits still
-        for long is weighed like these, so a score falls by a quarter at most: a sure box stays. The frame is (height,
-        width, 3)."""
+        for long is weighed like these, so a score falls by a quarter at most: a sure box stays."""
         height, width = image.shape[:2]
         size = (_WIDTH, max(1, round(height * _WIDTH / width)))
         small = np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BOX), dtype=np.float32)

@@ -1,5 +1,4 @@
-"""Upright pictures with their times, from a video file, a folder of pictures or a live camera; and one of them by the
-number under which its crops are kept."""
+"""Upright pictures with their times from a file, a folder of pictures or a live camera; and one of them by number."""
 
 import re
 import time

@@ -21,8 +21,7 @@ Operation = Callable[[Sequence[Any], Mapping[str, Any]], Any]
 
 
 class GraphModel:
-    """A network in a file, beside which its weights lie. `VideoError`: not there, not readable, or with an operation
-    that is not known here."""
+    """A network in a file, beside which its weights lie. `VideoError`: not readable, or an unknown operation."""
 
     def __init__(self, file: Path) -> None:
         try:

@@ -93,8 +93,7 @@ class Tracker:
             self._see(number, frame, box, score)
 
     def follow(self, found: Detections, seconds: float) -> Iterator[tuple[NDArray[np.floating], float, int]]:
-        """Box, score and number of each track that is seen in the next frame, at `seconds`; recordings whose frames
-        come unevenly are followed by their times."""
+        """Box, score and number of each track in the next frame, at `seconds`; frames may come unevenly."""
         tracked = self._library.update(found, timestamp=seconds)
         if tracked.tracker_id is None or tracked.confidence is None:
             return
