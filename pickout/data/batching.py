@@ -190,8 +190,7 @@ class IdentitySampler(EpochSampler):
             by_identity[identity].append(item)
         self.items = [np.array(items) for items in by_identity.values()]
         if len(self.items) < self.people:
-            why = f"sampler.batch = {size} with sampler.per_identity = {per_identity} wants {self.people} people in a"
-            raise RecipeError(f"{why} batch, but the training split shows {len(self.items)}; lower sampler.batch")
+            raise RecipeError(f"sampler.batch = {size} wants {self.people} people of {len(self.items)}; lower it")
 
     def _drawn(self, generator: np.random.Generator) -> list[NDArray[np.int64]]:
         each = self.per_identity

@@ -1,7 +1,6 @@
 """Images to tensors: plain for encoding, at random for training."""
 
 import math
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Annotated, Literal
 
@@ -141,14 +140,6 @@ class CaptionAugmentationSettings(Settings):
         if self.mask + self.random + self.delete > 1:
             raise ValueError("mask, random and delete together must not exceed 1")
         return self
-
-
-@dataclass(frozen=True, slots=True)
-class Augmentation:
-    """What is done to the two halves of an item."""
-
-    image: AugmentationSettings
-    caption: CaptionAugmentationSettings
 
 
 def augment_tokens(

@@ -162,16 +162,14 @@ class FusionModel(base.Method):
     def __init__(self, settings: FusionSettings, vision: ImageTower, text: Any, identities: int) -> None:
         super().__init__()
         if not isinstance(text, FusionEncoder):
-            raise RecipeError("model.text.kind: this method fuses captions and images; set model.text.kind = 'bert'")
+            raise RecipeError("model.text.kind: this method fuses captions and images; set 'bert'")
         if vision.settings.kind not in ("vit", "lite0_vit"):
-            told = f"model.vision.kind = '{vision.settings.kind}': this method projects image tokens itself"
-            raise RecipeError(f"{told}; set model.vision.kind = 'vit' or 'lite0_vit'")
+            raise RecipeError("model.vision.kind: this method projects image tokens itself; set 'vit' or 'lite0_vit'")
         self.heads = {name for name in ("matching", "relation", "replaced") if settings.weights[name] > 0}
         if settings.hides_words or "replaced" in self.heads:
             self.heads.add("word")
         if not self.heads:
-            weights = "matching_weight, word_weight, relation_weight and replaced_weight"
-            raise RecipeError(f"{weights} are all 0; set one above 0")
+            raise RecipeError("the weights of matching, word, relation and replaced are all 0; set one above 0")
         self.settings, self.vision, self.text, self.dimension = settings, vision, text, vision.embedding
         self.image_projection = nn.Linear(vision.channels, vision.embedding)
         self.text_projection = nn.Linear(text.width, vision.embedding)

@@ -149,8 +149,7 @@ class Itself(base.SeparableMethod):
         super().__init__()
         width, local, rules = vision.embedding, settings.local_dimension, settings
         if settings.residual == "identity" and local != width:
-            told = f"method.residual = 'identity' adds a token of {width} channels to a local embedding of {local}"
-            raise RecipeError(f"{told}; set method.local_dimension = {width} or method.residual = 'linear'")
+            raise RecipeError(f"method.residual = 'identity' needs method.local_dimension = {width}; or set 'linear'")
         self.settings, self.vision, self.text, self.dimension = settings, vision, text, width + local
         how: dict[str, Any] = {"residual": rules.residual, "pool": rules.pool, "mask_fillers": rules.mask_fillers}
         self.image_head, self.text_head = (GrabHead(width, rules.hidden, local, **how) for _ in range(2))

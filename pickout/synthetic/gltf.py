@@ -171,8 +171,7 @@ def _unpacked(packed: dict[str, Any], data: bytes) -> bytes:
     try:
         import meshoptimizer
     except ImportError:
-        why = "rendered people need the package meshoptimizer: pip install 'pickout[render]';"
-        raise DataMissing(f"{why} without --avatars the street is drawn without them") from None
+        raise DataMissing("avatars need a package more: pip install 'pickout[render]', or draw without them") from None
     count, stride = packed["count"], packed["byteStride"]
     if packed["mode"] == "TRIANGLES":
         # The decoder writes 32-bit numbers whatever the stride says.

@@ -81,8 +81,7 @@ def adapt(model: LoadedModel, crops: Sequence[Image], settings: AdaptationSettin
     gain = float(low), float(high)
     if gain[0] <= 0:
         told = f"gain {gain[0]:+.1f} to {gain[1]:+.1f} points of mean reciprocal rank, was {before.mean():.1f}"
-        helps = f"the {judges} crops held back do not say that adapting helps"
-        raise NothingFound(f"{helps} ({told}); the model stays as it is")
+        raise NothingFound(f"{judges} crops held back do not say that it helps ({told}); the model stays as it is")
     same = {key: getattr(model, key) for key in ("tokenizer", "settings", "identities", "report", "precision")}
     adapted = LoadedModel(name=f"{model.name}-adapted", method=method, device=str(model.device), **same)
     return Adaptation(adapted, len(learning), judges, float(before.mean()), float(after.mean()), gain)

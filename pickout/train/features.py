@@ -64,8 +64,8 @@ class FrozenPairs(Dataset[Example | ImageUnreadable]):
         with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16, enabled=native):
             self._fit(folder, vision, text)
             pairs = self.pairs
-            shape = (pairs.images, vision.grid[0] * vision.grid[1], KEPT_IMAGE)
-            order = np.arange(pairs.images)
+            shape = (len(pairs.files), vision.grid[0] * vision.grid[1], KEPT_IMAGE)
+            order = np.arange(len(pairs.files))
             self._images = []
             for copy in range(self.copies):
                 see = lambda places, copy=copy: vision.frozen(self._views(places, copy))  # noqa: E731
@@ -93,7 +93,7 @@ class FrozenPairs(Dataset[Example | ImageUnreadable]):
     def _seen(self, item: int, chance: np.random.Generator) -> NDArray[np.float32]:
         """One copy of a pair's image, drawn by `chance`. Shape: (tokens, kept)."""
         copy = int(chance.integers(self.copies))
-        seen: NDArray[np.float32] = self._images[copy][self.pairs.image_of(item)].astype(np.float32)
+        seen: NDArray[np.float32] = self._images[copy][self.pairs.image_of[item]].astype(np.float32)
         return seen
 
     def _claim(self, folder: Path, vision: MultiStageTower, text: nn.Module) -> None:
@@ -101,7 +101,7 @@ class FrozenPairs(Dataset[Example | ImageUnreadable]):
         wanted = {
             "data": self.pairs.fingerprint(captions=isinstance(text, SentenceTower)),
             "image": self.pairs.image.model_dump(mode="json"),
-            "augmentation": self.pairs.augmentation.image.model_dump(mode="json"),
+            "augmentation": self.pairs.augmentation.model_dump(mode="json"),
             "weights": digest_of(
                 {**vision.trunk.state_dict(), **(text.trunk.state_dict() if isinstance(text, SentenceTower) else {})}
             ),
@@ -116,7 +116,7 @@ class FrozenPairs(Dataset[Example | ImageUnreadable]):
     def _fit(self, folder: Path, vision: MultiStageTower, text: nn.Module) -> None:
         file = folder / "reductions.safetensors"
         if not file.exists():
-            places = np.random.default_rng(_STREAM).permutation(self.pairs.images)[:SAMPLE]
+            places = np.random.default_rng(_STREAM).permutation(len(self.pairs.files))[:SAMPLE]
             stages = [vision.stages(self._views(some, 0)) for some in _batches(places)]
             vision.reduction.fit(torch.cat(stages).flatten(0, 1))
             if isinstance(text, SentenceTower):
@@ -134,7 +134,7 @@ class FrozenPairs(Dataset[Example | ImageUnreadable]):
         for place in places.tolist():
             chance = np.random.default_rng([_STREAM, copy, place])
             changed = self.pairs.changed(place, chance)
-            views.append(augment(changed, self.pairs.image, self.pairs.augmentation.image, chance))
+            views.append(augment(changed, self.pairs.image, self.pairs.augmentation, chance))
         return torch.stack(views)
 
     def _texts(self, items: NDArray[np.int64]) -> TokenBatch:

@@ -194,8 +194,7 @@ def _video_stream(container: Any, file: Path) -> Any:
     stream = container.streams.video[0]
     width, height = stream.codec_context.width, stream.codec_context.height
     if min(width, height) < SMALLEST_SIDE or width * height > LARGEST_PIXELS:
-        why = f"{file}: frames of {width}x{height} pixels; expected at least {SMALLEST_SIDE} on each side and at most"
-        raise VideoUnreadable(f"{why} {LARGEST_PIXELS // 2**20} million in all")
+        raise VideoUnreadable(f"{file}: frames of {width}x{height} pixels, too small or too large to show people")
     stream.thread_type = "AUTO"
     return stream
 
