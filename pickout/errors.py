@@ -17,8 +17,7 @@ _UNSEEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 
 
 def printable(text: object, *, keep: str = "") -> str:
-    """The `str` of `text` fit for a terminal or page: what has no shape, as control characters have none, is shown as
-    `�`, but for the characters to `keep`, for example line ends."""
+    """The `str` of `text` for a terminal or page: what has no shape is `�`, but for what to `keep`, as line ends."""
     letters = str(text)
     if letters.isprintable():
         return letters

@@ -68,8 +68,7 @@ def half_written(folder: Path, *, below: bool = True) -> list[Path]:
 
 
 def read_bytes(path: Path) -> bytes:
-    """A small file whole: settings, a vocabulary, a config. `OSError`: it cannot be read, has more than `LONGEST`
-    bytes, or is a pointer to a file that was not fetched."""
+    """A small file whole. `OSError`: unreadable, more than `LONGEST` bytes, or a pointer to a file not fetched."""
     with path.open("rb") as file:
         data = file.read(LONGEST + 1)
     if data.startswith(b"version https://git-lfs"):

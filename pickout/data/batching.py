@@ -72,8 +72,7 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Collate:
-    """Makes a batch of examples; the error of the first unreadable one takes the batch's place. It is a value, not
-    raised: raised in a worker process it would arrive as another type."""
+    """A batch of examples, or the first unreadable one's error: raised in a worker it would become another type."""
 
     # from ids (batch, context) to True where a token is not padding, as `Tokenizer.mask`
     mask: Callable[[NDArray[np.int64]], NDArray[np.bool_]]

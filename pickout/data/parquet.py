@@ -20,8 +20,7 @@ class Page(NamedTuple):
 
 
 def read_pages(data: Any, column: Any) -> Iterator[Page]:
-    """The pages of a column (`ColumnChunkMetaData`) of the file's bytes, in the order in which they are read. An error
-    of any kind where they do not lie in the file."""
+    """The pages of a `ColumnChunkMetaData`, as they are read. An error of any kind where they lie outside the file."""
     at = min(column.data_page_offset, column.dictionary_page_offset or column.data_page_offset)
     left = column.num_values
     while left > 0:

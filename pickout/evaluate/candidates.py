@@ -103,8 +103,7 @@ Tell = Callable[[str, int, int], None]
 def find_candidates(
     queries: Tensor, gallery: Tensor, k: int, *, chunk: int = 1024, share: Share = ALONE
 ) -> NDArray[np.int32]:
-    """Positions in the gallery of the k best items of each query by embedding, or of all where there are fewer, best
-    first, equal scores in gallery order. Shape: (queries, k)."""
+    """The k best items of each query by embedding, best first, equal scores in gallery order. Shape: (queries, k)."""
     product = ExactProduct(queries, gallery)
     k = min(k, len(gallery))
     first, last = share.bounds(len(queries), 1)

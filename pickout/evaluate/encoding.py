@@ -149,8 +149,7 @@ def find_split(data: DataSet, name: str) -> Split:
 
 
 def check_split(split: Split) -> None:
-    """Refuse, before anything is encoded, what no number can be computed from: `DataError` for a split without image or
-    caption, `DataMissing` for files that are not there."""
+    """Refuse at once what no number comes of: `DataError`: no image or caption; `DataMissing`: files are not there."""
     name = f"split '{split.name}' of {split.data}"
     if not split.images:
         raise DataError(f"{name} has no images; choose another with --split")

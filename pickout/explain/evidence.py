@@ -84,8 +84,7 @@ def shapley(embed: Embed, players: int, chance: np.random.Generator, *, orders: 
 
 
 class Evidence:
-    """Effects, gradients and attention of one pair, each computed when it is first asked for; `seed` is that of the
-    orders in which `shapley` adds patches and words."""
+    """Effects, gradients and attention of a pair, computed when first asked for; `seed` draws orders of `shapley`."""
 
     def __init__(self, encoder: LoadedModel, pair: Pair, seed: int = 0) -> None:
         self.encoder, self.pair, self.seed = encoder, pair, seed

@@ -47,8 +47,7 @@ def by_effects(evidence: Evidence, game: Game, phrases: bool = False) -> Reading
 
 
 def by_gradient(evidence: Evidence, last: bool, phrases: bool = False) -> Reading:
-    """Gradient times token where tokens enter the towers, or before the last layer's attention (Grad-CAM; Selvaraju et
-    al., 2017); with `phrases` only of what dropping each word's phrase changes."""
+    """Gradient times token at the towers' entry, or before the last attention (Grad-CAM; Selvaraju et al., 2017)."""
     method: Any = evidence.encoder.method
     # BERT cut in two is no stack of layers that gradients can be taken in.
     if not all(isinstance(getattr(tower, "transformer", None), nn.Module) for tower in (method.vision, method.text)):
@@ -85,8 +84,7 @@ def by_attention(evidence: Evidence, read: Callable[[AttentionTrace], Tensor]) -
 
 
 def mars(evidence: Evidence) -> Reading:
-    """The multi-layer attention by which ITSELF chose tokens in training, with the model's own layers and discarded
-    share (ITSELF, Eq. 1 and 2); nothing for a method without that selection."""
+    """The attention that chose tokens in ITSELF's training (Eq. 1 and 2), by the model's own rules; else nothing."""
     method = evidence.encoder.method
     if not isinstance(method, Itself) or method.image_selection.training.statistic != "mars":
         return Reading()

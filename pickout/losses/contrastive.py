@@ -71,8 +71,7 @@ def contrastive(
 
 
 def soft_cross_entropy(scores_BK: Float[Tensor, "batch keys"], target_BK: Float[Tensor, "batch keys"]) -> Scalar:
-    """The mean over rows of -sum_j target_j log softmax(scores)_j: scores are similarities divided by the temperature,
-    rows of the target sum to one and get no gradient."""
+    """The mean over rows of -sum_j target_j log softmax(scores)_j; no gradient flows to the target, which sums to 1."""
     return -(target_BK.detach() * scores_BK.float().log_softmax(dim=1)).sum(dim=1).mean()
 
 

@@ -67,8 +67,7 @@ def matching_loss(
 
 
 def relation_loss(logits_B2: Float[Tensor, "batch 2"], replaced_B: Ints, *, count: Count | None = None) -> Scalar:
-    """Mean cross-entropy of strong against weak positive pairs, whose caption is another of the person (RaSa, PRD).
-    Class 1 means a weak one, and `replaced_B` is 1 there."""
+    """Mean cross-entropy of strong pairs against weak ones, class 1, with another caption of the person (RaSa, PRD)."""
     return _cross_entropy(logits_B2, replaced_B, count)
 
 

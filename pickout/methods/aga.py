@@ -103,8 +103,7 @@ class AgaSettings(FusionSettings):
 
 
 class Aga(Fusion):
-    """RaSa with attention-guided masking and text enrichment; arguments as in `MethodEntry.build`. `RecipeError` where
-    whole words are to be proposed, and the tokenizer does not know them."""
+    """RaSa with guided masking and enrichment. `RecipeError`: the tokenizer does not know the words to be proposed."""
 
     settings: AgaSettings
 

@@ -134,8 +134,7 @@ class Method(nn.Module, ABC):
         """Embed tokenized captions. With `trace`, end-of-text rows of all layers are returned too."""
 
     def remember(self, tokens: States) -> ImageMemory:
-        """What matching needs of images, from tokens as in `ImageFeatures`, computed once however many captions each is
-        matched with; `NotImplementedError` where the method has no second score, as for `match_pairs`."""
+        """What matching needs of images' tokens, computed once; `NotImplementedError`: there is no second score."""
         raise NotImplementedError(f"{type(self).__name__} does not match pairs")
 
     def match_pairs(self, memory: ImageMemory, states: States, mask: Mask, image: Ints) -> Numbers:

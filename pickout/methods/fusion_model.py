@@ -26,8 +26,7 @@ _RELEASED_DECAY = ("temperature", "vision.class_token", "vision.positions")
 
 
 class FusionSettings(base.PresetSettings):
-    """Every choice of RaSa. The defaults are its released program's, mended where docs/methods/aga.md says so.
-    `as_paper` is AGA's paper, `as_released` RaSa's program; of AGA there is none."""
+    """RaSa's choices, by its released program where docs/methods/aga.md does not mend it; `as_paper` is AGA's paper."""
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "as_paper": {"directions": ("i2t", "t2i"), "one_hot": True},
@@ -111,8 +110,7 @@ def pairing(settings: FusionSettings) -> Pairing:
 
 
 class Momentum(nn.Module):
-    """The momentum twin: a slow average of both towers, both projections and the word head, without gradient; parts
-    that the online model lacks are left out. `dropout` tells whether it is active in training."""
+    """A slow average of towers, projections and word head, as far as there are any, without gradient."""
 
     vision: ImageTower
     text: FusionEncoder

@@ -1,5 +1,4 @@
-"""Keep the best tokens: how many, a fixed share or one that shrinks while training goes on (ATS), and which, from one
-score a token to a bank of positions (ITSELF, section 3.2, GRAB)."""
+"""How many tokens are kept, a fixed or a shrinking share (ATS), and which, by their scores (ITSELF, 3.2, GRAB)."""
 
 from dataclasses import dataclass
 

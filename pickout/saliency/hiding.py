@@ -8,8 +8,7 @@ from pickout.shapes import Bool, Ids, Int, Mask, Scores
 
 @torch.no_grad()
 def word_numbers(ids_BT: Ids, content_BT: Mask, continues_V: Bool[Tensor, " vocabulary"]) -> Ids:
-    """The number of each token's word in its caption, from 0; a token that is no content has a number of its own.
-    `continues_V` is True for pieces that go on with the word of the piece before."""
+    """Each token's word in its caption, from 0, by the pieces that go on; what is no content has an own number."""
     after_content_BT = torch.zeros_like(content_BT)
     after_content_BT[:, 1:] = content_BT[:, :-1]
     joined_BT = content_BT & after_content_BT & continues_V[ids_BT]
@@ -47,8 +46,7 @@ def choose_positions(
 def ensure_chosen(
     chosen_BT: Mask, probability_BT: Scores, content_BT: Mask, *, empty: Bool[Tensor, ""], words_BT: Ids | None = None
 ) -> Mask:
-    """Where nothing was chosen in the whole batch, of which this may be a part (`empty`), the likeliest token or word
-    of each text, the first among equals; a text without content stays without."""
+    """Where a whole batch has none chosen (`empty`), the likeliest token or word of each text, first among equals."""
     if words_BT is not None:
         probability_BT = _by_word(probability_BT, probability_BT, words_BT)[0]
     best_B1 = probability_BT.masked_fill(~content_BT, -1.0).argmax(dim=1, keepdim=True)
@@ -72,8 +70,7 @@ def _by_word(probability_BT: Tensor, uniform_BT: Tensor, words_BT: Tensor) -> tu
 
 
 def random_words(uniform_BT: Scores, choices: Int[Tensor, " choices"]) -> Ids:
-    """One of the choices a token, all equally likely, by uniform numbers in [0, 1). The choices are all ids of the
-    vocabulary, special ones included, as in RaSa's program, or ordinary ones alone."""
+    """One of the choices a token, equally likely: all ids, special ones too, as in RaSa's program, or ordinary ones."""
     place_BT = (uniform_BT.float() * len(choices)).long()
     return choices[place_BT.clamp(max=len(choices) - 1)]
 
@@ -88,8 +85,7 @@ def apply_mask(
     hidden: float = 0.8,
     changed: float = 0.1,
 ) -> Ids:
-    """The captions with 80 % of the chosen tokens hidden behind `mask_id`, 10 % changed to `random_words` and the rest
-    left (BERT), by other uniform numbers than those that chose."""
+    """80 % of the chosen tokens hidden behind `mask_id`, 10 % random words, the rest left (BERT), by other uniforms."""
     hidden_BT = chosen_BT & (uniform_BT < hidden)
     changed_BT = chosen_BT & ~hidden_BT & (uniform_BT < hidden + changed)
     return torch.where(hidden_BT, mask_id, torch.where(changed_BT, random_BT, ids_BT))

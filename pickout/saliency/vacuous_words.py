@@ -44,7 +44,6 @@ VACUOUS_WORDS: frozenset[str] = frozenset(
 
 
 def vacuous_table(texts: Sequence[str], continues: Sequence[bool] | None = None) -> NDArray[np.bool_]:
-    """True for ids that stand for an empty word, by the lower-cased texts that they stand for. Pieces that go on with a
-    word (`continues`, where that is known) are none. Shape: (vocabulary,)."""
+    """True for ids of empty words by lower-cased texts, no pieces that continue a word. Shape: (vocabulary,)."""
     listed = np.array([text in VACUOUS_WORDS for text in texts], dtype=np.bool_)
     return listed if continues is None else listed & ~np.asarray(continues, dtype=np.bool_)

@@ -121,8 +121,7 @@ _NOTICE = "Candidates that a person judged, found by a description. They are not
 def hand_over(
     cases: Cases, actor: Actor, hosted: Hosted, case: str, body: ArchiveBody, who: Acting, target: Path
 ) -> str:
-    """Write a case's archive to a file; its SHA-256. Recorded, with commitments to the crops that leave. `UsageError`:
-    originals without a reason, or by a token that sees blurred faces only."""
+    """Write a case's archive; its SHA-256. Recorded. `UsageError`: originals without reason, or by a blurred token."""
     if body.originals and (actor.blurred or not body.reason):
         raise UsageError("original pictures need a reason, and a token that may see them")
     told, members = cases.get(actor, hosted, case), list[tuple[str, bytes]]()

@@ -123,8 +123,7 @@ def draw_frame(actor: Actor, hosted: Hosted, row: Row, settings: ServeSettings, 
 
 
 def _place(actor: Actor, video: str, settings: ServeSettings) -> Path:
-    """Where a recording lies: as its name stands, or below a folder of recordings. Whoever may tell crops' recordings
-    could name any file, so that others than the server's owner see into those folders only."""
+    """Where a recording lies; for others than the owner below a folder of recordings: a crop may name any file."""
     for place in _places(actor, video, settings):
         with suppress(OSError, ValueError):
             if place.exists():

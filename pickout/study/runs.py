@@ -56,8 +56,7 @@ class Plan(Settings):
 
 
 def load_plan(path: Path, overrides: Iterable[str] = ()) -> Plan:
-    """Read and check a plan; `overrides` are `key=value` pairs laid over it. `RecipeError`: no such file, no TOML, an
-    unknown key, a wrong value; a recipe that does not take a variant's keys."""
+    """Read and check a plan and overrides (`key=value`). `RecipeError`: no TOML, a wrong key or value, or variant."""
     values = apply_overrides(read_toml(path), overrides)
     if isinstance(values.get("data"), str):
         values["data"] = read_toml(path.parent / values["data"])

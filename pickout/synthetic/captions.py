@@ -146,8 +146,7 @@ def _joined(things: list[str], pen: Pen) -> str:
 
 
 def with_mistakes(items: Sequence[Item], generator: Generator, settings: MistakeSettings) -> list[Item]:
-    """The items as a hurried writer takes them in. One garment remains, where there is one. The generator is drawn from
-    equally often for each item, whatever the rates."""
+    """Items as a hurried writer takes them in, at least a garment; equally many draws for each, whatever the rates."""
     taken = []
     for item in items:
         omitted, wrong, vague, mirrored = generator.random(4)

@@ -102,8 +102,7 @@ class TrainSettings(Settings):
     """How the run is computed, watched and kept."""
 
     initial: str | tuple[str, ...] | None = None
-    """What the towers start from: a path or a name of `pickout weights`; for a fusion model also a list of both BERT
-    and a vision transformer; none: random weights."""
+    """Path or name of `pickout weights`, for a fusion model also of BERT and a vision transformer; none: at random."""
     initial_queues: Queues = "keep"  # whether a fusion model takes the queues of ALBEF's and RaSa's files as negatives
     precision: Literal["fp32", "bf16", "fp16", "auto"] = "fp32"
     """`bf16` and `fp16` compute under autocast; the weights and the optimiser stay in fp32. `auto` is `bf16` where the
@@ -133,8 +132,7 @@ class Recipe(Settings):
 
 
 def load_recipe(path: Path, overrides: Iterable[str] = ()) -> Recipe:
-    """Read and check a recipe, the method's own settings too; `overrides` are `key.path=value` pairs laid over it.
-    `RecipeError`: no such file, no TOML, an unknown key (with the nearest known one), a wrong type or value."""
+    """Read and check a recipe and its method, with `key.path=value` laid over it. `RecipeError`: it is wrong."""
     recipe = parse_settings(Recipe, apply_overrides(read_toml(path), overrides), source=str(path))
     method_settings(recipe.model, source=str(path), prefix="model.method")
     warm_up, epochs = recipe.schedule.warm_up, recipe.schedule.epochs

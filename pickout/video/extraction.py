@@ -39,8 +39,7 @@ class StandingCamera:
         self._background: NDArray[np.float32] | None = None
 
     def weigh(self, image: NDArray[np.uint8], found: Detections) -> Detections:
-        """Lower the scores of boxes in which nothing moves: posters, coats on hooks, pillars. A person who sits still
-        for long is weighed like these, so a score falls by a quarter at most: a sure box stays."""
+        """Lower scores where nothing moves (posters, coats), by a quarter at most: people may sit still for long."""
         height, width = image.shape[:2]
         size = (_WIDTH, max(1, round(height * _WIDTH / width)))
         small = np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BOX), dtype=np.float32)

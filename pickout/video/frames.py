@@ -85,8 +85,7 @@ class VideoFile:
             self.fault = self._verdict(last, number, broken)
 
     def times(self, patience: float) -> tuple[float, ...]:
-        """The seconds of every frame, as the container tells them: nothing is decoded. Empty where it tells none, or
-        reading them takes longer than `patience` seconds."""
+        """The seconds of every frame, undecoded; empty where the container tells none, or not in `patience` seconds."""
         found, end = list[float](), time.monotonic() + patience
         with _opened(str(self.file)) as container:
             stream = _video_stream(container, self.file)

@@ -27,8 +27,7 @@ Image = NDArray[np.uint8]
 
 
 class OnnxDetector:
-    """A detector run by ONNX Runtime, on so many threads; None: as many as there are cores. `VideoError`: ONNX Runtime
-    is not installed, or the file is no model or of another layout."""
+    """A detector run by ONNX Runtime. `VideoError`: not installed, or the file is no model or of another layout."""
 
     def __init__(self, file: Path, threads: int | None = None) -> None:
         try:
