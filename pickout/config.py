@@ -93,6 +93,14 @@ def apply_overrides(values: Mapping[str, Any], overrides: Iterable[str]) -> dict
     return dict(result)
 
 
+def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """The values of a nested mapping by dotted path."""
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        found |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+    return found
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """`" (did you mean 'x'?)"` for the known word nearest to `word`, or the list of known words when none is near."""
     names = sorted(known)

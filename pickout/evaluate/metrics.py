@@ -28,6 +28,7 @@ from pickout.evaluate.processes import ALONE, Share
 from pickout.shapes import Float
 
 TIE_RULE = "equal scores rank in gallery order (stable descending sort)"  # the tie rule in words, for reports
+Whole = NDArray[np.int64]  # a number for each query or gallery item
 GRID_BITS, _GALLERY_BLOCK = 26, 4096  # two factors of so many bits fill float64's 53
 
 
@@ -110,10 +111,7 @@ class RelevantRanks:
 
 
 def find_relevant(
-    query_identity: NDArray[np.int64],
-    gallery_identity: NDArray[np.int64],
-    query_image: NDArray[np.int64],
-    gallery_image: NDArray[np.int64],
+    query_identity: Whole, gallery_identity: Whole, query_image: Whole, gallery_image: Whole
 ) -> Relevance:
     """Pair each query with the gallery items of its identity; the last two are the images that each is or describes."""
     order = np.argsort(gallery_identity, kind="stable")

@@ -13,6 +13,8 @@ from pickout.losses.identity import IGNORED
 from pickout.shapes import Bool, Float, Ids, Int, Ints, Mask, Scalar
 
 Count = Tensor | float | int
+Logits = Float[Tensor, "chosen vocabulary"]
+Square = Float[Tensor, "batch batch"]
 
 
 def counted_mean(
@@ -25,13 +27,13 @@ def counted_mean(
 
 @torch.no_grad()
 def negative_weights(
-    similarity_BB: Float[Tensor, "batch batch"],
+    similarity_BB: Square,
     identity_B: Ints,
     *,
     group: int = 13,
     epsilon: float = 1e-5,
     equal_captions_BB: Bool[Tensor, "batch batch"] | None = None,
-) -> Float[Tensor, "batch batch"]:
+) -> Square:
     """How likely each column is drawn as a row's hard negative, up to the row's sum (RaSa; ALBEF).
 
     The soft-max of a row of similarities, already divided by the temperature, plus epsilon, so that a row whose
@@ -89,12 +91,7 @@ def replaced_word_loss(
 
 
 def masked_word_loss(
-    logits_nV: Float[Tensor, "chosen vocabulary"],
-    labels_n: Int[Tensor, " chosen"],
-    teacher_nV: Float[Tensor, "chosen vocabulary"],
-    alpha: float,
-    *,
-    count: Count | None = None,
+    logits_nV: Logits, labels_n: Int[Tensor, " chosen"], teacher_nV: Logits, alpha: float, *, count: Count | None = None
 ) -> Scalar:
     """(1 - alpha) CE(z, label) + alpha * -sum_v q_v log softmax(z)_v, a mean over the chosen positions (ALBEF; RaSa).
 
@@ -108,7 +105,7 @@ def masked_word_loss(
 def masked_word_loss_over_sequence(
     logits_BTV: Float[Tensor, "batch tokens vocabulary"],
     labels_BT: Ids,
-    teacher_nV: Float[Tensor, "chosen vocabulary"],
+    teacher_nV: Logits,
     alpha: float,
     *,
     count: Count | None = None,

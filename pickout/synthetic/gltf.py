@@ -114,16 +114,12 @@ class _File:
             raise ValueError("a triangle of vertices that are not there")
         weight = weight / np.maximum(weight.sum(axis=1, keepdims=True), 1e-6)
         name, bone = self.header["meshes"][node["mesh"]].get("name", ""), bones[joint.astype(np.intp)]
-        texture = self._texture(part["material"])
-        stored = Skin(name, place, unit(normal), uv, bone, weight, triangles, texture)
+        number = self.header["materials"][part["material"]]["pbrMetallicRoughness"]["baseColorTexture"]["index"]
+        texture = self.header["textures"][number]
+        picture = self._pixels(texture.get("extensions", {}).get("EXT_texture_webp", texture)["source"])
+        stored = Skin(name, place, unit(normal), uv, bone, weight, triangles, picture)
         place, normal = stored.bent((self._world @ inverse).astype(np.float32))
         return replace(stored, place=place, normal=unit(normal))
-
-    def _texture(self, material: int) -> NDArray[np.uint8]:
-        number = self.header["materials"][material]["pbrMetallicRoughness"]["baseColorTexture"]["index"]
-        texture = self.header["textures"][number]
-        source = texture.get("extensions", {}).get("EXT_texture_webp", texture)["source"]
-        return self._pixels(source)
 
     def _image(self, number: int) -> NDArray[np.uint8]:
         with Image.open(io.BytesIO(self._bytes(self.header["images"][number]["bufferView"]))) as image:

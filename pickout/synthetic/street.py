@@ -20,7 +20,7 @@ import tomli_w
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from pickout.config import read_toml
+from pickout.config import flat, read_toml
 from pickout.data.image_changes import STRONG, change_picture
 from pickout.data.scene_changes import Picture
 from pickout.errors import DataError, DataMissing
@@ -218,8 +218,10 @@ def _claim(settings: StreetSettings, out: Path) -> None:
     wanted = tomli_w.dumps({"drawing": DRAWING, "street": told})
     marker = out / SETTINGS
     if marker.is_file():
-        changes = "; ".join(_differences(read_toml(marker), tomllib.loads(wanted)))
-        if changes:
+        there, here = flat(read_toml(marker)), flat(tomllib.loads(wanted))
+        changed = [key for key in sorted(there.keys() | here.keys()) if there.get(key) != here.get(key)]
+        if changed:
+            changes = "; ".join(f"{key} is {there.get(key)} there, {here.get(key)} here" for key in changed)
             raise DataError(f"{out}: holds a street of other settings ({changes}); draw into another folder")
         for leftover in half_written(out):
             leftover.unlink(missing_ok=True)
@@ -232,15 +234,6 @@ def _claim(settings: StreetSettings, out: Path) -> None:
         write_atomically(marker, wanted)
     except OSError as error:
         raise DataError(f"{out}: cannot be written ({error.strerror}); give a folder that can") from None
-
-
-def _differences(found: dict[str, Any], wanted: dict[str, Any], prefix: str = "") -> Iterator[str]:
-    for key in sorted(found.keys() | wanted.keys()):
-        old, new = found.get(key), wanted.get(key)
-        if isinstance(old, dict) and isinstance(new, dict):
-            yield from _differences(old, new, f"{prefix}{key}.")
-        elif old != new:
-            yield f"{prefix}{key} is {old} there, {new} here"
 
 
 _WIDTH, _HEIGHT, _LETTERS = 112, 288, 32  # most pixels of a crop on a sheet, and letters of a line below

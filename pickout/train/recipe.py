@@ -12,7 +12,7 @@ from torch.optim import Optimizer
 
 import pickout
 from pickout.checkpoints.starting_weights import Queues
-from pickout.config import Settings, apply_overrides, nearest, parse_settings, read_toml
+from pickout.config import Settings, apply_overrides, flat, nearest, parse_settings, read_toml
 from pickout.data.batching import SamplerSettings
 from pickout.data.training_pairs import DataSettings
 from pickout.data.transforms import AugmentationSettings, CaptionAugmentationSettings
@@ -172,13 +172,6 @@ def find_recipe(name: str) -> Path:
 
 def differences(before: Recipe, now: Recipe) -> list[str]:
     """What another recipe would change in a run: `key: old -> new`, without keys that may change in mid-run."""
-    old, new = _flat(before.model_dump(mode="json")), _flat(now.model_dump(mode="json"))
+    old, new = flat(before.model_dump(mode="json")), flat(now.model_dump(mode="json"))
     changed = [key for key in sorted((old.keys() | new.keys()) - _MAY_CHANGE) if old.get(key) != new.get(key)]
     return [f"{key}: {old.get(key)!r} -> {new.get(key)!r}" for key in changed]
-
-
-def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
-    return flat
