@@ -1,5 +1,7 @@
 """`dual`: two towers and one global feature each, the baseline of ITSELF (table 3)."""
 
+from typing import cast
+
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -37,8 +39,7 @@ class Dual(base.SeparableMethod):
 
     def compare(self, parts: tuple[Tensor, ...], identity: Ints, progress: base.Progress) -> base.LossTerms:  # noqa: ARG002
         """TAL and CID of the global features, over the batches of all processes together."""
-        terms: base.LossTerms = self.global_objective(*map(gather_with_gradient, parts), gather(identity))
-        return terms
+        return cast(base.LossTerms, self.global_objective(*map(gather_with_gradient, parts), gather(identity)))
 
     def encode_images(self, images: Pictures, *, trace: bool = False) -> base.ImageFeatures:
         """Embed prepared images; `parts` holds `global`, not normalised."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -157,8 +157,7 @@ class PlanningModel(FusionModel):
     def image_tokens(self, given: Given, progress: Progress) -> States:
         """What the fusion layers read of the images, class token first."""
         del progress
-        tokens: States = self.vision(given.images).tokens
-        return tokens
+        return cast(States, self.vision(given.images).tokens)
 
     def further(self, given: Given, progress: Progress) -> LossTerms:
         """Losses beside the five objectives."""
@@ -221,5 +220,4 @@ class PlanningModel(FusionModel):
         return fused.tokens.chunk(len(masked))
 
     def _twin_words(self, tokens: Tensor) -> Tensor:
-        logits: Tensor = self.twin.word_head(tokens, self.twin.text.embeddings.words.weight)
-        return logits
+        return cast(Tensor, self.twin.word_head(tokens, self.twin.text.embeddings.words.weight))

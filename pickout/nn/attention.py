@@ -9,7 +9,7 @@ in one product with the image's keys and values. Those are then neither computed
 are put into bands of similar row counts, and the rows of a band are padded to its largest count."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -118,8 +118,7 @@ def attention_map(
 def _weights(q: Tensor, k: Tensor, seen: Tensor | None) -> Tensor:
     with torch.autocast(q.device.type, enabled=False):
         scores = q.float() @ k.float().transpose(-1, -2) * q.shape[-1] ** -0.5
-        weights: Tensor = (scores if seen is None else scores.masked_fill(~seen, -torch.inf)).softmax(dim=-1)
-        return weights
+        return cast(Tensor, (scores if seen is None else scores.masked_fill(~seen, -torch.inf)).softmax(dim=-1))
 
 
 WIDEST = 1.25  # largest row count of a band relative to its smallest

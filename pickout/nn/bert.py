@@ -2,6 +2,8 @@
 
 Projections that read the same tokens are one matrix product: queries, keys and values."""
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -30,8 +32,7 @@ class Embeddings(nn.Module):
     def forward(self, ids_BT: Ids) -> States:
         """Embed ids; the type is 0 throughout (ALBEF)."""
         x_BTD = self.words(ids_BT) + self.positions.weight[: ids_BT.shape[1]] + self.types.weight[0]
-        embedded: Tensor = self.dropout(self.norm(x_BTD))
-        return embedded
+        return cast(Tensor, self.dropout(self.norm(x_BTD)))
 
 
 class BertSelfAttention(SelfAttention):
@@ -104,8 +105,7 @@ class BertFeedForward(nn.Module):
 
     def forward(self, x: Float[Tensor, "*axes width"]) -> Float[Tensor, "*axes width"]:
         """Change each token by itself."""
-        out: Tensor = self.norm(self.dropout(self.narrow(F.gelu(self.widen(x)))) + x)
-        return out
+        return cast(Tensor, self.norm(self.dropout(self.narrow(F.gelu(self.widen(x)))) + x))
 
 
 class TextLayer(nn.Module):

@@ -42,8 +42,7 @@ class Reduction(nn.Module):
     def forward(self, x: Float[Tensor, "*axes width"]) -> Float[Tensor, "*axes kept"]:
         """Reduce tokens, in float32."""
         with torch.autocast(x.device.type, enabled=False):
-            out: Tensor = (self._standard(x.float()) - self.offset) @ self.basis
-            return out
+            return (self._standard(x.float()) - self.offset) @ self.basis
 
     def _standard(self, x: Tensor) -> Tensor:
         return ((x - self.mean) / self.scale).clamp(-LARGEST, LARGEST)

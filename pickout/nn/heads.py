@@ -1,7 +1,7 @@
 """Heads of ITSELF: from a bank of tokens to a local embedding (GRAB), and the classifiers of CID."""
 
 import math
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -53,8 +53,7 @@ class LearnedPool(nn.Module):
             both_LKH = torch.unflatten(read_LKH, -1, (2, -1)).mean(dim=-2)
             scores_LK = self.score(both_LKH).squeeze(-1).float() / self.temperature
             beyond_LK = torch.arange(kept, device=lengths.device) >= lengths[:, None]
-            weights: Tensor = scores_LK.masked_fill(beyond_LK, -torch.inf).softmax(dim=1)
-            return weights
+            return cast(Tensor, scores_LK.masked_fill(beyond_LK, -torch.inf).softmax(dim=1))
 
     def _codes(self, kept: int, like: Tensor) -> Float[Tensor, "kept code"]:
         """Sines and cosines of the ranks at falling frequencies."""
@@ -80,8 +79,7 @@ class GrabAdapter(nn.Module):
     def forward(self, x_PD: Float[Tensor, "rows width"]) -> Float[Tensor, "rows dimension"]:
         """Adapt rows that are normalised already; while training they share batch statistics."""
         x_PD = x_PD.to(self.inner.weight.dtype)
-        out: Tensor = self.shortcut(x_PD) + self.outer(F.relu(self.norm(self.inner(x_PD))))
-        return out
+        return cast(Tensor, self.shortcut(x_PD) + self.outer(F.relu(self.norm(self.inner(x_PD)))))
 
 
 class GrabHead(nn.Module):
@@ -115,8 +113,7 @@ class GrabHead(nn.Module):
             z_BKE[filled_BK] = rows_PE
         else:
             z_BKE = self.adapter(unit_BKD.flatten(0, 1)).float().unflatten(0, filled_BK.shape)
-        pooled: Tensor = max_pool(z_BKE, filled_BK) if self.pool is None else self.pool(z_BKE, filled_BK)
-        return pooled
+        return cast(Tensor, max_pool(z_BKE, filled_BK) if self.pool is None else self.pool(z_BKE, filled_BK))
 
 
 class IdentityHeads(nn.Module):
@@ -170,5 +167,4 @@ class IdentityHeads(nn.Module):
     def identity_logits(self, features_BE: Embedded) -> Float[Tensor, "batch classes"]:
         """Classify images or captions by themselves, from features that are not normalised."""
         with torch.autocast(features_BE.device.type, enabled=False):
-            logits: Tensor = self.identity_classifier(features_BE.float())
-            return logits
+            return cast(Tensor, self.identity_classifier(features_BE.float()))

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -58,8 +58,7 @@ class _QuickGelu(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Tensor:
-        back: Tensor = torch.ops.aten.silu_backward(gradients[0], 1.702 * ctx.saved_tensors[0])
-        return back
+        return cast(Tensor, torch.ops.aten.silu_backward(gradients[0], 1.702 * ctx.saved_tensors[0]))
 
 
 def quick_gelu(x: Tensor) -> Tensor:
@@ -83,8 +82,7 @@ class FeedForward(nn.Module):
         """Change each token by itself."""
         x = self.widen(x)
         x = F.gelu(x) if self.activation == "gelu" else quick_gelu(x)
-        out: Tensor = self.narrow(x)
-        return out
+        return cast(Tensor, self.narrow(x))
 
 
 class Layer(nn.Module):
