@@ -53,7 +53,7 @@ def video(
     from pickout.video import require_libraries
 
     require_libraries()
-    from pickout.video.boxes import make_detector
+    from pickout.video.detectors import make_detector
     from pickout.video.extraction import ExtractionSettings
     from pickout.video.harvest import TABLE, harvest
     from pickout.video.recordings import CameraName, find_recordings

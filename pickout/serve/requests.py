@@ -99,7 +99,9 @@ class SearchBody(Sending):
     top: int = Field(default=20, ge=1, le=600, description="How many candidates on a page.")
     page: int = Field(default=1, ge=1, le=10_000, description="Which page.")
     group: Grouping = Field(Grouping.NONE, strict=False, description="Which candidates are shown as one.")
-    parse: bool = Field(True, description="Whether a single sentence is read for cameras and times; the answer tells.")
+    parse: bool = Field(
+        True, description="Read a single sentence for cameras and times; the answer tells what was read."
+    )
     now: Now = None
     thumbnails: bool = Field(False, description="Whether each candidate comes with its thumbnail, a JPEG in base64.")
     case: Id | None = Field(None, description="The case that this is searched for, which notes it down.")
@@ -160,7 +162,7 @@ class FolderBody(Sending):
 
     folder: Place = Field(description="Below one of the folders that the server's owner allows.")
     table: str | None = Field(None, max_length=4096, description="Camera, time and labels by image; likewise.")
-    camera_from: CameraFrom = Field(CameraFrom.NONE, strict=False, description="Of the camera, when no table tells.")
+    camera_from: CameraFrom = Field(CameraFrom.NONE, strict=False)
     exclude: Names = Field([], description="Patterns of names that are passed over.")
     prune: bool = Field(False, description="Remove the rows below this folder whose files are gone.")
     prune_folders: bool = Field(False, description="Remove also those in folders that are gone.")
@@ -289,7 +291,7 @@ class RedactionBody(Sending):
 
     crops: Marked = Field(description="Of these.")
     head: bool = Field(True, description="Whether the head is blurred; if not, a reason is needed.")
-    boxes: list[ShareBox] = Field([], max_length=100, description="What else: left, top, width, height, as shares.")
+    boxes: list[ShareBox] = Field([], max_length=100, description="Blurred, too: left, top, width, height as shares.")
     reason: Reason = Field("", description="Why.")
 
 

@@ -1,15 +1,10 @@
-"""What a detector of people gives, boxes and scores, and which detector is meant."""
+"""What a detector of people gives: boxes and scores."""
 
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from supervision import Detections
-
-from pickout.errors import UsageError
-
-EMBEDDED = "embedded"  # the detector that comes with the package, and is taken where none is named
 
 
 class Detector(Protocol):
@@ -39,25 +34,3 @@ def letterboxed(image: NDArray[np.uint8], size: tuple[int, int], fill: int) -> t
     field = np.full((*size, 3), fill, dtype=np.uint8)
     field[: inside[1], : inside[0]] = np.asarray(Image.fromarray(image).resize(inside, Image.Resampling.BILINEAR))
     return field, scale
-
-
-def make_detector(name: str, threads: int | None = None) -> Detector:
-    """A detector by its name (`embedded`, `movenet`, `nanodet`), or the one in an ONNX file, on so many threads; None:
-    as there are cores. `UsageError`: another name; `VideoError`: a file that cannot be used, a package not there."""
-    if name.endswith(".onnx"):
-        from pickout.video.onnx_detector import OnnxDetector
-
-        return OnnxDetector(Path(name), threads)
-    if threads is not None:
-        import torch
-
-        torch.set_num_threads(threads)
-    if name == EMBEDDED:
-        from pickout.video.person_net import PersonNetDetector
-
-        return PersonNetDetector.shipped()
-    if name in ("movenet", "nanodet"):
-        from pickout.video.installed_detectors import MoveNetDetector, NanoDetDetector
-
-        return MoveNetDetector() if name == "movenet" else NanoDetDetector()
-    raise UsageError(f"--detector {name}: expected embedded, movenet, nanodet or an .onnx file (docs/video.md)")

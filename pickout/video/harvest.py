@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pickout.errors import PickoutError, VideoError
 from pickout.files import storage_errors, write_atomically
-from pickout.video.boxes import make_detector
+from pickout.video.detectors import make_detector
 from pickout.video.extraction import ExtractionSettings, Piece, extract
 from pickout.video.frames import Mark
 from pickout.video.recordings import Recording

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from pickout.errors import VideoError
-from pickout.video.boxes import make_detector
+from pickout.video.detectors import make_detector
 from pickout.video.graph_model import GraphModel
 
 

@@ -12,7 +12,7 @@ from right_boxes import right_boxes
 
 from pickout.errors import VideoError
 from pickout.video import person_net
-from pickout.video.boxes import make_detector
+from pickout.video.detectors import make_detector
 from pickout.video.person_net import HEAD_FILE, decode
 
 INPUTS = Path(__file__).parents[2] / "models" / "person-head.inputs.json"
