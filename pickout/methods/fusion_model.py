@@ -160,9 +160,9 @@ class FusionModel(base.Method):
     def __init__(self, settings: FusionSettings, vision: ImageTower, text: Any, identities: int) -> None:
         super().__init__()
         if not isinstance(text, FusionEncoder):
-            raise RecipeError("model.text.kind: this method fuses captions and images; set 'bert'")
+            raise RecipeError("this method fuses captions and images; set model.text.kind = 'bert'")
         if vision.settings.kind not in ("vit", "lite0_vit"):
-            raise RecipeError("model.vision.kind: this method projects image tokens itself; set 'vit' or 'lite0_vit'")
+            raise RecipeError("this method projects image tokens itself; set model.vision.kind = 'vit' or 'lite0_vit'")
         self.heads = {name for name in ("matching", "relation", "replaced") if settings.weights[name] > 0}
         if settings.hides_words or "replaced" in self.heads:
             self.heads.add("word")
