@@ -149,6 +149,8 @@ def _type(about: dict[str, Any]) -> str:
 
 def _body(name: str, schema: dict[str, Any], bodies: dict[str, None]) -> list[str]:
     words = " ".join(schema.get("description", "").split())
+    if "enum" in schema:
+        return ["", f"### {_title(name)}", "", f"{words} One of {_type(schema)}."]
     lines = ["", f"### {_title(name)}", "", words, "", "| | | |", "|---|---|---|"]
     for field, about in schema.get("properties", {}).items():
         for reference in re.findall(r"schemas/(\w+)", json.dumps(about)):

@@ -1,8 +1,7 @@
 """Frozen settings and their TOML form.
 
 Each part declares its own `Settings` class beside the code that needs it; a recipe is a `Settings` made of those. An
-unknown key is an error that names the nearest known one; a wrong type names the key, the value and the expected type.
-"""
+unknown key is an error that names the nearest known one; a wrong type names key, value and expected type."""
 
 import difflib
 import json
@@ -39,9 +38,8 @@ S = TypeVar("S", bound=Settings)
 
 
 def parse_settings(schema: type[S], values: Mapping[str, Any], *, source: str, prefix: str = "") -> S:
-    """Check `values`, a nested mapping as TOML gives it, against `schema`. Errors call its origin `source`, usually a
-    file's name, and put the dotted path `prefix` before each key. `RecipeError`: an unknown key (with the nearest known
-    one), a missing key, a wrong type or value."""
+    """Check `values`, a nested mapping as TOML gives it, against `schema`. Errors call its origin `source` and put the
+    dotted path `prefix` before each key. `RecipeError`: a key that is unknown or missing, a wrong type or value."""
     _check_numbers(values, source, [prefix] if prefix else [])
     try:
         # JSON mode is strict about types yet takes a list for a tuple and a string for a path.
@@ -74,8 +72,7 @@ def to_toml(settings: Settings) -> str:
 
 def apply_overrides(values: Mapping[str, Any], overrides: Iterable[str]) -> dict[str, Any]:
     """Lay `--set key.path=value` pairs over a nested mapping and return a new one. A value is read as TOML (`3`, `0.1`,
-    `true`, `[5, 12]`, `"text"`); what is no TOML value is taken as a string. `RecipeError`: a pair without `=`, or a
-    path through something that is no table."""
+    `true`, `[5, 12]`, `"text"`); else as a string. `RecipeError`: no `=`, or a path through what is no table."""
     result = json.loads(json.dumps(values, default=str))
     for pair in overrides:
         path, equals, text = pair.partition("=")
@@ -94,6 +91,14 @@ def apply_overrides(values: Mapping[str, Any], overrides: Iterable[str]) -> dict
         except (ValueError, RecursionError):
             table[last] = text.strip()
     return dict(result)
+
+
+def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """The values of a nested mapping by dotted path."""
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        found |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+    return found
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

@@ -23,8 +23,7 @@ class Drawn:
 @torch.no_grad()
 def categorical(weights_RV: Float[Tensor, "rows choices"], uniform_R: Float[Tensor, " rows"]) -> Drawn:
     """The first choice at which the running sum of the weights exceeds `uniform` times their sum, in float32. Weights
-    are finite and not negative, uniform numbers in [0, 1). A choice of weight zero is never drawn, however the sums
-    round."""
+    are finite and not negative, uniform numbers in [0, 1). None of weight zero is ever drawn."""
     with torch.autocast(weights_RV.device.type, enabled=False):
         weights_RV = weights_RV.float()
         largest_R1 = weights_RV.amax(dim=1, keepdim=True)

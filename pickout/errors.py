@@ -3,8 +3,7 @@
 A message names the file, the value and the remedy. The command line prints it after `error:` and exits with the
 class's `exit_code`; a traceback that reaches a user is a bug.
 
-Names in a message come from files of others, so it is shown through `printable`: here, for every error at once. What
-raises or stores a name keeps it as it is."""
+Names in a message come from files of others, so every one is shown through `printable`; what stores a name keeps it."""
 
 import unicodedata
 from collections.abc import Sequence
@@ -18,8 +17,7 @@ _UNSEEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 
 
 def printable(text: object, *, keep: str = "") -> str:
-    """The `str` of `text` fit for a terminal or page: what has no shape, as control characters have none, is shown as
-    `�`, but for the characters to `keep`, for example line ends."""
+    """The `str` of `text` for a terminal or page: what has no shape is `�`, but for what to `keep`, as line ends."""
     letters = str(text)
     if letters.isprintable():
         return letters

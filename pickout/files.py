@@ -16,13 +16,11 @@ from typing import Any
 
 from pickout.errors import GalleryDamaged, GalleryError, StorageFull
 
-_PARTIAL = ".pickout.part"
-"""How the names of files end that are being written; what a kill leaves behind is told from the user's own by it."""
+_PARTIAL = ".pickout.part"  # ends the names of files that are being written; tells what a kill leaves from the user's
 _HALF_WRITTEN = re.compile(rf"\..*\.[a-z0-9_]{{8}}{re.escape(_PARTIAL)}", re.DOTALL)
 """Their whole names: what is written, and letters that nobody chose."""
 _LONGEST_NAME = 40  # characters of a file's name that its temporary file's takes over; file systems allow 255 bytes
-LONGEST = 64 << 20
-"""Bytes of the longest settings, vocabulary or config that is read; the largest vocabularies have a tenth of it."""
+LONGEST = 64 << 20  # bytes of a settings, vocabulary or config file; the largest vocabularies have a tenth
 
 
 def beside(place: Path, name: str) -> Path:
@@ -70,8 +68,7 @@ def half_written(folder: Path, *, below: bool = True) -> list[Path]:
 
 
 def read_bytes(path: Path) -> bytes:
-    """A small file whole: settings, a vocabulary, a config. `OSError`: it cannot be read, has more than `LONGEST`
-    bytes, or is a pointer to a file that was not fetched."""
+    """A small file whole. `OSError`: unreadable, more than `LONGEST` bytes, or a pointer to a file not fetched."""
     with path.open("rb") as file:
         data = file.read(LONGEST + 1)
     if data.startswith(b"version https://git-lfs"):

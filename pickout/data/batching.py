@@ -1,6 +1,5 @@
 """Batches for training and encoding."""
 
-from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
@@ -72,8 +71,7 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Collate:
-    """Makes a batch of examples; the error of the first unreadable one takes the batch's place. It is a value, not
-    raised: raised in a worker process it would arrive as another type."""
+    """A batch of examples, or the first unreadable one's error: raised in a worker it would become another type."""
 
     # from ids (batch, context) to True where a token is not padding, as `Tokenizer.mask`
     mask: Callable[[NDArray[np.int64]], NDArray[np.bool_]]
@@ -129,21 +127,49 @@ class Draw:
     item: int  # position among the training pairs
 
 
-class EpochSampler(Sampler[list[Draw]], ABC):
+class EpochSampler(Sampler[list[Draw]]):
     """Batches of one epoch as a pure function of (seed, epoch). Set `epoch` before each pass. Every process draws the
-    same whole batches of `size` pairs; the launcher cuts each batch into equal parts."""
+    same whole batches; the launcher cuts each into equal parts. A RecipeError where pairs of these `identities` do not
+    fill one, or it is no multiple of `per_identity`.
 
-    def __init__(self, size: int, seed: int) -> None:
-        self.batch_size, self.seed, self.epoch = size, seed, 1
-        self.drop_last = True
+    By `shuffle` every pair comes once an epoch in random order; a short last batch is left out. By `identity` a batch
+    shows `batch / per_identity` people with `per_identity` pairs each (IRRA; ITSELF trains with it): each person's
+    pairs are shuffled and cut into groups of `per_identity`; a remainder is left out, and a person with fewer pairs
+    than that gets one group drawn with replacement. Each batch takes one group of each of so many people drawn among
+    those who have groups left; the epoch ends when fewer such people remain."""
+
+    def __init__(self, settings: SamplerSettings, identities: Sequence[int], seed: int) -> None:
+        size, each = settings.batch, settings.per_identity
+        self.batch_size, self.seed, self.epoch, self.drop_last = size, seed, 1, True
+        self._settings, self._pairs, self._people = settings, len(identities), size // each
+        by_identity: dict[int, list[int]] = defaultdict(list)
+        for item, identity in enumerate(identities):
+            by_identity[identity].append(item)
+        self._items = [np.array(items) for items in by_identity.values()]
         self._planned: tuple[int, list[NDArray[np.int64]]] | None = None
+        if settings.kind == "shuffle" and self._pairs < size:
+            raise RecipeError(f"sampler.batch = {size}, but the data has only {self._pairs} training pairs; lower it")
+        if settings.kind == "identity" and size % each:
+            raise RecipeError(f"sampler.batch = {size} is no multiple of sampler.per_identity = {each}")
+        if settings.kind == "identity" and len(self._items) < self._people:
+            raise RecipeError(f"sampler.batch = {size} wants {self._people} people of {len(self._items)}; lower it")
 
     def plan(self, epoch: int) -> list[NDArray[np.int64]]:
         """The items of each batch of `epoch`. Shape of each: (batch,)."""
-        return self._drawn(np.random.default_rng([_STREAM, self.seed, epoch]))
-
-    @abstractmethod
-    def _drawn(self, generator: np.random.Generator) -> list[NDArray[np.int64]]: ...
+        generator = np.random.default_rng([_STREAM, self.seed, epoch])
+        if self._settings.kind == "shuffle":
+            return list(_rows(generator.permutation(self._pairs), self.batch_size))
+        each = self._settings.per_identity
+        groups = [
+            generator.choice(items, (1, each)) if len(items) < each else _rows(generator.permutation(items), each)
+            for items in self._items
+        ]
+        left, batches = np.array([len(rows) for rows in groups]), []
+        while len(available := np.flatnonzero(left)) >= self._people:
+            chosen = generator.choice(available, self._people, replace=False)
+            batches.append(np.concatenate([groups[person][-left[person]] for person in chosen]))
+            left[chosen] -= 1
+        return batches
 
     def __len__(self) -> int:
         return len(self._batches())
@@ -160,61 +186,6 @@ class EpochSampler(Sampler[list[Draw]], ABC):
         return self._planned[1]
 
 
-class ShuffleSampler(EpochSampler):
-    """Every pair once an epoch in random order; a short last batch is left out."""
-
-    def __init__(self, items: int, size: int, seed: int) -> None:
-        super().__init__(size, seed)
-        if items < size:
-            raise RecipeError(f"sampler.batch = {size}, but the data has only {items} training pairs; lower it")
-        self.items = items
-
-    def _drawn(self, generator: np.random.Generator) -> list[NDArray[np.int64]]:
-        return list(_rows(generator.permutation(self.items), self.batch_size))
-
-
-class IdentitySampler(EpochSampler):
-    """Batches of `size / per_identity` different people with `per_identity` pairs each (IRRA; ITSELF trains with it).
-    Each person's pairs are shuffled and cut into groups of `per_identity`; a remainder is left out, and a person with
-    fewer pairs than that gets one group drawn with replacement. Each batch takes one group of each of `size /
-    per_identity` people drawn among those who have groups left; the epoch ends when fewer such people remain. A
-    RecipeError where the batch is no multiple of `per_identity`, or wants more people than there are."""
-
-    def __init__(self, identities: Sequence[int], size: int, per_identity: int, seed: int) -> None:
-        super().__init__(size, seed)
-        if size % per_identity:
-            raise RecipeError(f"sampler.batch = {size} is no multiple of sampler.per_identity = {per_identity}")
-        self.people, self.per_identity = size // per_identity, per_identity
-        by_identity: dict[int, list[int]] = defaultdict(list)
-        for item, identity in enumerate(identities):
-            by_identity[identity].append(item)
-        self.items = [np.array(items) for items in by_identity.values()]
-        if len(self.items) < self.people:
-            why = f"sampler.batch = {size} with sampler.per_identity = {per_identity} wants {self.people} people in a"
-            raise RecipeError(f"{why} batch, but the training split shows {len(self.items)}; lower sampler.batch")
-
-    def _drawn(self, generator: np.random.Generator) -> list[NDArray[np.int64]]:
-        each = self.per_identity
-        groups = [
-            generator.choice(items, (1, each)) if len(items) < each else _rows(generator.permutation(items), each)
-            for items in self.items
-        ]
-        left = np.array([len(rows) for rows in groups])
-        batches = []
-        while len(available := np.flatnonzero(left)) >= self.people:
-            chosen = generator.choice(available, self.people, replace=False)
-            batches.append(np.concatenate([groups[person][-left[person]] for person in chosen]))
-            left[chosen] -= 1
-        return batches
-
-
 def _rows(items: NDArray[np.int64], width: int) -> NDArray[np.int64]:
     """The items in rows of `width`; a remainder is left out."""
     return items[: len(items) // width * width].reshape(-1, width)
-
-
-def build_sampler(settings: SamplerSettings, identities: Sequence[int], seed: int) -> EpochSampler:
-    """The sampler that `settings` asks for, over pairs with these `identities`; a RecipeError where none fits."""
-    if settings.kind == "shuffle":
-        return ShuffleSampler(len(identities), settings.batch, seed)
-    return IdentitySampler(identities, settings.batch, settings.per_identity, seed)

@@ -17,8 +17,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from pickout.errors import ImageUnreadable
 
 MAX_PIXELS = 80_000_000  # the most pixels an image may have; a small file can claim billions
-MAX_BYTES = 8 * MAX_PIXELS
-"""The most bytes that an image may take while it is decoded, and all those together that threads decode at once."""
+MAX_BYTES = 8 * MAX_PIXELS  # the most that one image may take while it is decoded, and all that threads decode at once
 
 SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".jif", ".jfi", ".png", ".apng", ".bmp", ".dib", ".gif", ".webp"}

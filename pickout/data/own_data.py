@@ -26,8 +26,7 @@ _ASSUMED = {
 @dataclass(frozen=True)
 class Table(Reader):
     """Reads a table. Image paths start from the table's folder. An image may have several rows, one for each caption;
-    they must agree on everything else. Identities may be whole numbers or names; names are numbered in order of
-    appearance, behind the numbers."""
+    they must agree on everything else. Identities are whole numbers, or names, which are numbered behind these."""
 
     @property
     def layout(self) -> str:

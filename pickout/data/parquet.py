@@ -20,8 +20,7 @@ class Page(NamedTuple):
 
 
 def read_pages(data: Any, column: Any) -> Iterator[Page]:
-    """The pages of a column (`ColumnChunkMetaData`) of the file's bytes, in the order in which they are read. An error
-    of any kind where they do not lie in the file."""
+    """The pages of a `ColumnChunkMetaData`, as they are read. An error of any kind where they lie outside the file."""
     at = min(column.data_page_offset, column.dictionary_page_offset or column.data_page_offset)
     left = column.num_values
     while left > 0:
@@ -35,8 +34,7 @@ def read_pages(data: Any, column: Any) -> Iterator[Page]:
 
 
 def read_table(data: Any) -> Any:
-    """The table in a file's bytes; a ValueError where it would take far more memory than its file has bytes, of which
-    at most the allowed part is taken before."""
+    """The table in a file's bytes; a ValueError, before that is taken, where it would fill the memory."""
     import pyarrow as pa
     from pyarrow import parquet
 

@@ -10,8 +10,7 @@ from PIL import Image, ImageDraw, ImageFilter
 
 Pixels = NDArray[np.float32]
 Chance = np.random.Generator
-GARMENTS = (4, 8)
-"""First and last part number of what is worn or carried (`pickout.synthetic.surfaces.Part`); 0 is background."""
+GARMENTS = (4, 8)  # first and last `Part` of `pickout.synthetic.surfaces` that is worn or carried; 0 is background
 
 
 @dataclass(slots=True)

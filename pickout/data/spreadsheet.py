@@ -17,35 +17,17 @@ from unicodedata import normalize
 
 from pickout.data.data_set import read_text, show, told_once
 from pickout.errors import AnnotationError, DataMissing
+from pickout.files import packaged_table
 
 Row = Mapping[str, Any]
-Table = tuple[list[str], Iterable[tuple[int, Sequence[Any]]]]
-"""A header; and the position of each row in the file, from 0, with its cells."""
+Table = tuple[list[str], Iterable[tuple[int, Sequence[Any]]]]  # header; row numbers from 0, cells
 
-SYNONYMS: Mapping[str, frozenset[str]] = {
-    column: frozenset(names.split())
-    for column, names in {
-        "image": "images img imgs path paths file files crop crops imagepath imgpath imagefile imgfile imagename "
-        "imgname filepath filename croppath cropfile cropname",
-        "caption": "captions text texts sentence sentences description descriptions",
-        "identity": "identities id ids pid pids person persons personid personids personname identityid identityno",
-        "camera": "cameras cam cams cameraid cameraname camid camname camno",
-        "time": "times timestamp timestamps datetime date dateandtime timetaken takenat capturedat captured",
-        "split": "splits set subset partition",
-        "video": "videos videofile videopath videoname videoid",
-        "frame": "frames frameno framenumber frameid frameindex",
-        "box": "boxes bbox boundingbox",
-        "track": "tracks trackid trackno tracklet",
-    }.items()
-}  # other names of each column, in lower case without blanks, hyphens and underscores
-
+_TABLES = packaged_table("pickout.data", "columns.toml")
+SYNONYMS: Mapping[str, frozenset[str]] = {name: frozenset(names.split()) for name, names in _TABLES["columns"].items()}
+_MISSING = frozenset(_TABLES["missing"]["values"])
 ENDINGS = (".csv", ".jsonl", ".ndjson", ".parquet")
 """Endings of the files that are read; a table with another one is taken for CSV by who reads it all the same."""
 
-# What pandas takes for a missing value, and its own NaT.
-_MISSING = frozenset({"", "-1.#IND", "-1.#QNAN", "1.#IND", "1.#QNAN", "<NA>", "NaT", "None"}) | {
-    *("#N/A", "#N/A N/A", "#NA", "N/A", "NA", "n/a", "NULL", "Null", "null", "NaN", "NAN", "Nan", "nan", "-NaN", "-nan")
-}
 _NAMELESS = re.compile(r"(Unnamed: \d+|__index_level_\d+__)?")  # columns with the numbers of a data frame's rows
 _WHOLE = re.compile(r"([+-]?\d+)(\.0*)?")
 _NEAR = 0.8

@@ -16,12 +16,13 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from pickout.config import Settings
+from pickout.data import transforms
 from pickout.data.batching import Draw, Example
 from pickout.data.data_set import ImageRecord, Split
 from pickout.data.image_changes import change_picture, read_parts
 from pickout.data.images import open_image
 from pickout.data.scene_changes import Picture
-from pickout.data.transforms import Augmentation, ImageSettings, augment, augment_tokens, resize
+from pickout.data.transforms import AugmentationSettings, CaptionAugmentationSettings, ImageSettings
 from pickout.errors import DataError, DataMissing, ImageUnreadable
 from pickout.text.tokenizer import Tokenizer
 
@@ -40,19 +41,14 @@ class DataSettings(Settings):
     root: Path  # the data set's folder; a relative path starts where the command runs
     workers: int = Field(0, ge=0, le=1024)
     """Processes that decode and augment images beside the training process; the batches do not depend on it."""
-    cache: bool = False
-    """Keep all training images in memory, decoded and resized; for small data sets (3 bytes a pixel)."""
-    validation: Path | None = None
-    """Another folder of such data, whose `val` split chooses the epoch in place of the own one."""
+    cache: bool = False  # keep all training images in memory, resized: 3 bytes a pixel, for small data sets
+    validation: Path | None = None  # another such folder, whose `val` split chooses the epoch in place of the own one
     copies: int = Field(0, ge=0)
     """With a frozen image tower: so many changed copies of each image go through the frozen part once, before training,
-    and with a frozen text tower each caption; each epoch then draws among the copies. 0: every image is changed anew
-    and goes through the whole tower."""
-    forget: float = Field(0.0, ge=0, lt=1)
-    """With copies: the share of image tokens and of words that a step does not see, others each time."""
+    and with a frozen text tower each caption; epochs draw among the copies. 0: each image is changed anew."""
+    forget: float = Field(0.0, ge=0, lt=1)  # with copies: the share of image tokens and of words unseen by a step
     features: Path | None = None  # where those copies are kept, for several runs; none: in the run's folder
-    skip_unreadable: bool = False
-    """Open every image once before training and leave out those that cannot be read, one journal line for each."""
+    skip_unreadable: bool = False  # leave out images that cannot be read, found before training; the journal names them
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,24 +65,25 @@ PLAIN = Pairing()  # an image and its caption
 
 class TrainingPairs(Dataset[Example | ImageUnreadable]):
     """Every (image, caption) pair of a training split, indexed by `Draw`. The same draw gives the same example in any
-    process, so a resumed run and any number of workers see equal batches. All captions are encoded at once, here;
-    `seed` is the recipe's."""
+    process, so a resumed run and any number of workers see equal batches. All captions are encoded here; `files` are
+    the images, and `image_of` tells which of them each pair shows."""
 
     def __init__(
         self,
         split: Split,
         tokenizer: Tokenizer,
         image: ImageSettings,
-        augmentation: Augmentation,
+        augmentation: tuple[AugmentationSettings, CaptionAugmentationSettings],
         seed: int,
         pairing: Pairing = PLAIN,
     ) -> None:
         pairs = list(split.pairs())
         captions = [pair.caption for pair in pairs]
         self.identities = [pair.identity for pair in pairs]
-        self.seed, self.image, self.augmentation, self._pairing = seed, image, augmentation, pairing
-        self._files = [record.image for record in split.images]
-        self._image_of = np.array([pair.image for pair in pairs], dtype=np.int64)
+        self.seed, self.image, self._pairing = seed, image, pairing
+        self.augmentation, self._of_captions = augmentation
+        self.files = [record.image for record in split.images]
+        self.image_of = np.array([pair.image for pair in pairs], dtype=np.int64)
         self.ids = tokenizer.encode(captions).astype(np.int32)
         self._special, self._vocabulary, self.mask = tokenizer.special, tokenizer.vocabulary_size, tokenizer.mask
         self._cache: list[NDArray[np.uint8]] | None = None
@@ -97,16 +94,7 @@ class TrainingPairs(Dataset[Example | ImageUnreadable]):
             self._items[identity].append(item)
 
     def __len__(self) -> int:
-        return len(self._image_of)
-
-    @property
-    def images(self) -> int:
-        """How many images the pairs show."""
-        return len(self._files)
-
-    def image_of(self, item: int) -> int:
-        """The position of a pair's image among the images."""
-        return int(self._image_of[item])
+        return len(self.image_of)
 
     def ids_of(self, item: int) -> NDArray[np.int64]:
         """A pair's caption as it is. Shape: (context,)."""
@@ -122,20 +110,20 @@ class TrainingPairs(Dataset[Example | ImageUnreadable]):
             except ImageUnreadable as error:
                 raise ImageUnreadable(error.path, f"{error.reason}; {REMEDY}") from None
             advance()
-            return np.asarray(resize(image, self.image))
+            return np.asarray(transforms.resize(image, self.image))
 
         with ThreadPoolExecutor(threads) as pool:
-            self._cache = list(pool.map(load, self._files))
+            self._cache = list(pool.map(load, self.files))
 
     def __getitem__(self, draw: Draw) -> Example | ImageUnreadable:
-        position = int(self._image_of[draw.item])
+        position = int(self.image_of[draw.item])
         generator = np.random.default_rng([_STREAM, self.seed, draw.epoch, draw.place])
         try:
             image = self.changed(position, generator)
         except ImageUnreadable as error:
             return error
         return self.example(
-            draw.item, lambda: augment(image, self.image, self.augmentation.image, generator), generator
+            draw.item, lambda: transforms.augment(image, self.image, self.augmentation, generator), generator
         )
 
     def example(self, own: int, view: Callable[[], Tensor], generator: np.random.Generator) -> Example:
@@ -154,35 +142,35 @@ class TrainingPairs(Dataset[Example | ImageUnreadable]):
 
     def changed(self, position: int, generator: np.random.Generator) -> Image.Image:
         """The image at `position`, changed as the recipe says; an `ImageUnreadable` where it cannot be decoded."""
-        image, rates = self._open(position), self.augmentation.image.changes
+        image, rates = self._open(position), self.augmentation.changes
         if not rates:
             return image
         pixels = np.asarray(image, np.float32) / np.float32(255)
-        picture = Picture(pixels, read_parts(self._files[position]), self._others)
+        picture = Picture(pixels, read_parts(self.files[position]), self._others)
         return Image.fromarray(change_picture(picture, rates, generator))
 
     @cached_property
     def _others(self) -> list[tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
         """Some of the images with their masks, for backgrounds and neighbours of others."""
-        chosen = np.random.default_rng([_STREAM, self.seed]).integers(len(self._files), size=OTHERS)
-        masks = [(int(position), read_parts(self._files[position])) for position in chosen]
+        chosen = np.random.default_rng([_STREAM, self.seed]).integers(len(self.files), size=OTHERS)
+        masks = [(int(position), read_parts(self.files[position])) for position in chosen]
         return [(np.asarray(self._open(position)), mask) for position, mask in masks if mask is not None]
 
     def _caption(self, item: int, generator: np.random.Generator) -> NDArray[np.int64]:
-        return augment_tokens(self.ids_of(item), self._special, self._vocabulary, self.augmentation.caption, generator)
+        own = self.ids_of(item)
+        return transforms.augment_tokens(own, self._special, self._vocabulary, self._of_captions, generator)
 
     def fingerprint(self, *, captions: bool = True) -> str:
-        """A digest of identities, file names and, with `captions`, token ids; another one means other training
-        items."""
+        """A digest of identities, file names and, with `captions`, token ids; of other items it is another."""
         digest = hashlib.sha256(np.array(self.identities, dtype=np.int64).tobytes())
-        digest.update("\n".join(self._files[i].name for i in self._image_of).encode())
+        digest.update("\n".join(self.files[i].name for i in self.image_of).encode())
         digest.update(self.ids.tobytes() if captions else b"")
         return digest.hexdigest()
 
     def _open(self, position: int) -> Image.Image:
         if self._cache is not None:
             return Image.fromarray(self._cache[position])
-        return open_image(self._files[position])
+        return open_image(self.files[position])
 
 
 def with_captions(split: Split) -> Split:

@@ -1,7 +1,6 @@
 """Images to tensors: plain for encoding, at random for training."""
 
 import math
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Annotated, Literal
 
@@ -40,8 +39,7 @@ class ImageSettings(Settings):
     mean: Triple = (0.48145466, 0.4578275, 0.40821073)  # mean of red, green and blue that is taken off (CLIP's)
     std: tuple[Positive, Positive, Positive] = (0.26862954, 0.26130258, 0.27577711)
     """Standard deviation that the rest is divided by (CLIP's)."""
-    resample: Literal["bilinear", "bicubic"] = "bilinear"
-    """How pixels are interpolated (ITSELF: bilinear; RaSa, AGA: bicubic)."""
+    resample: Literal["bilinear", "bicubic"] = "bilinear"  # of pixels (ITSELF: bilinear; RaSa, AGA: bicubic)
 
 
 class AugmentationSettings(Settings):
@@ -142,14 +140,6 @@ class CaptionAugmentationSettings(Settings):
         if self.mask + self.random + self.delete > 1:
             raise ValueError("mask, random and delete together must not exceed 1")
         return self
-
-
-@dataclass(frozen=True, slots=True)
-class Augmentation:
-    """What is done to the two halves of an item."""
-
-    image: AugmentationSettings
-    caption: CaptionAugmentationSettings
 
 
 def augment_tokens(

@@ -50,8 +50,7 @@ class _Sink(io.RawIOBase):
 
 
 def write_archive(file: IO[bytes], members: Sequence[tuple[str, Path | bytes]], gallery: Path, key: str) -> str:
-    """Write members, by name with their content or the file that holds it, and a list of them signed by the gallery,
-    whose public key is `key`; the SHA-256 of the whole file."""
+    """Write members by name, with content or its file, and a signed list of them; the SHA-256 of the whole file."""
     listed = [
         {"name": name, "bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
         for name, content in _contents(members)

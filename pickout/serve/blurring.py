@@ -5,8 +5,9 @@ from collections.abc import Sequence
 
 from PIL import Image, ImageDraw, ImageFilter
 
-_HEAD = 0.24
-"""Share of a crop's height, from the top, in which the head of a standing person lies; with room for a loose crop."""
+from pickout.pages import picture_bytes
+
+_HEAD = 0.24  # share of a crop's height, from the top, for a standing person's head; with room for a loose crop
 _STRENGTH = 0.35  # radius of the blur over the head's height: what is left says where a head is, not whose
 
 
@@ -28,9 +29,7 @@ def blurred(picture: Image.Image) -> Image.Image:
 def blurred_jpeg(content: bytes) -> bytes:
     """The same from and to the bytes of a file."""
     with Image.open(io.BytesIO(content)) as picture:
-        stream = io.BytesIO()
-        blurred(picture).save(stream, "JPEG", quality=85)
-    return stream.getvalue()
+        return picture_bytes(blurred(picture), quality=85)
 
 
 def redacted_jpeg(content: bytes, boxes: Sequence[Sequence[float]], *, head: bool = True) -> bytes:
@@ -45,6 +44,4 @@ def redacted_jpeg(content: bytes, boxes: Sequence[Sequence[float]], *, head: boo
         if box[0] < box[2] and box[1] < box[3]:
             one = image.crop(box).resize((1, 1), Image.Resampling.BOX)
             image.paste(one.resize((box[2] - box[0], box[3] - box[1])), box)
-    stream = io.BytesIO()
-    image.save(stream, "JPEG", quality=90)
-    return stream.getvalue()
+    return picture_bytes(image, quality=90)

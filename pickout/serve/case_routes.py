@@ -10,14 +10,13 @@ from fastapi.responses import Response
 
 from pickout.errors import AccessDenied, UsageError
 from pickout.gallery.audit.log import record_event, user_name
-from pickout.serve import answers, case_requests
+from pickout.serve import answers
 from pickout.serve.access import Action, Role, permit
 from pickout.serve.calling import Called, on, raw, sent_file
-from pickout.serve.cases import TABLES, told_of
+from pickout.serve.cases import TABLES, hand_over, told_of
 from pickout.serve.database import now
-from pickout.serve.handover import hand_over
 from pickout.serve.hosting import Hosted
-from pickout.serve.requests import Id
+from pickout.serve.requests import ArchiveBody, CaseBody, Id, MarksBody, NoteBody, RedactionBody
 
 router = APIRouter(prefix="/galleries/{gallery}/cases", tags=["cases"])
 Seen = Annotated[Hosted, on(Action.CASE, purpose=False)]
@@ -40,7 +39,7 @@ def cases(called: Called, hosted: Seen) -> dict[str, list[dict[str, Any]]]:
 
 
 @router.post("", status_code=201, response_model=answers.Case)
-def open_case(called: Called, hosted: Purposed, body: case_requests.CaseBody) -> dict[str, Any]:
+def open_case(called: Called, hosted: Purposed, body: CaseBody) -> dict[str, Any]:
     """Open a case. Needs a purpose; recorded."""
     if len(called.parts.cases.all(called.actor, hosted)) >= _MOST:
         raise UsageError(f"there are {_MOST} cases; delete one first")
@@ -71,7 +70,7 @@ def delete_case(called: Called, hosted: Own, case: Id) -> None:
 
 
 @router.post("/{case}/marks", status_code=204)
-def mark(called: Called, hosted: Own, case: Id, body: case_requests.MarksBody) -> None:
+def mark(called: Called, hosted: Own, case: Id, body: MarksBody) -> None:
     """Judge crops, or take a judgement back. Needs a purpose; recorded."""
     permit(called.actor, Action.CASE, hosted.name, hosted.found(body.crops))
     record_event(hosted.path, "marked", body.crops, case=case, verdict=body.verdict)
@@ -85,7 +84,7 @@ def mark(called: Called, hosted: Own, case: Id, body: case_requests.MarksBody) -
 
 
 @router.post("/{case}/notes", status_code=201, response_model=answers.Note)
-def note(called: Called, hosted: Own, case: Id, body: case_requests.NoteBody) -> dict[str, Any]:
+def note(called: Called, hosted: Own, case: Id, body: NoteBody) -> dict[str, Any]:
     """Write a note; notes stay as they were written. Recorded."""
     record_event(hosted.path, "note written", case=case)
     told = {"text": body.text, "by": user_name(), "at": now()}
@@ -95,7 +94,7 @@ def note(called: Called, hosted: Own, case: Id, body: case_requests.NoteBody) ->
 
 
 @router.post("/{case}/redactions", status_code=204)
-def redact(called: Called, hosted: Own, case: Id, body: case_requests.RedactionBody) -> None:
+def redact(called: Called, hosted: Own, case: Id, body: RedactionBody) -> None:
     """Say what is blurred of crops when they leave; a face that is shown needs a reason. Recorded."""
     permit(called.actor, Action.CASE, hosted.name, hosted.found(body.crops))
     if not body.head and not body.reason:
@@ -110,7 +109,7 @@ def redact(called: Called, hosted: Own, case: Id, body: case_requests.RedactionB
 
 
 @router.post("/{case}/archive", **raw("the case, signed", "application/zip"))
-def archive(called: Called, hosted: Own, case: Id, body: case_requests.ArchiveBody) -> Response:
+def archive(called: Called, hosted: Own, case: Id, body: ArchiveBody) -> Response:
     """The case in one signed file, as `pickout case verify` checks it. Needs a purpose; recorded."""
     write = partial(hand_over, called.parts.cases, called.actor, hosted, case, body, called.who)
     return sent_file(called, "application/zip", f"case-{case}.zip", write)

@@ -15,7 +15,6 @@ from pydantic import TypeAdapter, ValidationError
 from pickout.errors import AccessDenied, DataError, GalleryModelMismatch, NothingFound, PickoutError, UsageError
 from pickout.files import storage_errors
 from pickout.gallery.audit.log import record_event
-from pickout.gallery.intake.metadata import CameraFrom
 from pickout.gallery.intake.report import IngestReport
 from pickout.gallery.portable.file import opened
 from pickout.gallery.portable.reader import ImportReport, import_gallery
@@ -60,8 +59,7 @@ def index(work: Indexing, body: FolderBody) -> Response:
     """Bring a gallery up to date with a folder on the server, below one that its owner allows."""
     hosted, allowed = work.hosted, work.called.folder
     folder, table = allowed(body.folder), None if body.table is None else allowed(body.table)
-    how: dict[str, Any] = {"table": table, "camera_from": CameraFrom(body.camera_from)}
-    how |= body.model_dump(exclude={"folder", *how})
+    how = {**body.model_dump(exclude={"folder"}), "table": table}
 
     def add(tell: Tell) -> dict[str, Any]:
         record_event(hosted.path, "folder indexed", folder=str(folder), prune=body.prune)

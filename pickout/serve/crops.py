@@ -16,6 +16,7 @@ from pickout.gallery.audit.log import record_event
 from pickout.gallery.intake.picture import digest, read_file
 from pickout.gallery.search.search import Hit
 from pickout.gallery.storage.rows import Row
+from pickout.pages import picture_bytes
 from pickout.serve.access import Action, Actor, permit
 from pickout.serve.blurring import blurred, blurred_jpeg
 from pickout.serve.hosting import Hosted
@@ -102,8 +103,7 @@ def own_bytes(row: Row) -> bytes:
 
 def draw_frame(actor: Actor, hosted: Hosted, row: Row, settings: ServeSettings, *, blur: bool) -> bytes:
     """The frame with the crop's box, as a JPEG. With `blur`, and for a token that sees blurred faces only, whatever is
-    not in the box is made unrecognisable. Recorded. `NotThere`: the crop's recording is not at hand, or is another one;
-    the words tell which."""
+    not in the box is made unrecognisable. Recorded. `NotThere`: its recording is not at hand, or is another one."""
     told = row.metadata
     if told.video is None or told.frame is None or told.box is None:
         raise NotThere("this gallery does not say from which frame of which recording this crop was cut")
@@ -119,14 +119,11 @@ def draw_frame(actor: Actor, hosted: Hosted, row: Row, settings: ServeSettings, 
     if box[0] >= box[2] or box[1] >= box[3] or _likeness(picture.crop(box), row) < _ALIKE:
         raise NotThere(f"{place.name}: its frame {told.frame} does not show this crop; is it another recording?")
     record_event(hosted.path, "frame looked at", [row.id])
-    stream = io.BytesIO()
-    _drawn(picture, box, hidden=blur or actor.blurred).save(stream, "JPEG", quality=85)
-    return stream.getvalue()
+    return picture_bytes(_drawn(picture, box, hidden=blur or actor.blurred), quality=85)
 
 
 def _place(actor: Actor, video: str, settings: ServeSettings) -> Path:
-    """Where a recording lies: as its name stands, or below a folder of recordings. Whoever may tell crops' recordings
-    could name any file, so that others than the server's owner see into those folders only."""
+    """Where a recording lies; for others than the owner below a folder of recordings: a crop may name any file."""
     for place in _places(actor, video, settings):
         with suppress(OSError, ValueError):
             if place.exists():

@@ -6,7 +6,6 @@ import logging
 import re
 import time
 from collections.abc import Collection
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
@@ -45,11 +44,6 @@ class Measured:
         self.jobs = Gauge("pickout_jobs", "Jobs that wait or run.", registry=self.registry)
 
 
-@dataclass(slots=True)
-class _Body:
-    whole: bool  # whether nothing more comes
-
-
 class Guard:
     """Stands around an application."""
 
@@ -66,7 +60,9 @@ class Guard:
             await self._app(scope, receive, send)
             return
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        began, status, body = time.monotonic(), 500, _Body(whole=not _has_body(headers))
+        began, status, body = time.monotonic(), 500, asyncio.Event()  # set once the body is whole
+        if "transfer-encoding" not in headers and headers.get("content-length", "0") == "0":
+            body.set()
 
         async def sending(message: Message) -> None:
             nonlocal status
@@ -74,7 +70,7 @@ class Guard:
                 status = message["status"]
                 own = {name for name, _ in message["headers"]}
                 message["headers"] = [*message["headers"], *(each for each in self._headers if each[0] not in own)]
-                if not body.whole:  # who sends on, slowly maybe, is not waited for
+                if not body.is_set():  # who sends on, slowly maybe, is not waited for
                     message["headers"].append((b"connection", b"close"))
             await send(message)
 
@@ -119,7 +115,7 @@ class Guard:
         form = headers.get("content-type", "").lower().startswith("multipart/form-data")
         return self._settings.largest_upload if form else self._settings.largest_body
 
-    def _limited(self, scope: Scope, headers: dict[str, str], receive: Receive, body: "_Body") -> Receive:
+    def _limited(self, scope: Scope, headers: dict[str, str], receive: Receive, body: asyncio.Event) -> Receive:
         """A request's body, with an end to its size and its time."""
         size, largest, settings = 0, self._largest(scope, headers), self._settings
         seconds = settings.recording_seconds if _is_recording(scope) else settings.body_seconds
@@ -127,7 +123,7 @@ class Guard:
 
         async def receiving() -> Message:
             nonlocal size
-            if body.whole:
+            if body.is_set():
                 return await receive()  # waits for the client to go away
             left = min(self._settings.idle_seconds, until - time.monotonic())
             try:
@@ -136,7 +132,8 @@ class Guard:
                 raise HTTPException(408, "the request's body did not come in time") from None
             if message["type"] == "http.request":
                 size += len(message.get("body", b""))
-                body.whole = not message.get("more_body", False)
+                if not message.get("more_body", False):
+                    body.set()
             if is_json and b"\0" in message.get("body", b""):  # which UTF-8 of no JSON holds
                 raise HTTPException(415, _UTF8)
             if size > largest:
@@ -155,10 +152,6 @@ class Guard:
         told |= {"method": scope["method"], "path": scope["path"], "status": status, "seconds": round(seconds, 4)}
         level = logging.WARNING if status in _REFUSED or status >= 500 else logging.INFO
         _log.log(level, "%s", json.dumps(told))
-
-
-def _has_body(headers: dict[str, str]) -> bool:
-    return "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
 
 
 def _is_json(headers: dict[str, str]) -> bool:

@@ -18,8 +18,7 @@ _log = logging.getLogger(__name__)
 
 _LOOK = 0.5  # seconds between two looks, of a job that waits for its turn, whether it is still wanted
 
-Tell = Callable[[dict[str, Any]], None]
-"""Called with how far the work is; raises `JobCancelled` where it is not wanted any more."""
+Tell = Callable[[dict[str, Any]], None]  # with how far the work is; raises `JobCancelled` where it is unwanted
 
 
 class JobCancelled(PickoutError):
@@ -67,8 +66,7 @@ class Jobs:
     def start(
         self, what: str, gallery: str, owner: str | None, work: Callable[[Tell], dict[str, Any]], of: str | None = None
     ) -> Job:
-        """Begin. A job that is `of` something takes its gallery's turn itself, once it needs it, and is cancelled
-        rather than finished when the server stops."""
+        """Begin. One that is `of` something takes its gallery's turn itself, and is cancelled by `close`."""
         with self._lock:
             running = [job for job in self._jobs.values() if not job.ended.is_set()]
             if len(running) >= self._limit or self._closed:

@@ -8,8 +8,7 @@ SECONDS = 20.0
 
 
 class Punctual(H11Protocol):
-    """HTTP/1.1 on a connection that is closed where nothing, or only a piece of a request's head, comes in time. How
-    long a body may take is the guard's to say."""
+    """HTTP/1.1 on a connection that is closed where a request's head does not come in time; for bodies see `Guard`."""
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
         """Begin to wait for a request."""

@@ -111,8 +111,7 @@ class Recordings:
 def find_people(
     hosted: Hosted, kept: Recordings, actor: Actor, body: VideoBody, place: Path | None, jobs: Jobs, tell: Tell
 ) -> dict[str, Any]:
-    """Look through one recording that was sent, or those at a place of the server, and index the people in them.
-    `VideoError`, whose words tell why, where nothing of them could be read."""
+    """Index the people in a recording that was sent, or those at a place; `VideoError` where nothing could be read."""
     from pickout.video.extraction import ExtractionSettings
     from pickout.video.harvest import LEDGER, TABLE, HarvestReport, Ledger, harvest
     from pickout.video.recordings import find_recordings, sent_recording

@@ -1,13 +1,14 @@
 """What clients send, checked: sizes, characters, no path where an id belongs."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 from pickout.errors import UsageError
 from pickout.gallery.approximate.build import ApproximateSettings
 from pickout.gallery.calibration.fit import CalibrationSettings
+from pickout.gallery.intake.metadata import CameraFrom
 from pickout.gallery.search.filters import Where
 from pickout.gallery.search.query import LONGEST_SENTENCE, MOST
 from pickout.gallery.search.ranking import Grouping
@@ -25,9 +26,16 @@ Name = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"
 Moment = Annotated[str, StringConstraints(max_length=64)]
 Place = Annotated[str, StringConstraints(min_length=1, max_length=4096)]
 Side = Annotated[int, Field(strict=True, ge=-(2**31), lt=2**31)]
+Box = Annotated[tuple[Side, Side, Side, Side], Field(strict=False)]
+Head = Annotated[str, Field(max_length=10_000)]  # of the audit, signed
 Sentence = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_SENTENCE)]
 Names = Annotated[list[Name], Field(max_length=_MOST_NAMES)]
 Crops = Annotated[list[Id], Field(max_length=100_000)]
+Text = Annotated[str, StringConstraints(max_length=10_000)]
+Reason = Annotated[str, StringConstraints(max_length=1000)]
+Marked = Annotated[list[Id], Field(min_length=1, max_length=10_000)]
+Share = Annotated[float, Field(strict=True, ge=0, le=1)]
+ShareBox = Annotated[tuple[Share, Share, Share, Share], Field(strict=False)]
 
 
 class Body(BaseModel):
@@ -49,6 +57,9 @@ def _text(value: object) -> object:
 
 
 Time = Annotated[datetime, Field(strict=False), BeforeValidator(_text)]  # JSON has text for it
+Range = Annotated[tuple[Time, Time], Field(strict=False)]
+_YESTERDAY = "What `yesterday` is told by, in the zone of the gallery's times; none: the server's clock."
+Now = Annotated[Time | None, Field(description=_YESTERDAY)]
 
 
 class Filters(Sending):
@@ -65,8 +76,7 @@ class Filters(Sending):
     after: Time | None = None
     """At this time or later. Without an offset as the gallery's times stand; with one, in UTC."""
     before: Time | None = Field(None, description="Earlier than this time.")
-    during: list[Annotated[tuple[Time, Time], Field(strict=False)]] = Field([], max_length=100)
-    """In any of these ranges."""
+    during: list[Range] = Field([], max_length=100, description="In any of these ranges.")
 
     def where(self) -> Where:
         """The same as a gallery takes it."""
@@ -79,24 +89,21 @@ class Filters(Sending):
 class SearchBody(Sending):
     """A search. At least one of `sentences`, `pictures`, `more_like` and `saved` is needed."""
 
-    sentences: Annotated[list[Sentence], Field(max_length=MOST)] = Field([], description="Descriptions of one person.")
-    pictures: Annotated[list[Id], Field(max_length=MOST)] = []
-    """Pictures that were uploaded, by the ids that the upload gave."""
+    sentences: list[Sentence] = Field([], max_length=MOST, description="Descriptions of one person.")
+    pictures: list[Id] = Field([], max_length=MOST, description="Uploaded pictures, by the ids that the upload gave.")
     without: list[Sentence] = Field([], max_length=MOST, description="What the person does not wear or carry.")
     more_like: list[Id] = Field([], max_length=MOST, description="Crops that show the person or somebody alike.")
-    less_like: Annotated[list[Id], Field(max_length=MOST)] = Field([], description="Crops that are not meant.")
+    less_like: list[Id] = Field([], max_length=MOST, description="Crops that are not meant.")
     where: Filters = Field(Filters(), description="Which crops to look at.")
-    saved: Name | None = None
-    """Run the search that is kept under this name, instead of all the above."""
+    saved: Name | None = Field(None, description="Run the search kept under this name, instead of all the above.")
     top: int = Field(default=20, ge=1, le=600, description="How many candidates on a page.")
     page: int = Field(default=1, ge=1, le=10_000, description="Which page.")
     group: Grouping = Field(Grouping.NONE, strict=False, description="Which candidates are shown as one.")
-    parse: bool = True
-    """Whether a single sentence is read for cameras and times; the answer tells what was read."""
-    now: Time | None = None
-    """What `yesterday` in a sentence is told by, in the zone of the gallery's times; none: the server's clock."""
-    thumbnails: bool = False
-    """Whether each candidate comes with its thumbnail, a JPEG in base64: one answer instead of many requests."""
+    parse: bool = Field(
+        True, description="Read a single sentence for cameras and times; the answer tells what was read."
+    )
+    now: Now = None
+    thumbnails: bool = Field(False, description="Whether each candidate comes with its thumbnail, a JPEG in base64.")
     case: Id | None = Field(None, description="The case that this is searched for, which notes it down.")
     error: float = Field(default=0.05, gt=0, lt=1)
     """Share of searches for absent people that may be answered, where the gallery is calibrated."""
@@ -106,8 +113,7 @@ class SentenceBody(Sending):
     """A sentence."""
 
     sentence: Sentence = Field(description="A description of a person.")
-    now: Time | None = None
-    """What `yesterday` is told by, in the zone of the gallery's times; none: the server's clock."""
+    now: Now = None
 
 
 class ChosenBody(Sending):
@@ -124,8 +130,7 @@ class CropBody(Sending):
     time: Moment | None = Field(None, description="When it was taken, ISO 8601.")
     video: Name | None = Field(None, description="The source video.")
     frame: int | None = Field(default=None, ge=0, lt=2**31, description="The frame's number there.")
-    box: Annotated[tuple[Side, Side, Side, Side], Field(strict=False)] | None = None
-    """Left, top, width and height in that frame."""
+    box: Box | None = Field(None, description="Left, top, width and height in that frame.")
     track: Name | None = Field(None, description="Its track.")
     labels: Annotated[dict[Name, Name], Field(max_length=100)] = Field({}, description="Labels.")
 
@@ -156,10 +161,8 @@ class FolderBody(Sending):
     """A folder of crops on the server."""
 
     folder: Place = Field(description="Below one of the folders that the server's owner allows.")
-    table: Annotated[str, StringConstraints(max_length=4096)] | None = None
-    """Camera, time and labels by image; likewise."""
-    camera_from: str = Field(default="none", pattern="^(none|folder|name)$")
-    """Where the camera comes from when no table tells."""
+    table: str | None = Field(None, max_length=4096, description="Camera, time and labels by image; likewise.")
+    camera_from: CameraFrom = Field(CameraFrom.NONE, strict=False)
     exclude: Names = Field([], description="Patterns of names that are passed over.")
     prune: bool = Field(False, description="Remove the rows below this folder whose files are gone.")
     prune_folders: bool = Field(False, description="Remove also those in folders that are gone.")
@@ -169,13 +172,11 @@ class FolderBody(Sending):
 class VideoBody(Sending):
     """Recordings to look through for people: one that was sent, or those in a folder on the server."""
 
-    recording: Id | None = None
-    """A recording that was sent, by the id that sending it gave."""
+    recording: Id | None = Field(None, description="A recording that was sent, by the id that sending it gave.")
     folder: Place | None = None
     """Instead: a recording, or a folder of them or of pictures, below one of the folders that the owner allows."""
     camera: Name | None = Field(None, description="Its camera; none: by the recording's name without date and time.")
-    start: Moment | None = None
-    """When the recording began, ISO 8601; none: by its name, else by its container."""
+    start: Moment | None = Field(None, description="When it began, ISO 8601; none: by its name, else by its container.")
     zone: Name = Field("UTC", description="Time zone of `start` and of times in names.")
     detector: Annotated[str, StringConstraints(pattern=r"^(embedded|movenet|nanodet|[^\x00]{1,4000}\.onnx)$")] = (
         "embedded"
@@ -188,8 +189,7 @@ class VideoBody(Sending):
 class CalibrateBody(Sending):
     """People to calibrate with."""
 
-    data: Name | None = None
-    """The data set's name; none: people are drawn, on whom probabilities are rougher."""
+    data: Name | None = Field(None, description="A data set's name; none: drawn people, for rougher probabilities.")
     folder: Place | None = Field(None, description="Below one of the folders that the server's owner allows.")
     split: Name = Field("val", description="Its people must not have been used for training.")
     settings: CalibrationSettings = Field(CalibrationSettings(), description="How.")
@@ -205,8 +205,7 @@ class ApproximateBody(Sending):
 class RebuildBody(Sending):
     """Another model."""
 
-    model: Place
-    """A run folder or weight file below one of the folders that the server's owner allows."""
+    model: Place = Field(description="A run folder or weight file below one of the folders that the owner allows.")
     drop_missing: bool = Field(False, description="Leave out crops whose originals cannot be read.")
     restart: bool = Field(False, description="Throw away what an earlier rebuild has begun.")
 
@@ -232,8 +231,7 @@ class WatchBody(Sending):
 class RulesBody(Sending):
     """How long crops are kept."""
 
-    rules: Annotated[list[KeepRule], Field(max_length=1000)]
-    """At most one for each camera, and one for the rest."""
+    rules: list[KeepRule] = Field(max_length=1000, description="At most one for each camera, and one for the rest.")
 
 
 class HoldBody(ChosenBody):
@@ -246,8 +244,7 @@ class TokenBody(Sending):
     """A new token."""
 
     name: Name = Field(description="Who will have it.")
-    roles: Annotated[list[Annotated[Role, Field(strict=False)]], Field(min_length=1, max_length=4)]
-    """What it is for."""
+    roles: list[Annotated[Role, Field(strict=False)]] = Field(min_length=1, max_length=4, description="What it is for.")
     cameras: Annotated[Names, Field(min_length=1)] | None = None
     """Whose crops it may see, also of cameras that come later; none: all crops."""
     galleries: Annotated[Names, Field(min_length=1)] | None = Field(None, description="Which it may see; none: all.")
@@ -258,11 +255,55 @@ class TokenBody(Sending):
 class HeadsBody(Sending):
     """Heads that were kept elsewhere."""
 
-    heads: Annotated[list[Annotated[str, Field(max_length=10_000)]], Field(max_length=100)] = []
-    """As they were given out."""
+    heads: list[Head] = Field([], max_length=100, description="As they were given out.")
 
 
 class SinceBody(Sending):
     """An earlier head."""
 
-    since: Annotated[str, Field(max_length=10_000)] = Field(description="As it was given out.")
+    since: Head = Field(description="As it was given out.")
+
+
+class CaseBody(Sending):
+    """A new case."""
+
+    name: Annotated[Name, StringConstraints(strip_whitespace=True)] = Field(description="What it is called.")
+    about: Text = Field("", description="What it is about.")
+
+
+class MarksBody(Sending):
+    """What somebody judged."""
+
+    crops: Marked = Field(description="About these.")
+    verdict: Literal["fits", "maybe", "no"] | None = Field(None, description="If the crop fits; none takes it back.")
+    reason: Reason = Field("", description="Why.")
+    sentence: str = Field("", max_length=LONGEST_SENTENCE, description="What was searched for.")
+
+
+class NoteBody(Sending):
+    """A note."""
+
+    text: Annotated[Text, StringConstraints(min_length=1)] = Field(description="What is noted.")
+
+
+class RedactionBody(Sending):
+    """What is blurred of crops when they leave."""
+
+    crops: Marked = Field(description="Of these.")
+    head: bool = Field(True, description="Whether the head is blurred; if not, a reason is needed.")
+    boxes: list[ShareBox] = Field([], max_length=100, description="Blurred, too: left, top, width, height as shares.")
+    reason: Reason = Field("", description="Why.")
+
+
+class ArchiveBody(Sending):
+    """What goes into a case's archive."""
+
+    originals: bool = Field(False, description="Whether original pictures go in, unblurred, which needs a reason.")
+    reason: Reason = Field("", description="Why, or for whom.")
+
+
+class SiteBody(Sending):
+    """Where the cameras stand."""
+
+    cameras: Annotated[dict[Name, Annotated[tuple[Share, Share], Field(strict=False)]], Field(max_length=1000)]
+    """Left and top, as shares of the plan's width and height."""

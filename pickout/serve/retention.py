@@ -35,8 +35,7 @@ class Hold(Settings):
     id: str = Field(description="Names it.")
     reason: str = Field(description="Why, for example a case number.")
     crops: tuple[str, ...] = Field((), description="Ids.")
-    where: dict[str, Any] | None = None
-    """Filters, as `Where.as_json` tells them: also crops that are added later."""
+    where: dict[str, Any] | None = Field(None, description="Filters, by name: also crops that are added later.")
     by: str = Field(description="Who set it.")
     since: datetime = Field(description="When, UTC.")
 

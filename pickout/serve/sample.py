@@ -20,8 +20,7 @@ _PLACES = {"cam_a": "lobby", "cam_b": "car park", "cam_c": "platform", "cam_d": 
 
 
 def add_sample(gallery: Gallery, folder: Path, tell: Callable[[str, int, int], None]) -> int:
-    """Draw people into `folder`, where they stay, index them in a gallery without other crops and calibrate it; how
-    many crops there are now. `tell` hears what is done, how much of it, and of how much in all."""
+    """Draw people into `folder`, where they stay, index them in an empty gallery and calibrate it; how many crops."""
     people, crops = folder / "people", folder / "crops"
     draw_street(StreetSettings(**STREET), people, progress=lambda done, total: tell("drawing", done, total))
     splits = open_data("street", people).splits

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -106,14 +107,12 @@ class Service:
     def tend(self, *, erase: bool = True) -> None:
         """What a server does from time to time: erase what is due, and note a signed head of each log beside it."""
         for hosted in self.galleries.values():
-            for what in (self.enforce, self._expire, lambda each: sign_head(each.path))[0 if erase else 2 :]:
+            expire = partial(self.recordings(hosted).expire, self.settings.recording_days, self.jobs.busy)
+            for what in (partial(self.enforce, hosted), expire, partial(sign_head, hosted.path))[0 if erase else 2 :]:
                 try:
-                    what(hosted)
+                    what()
                 except (PickoutError, OSError) as error:
                     _log.error("%s", error)
-
-    def _expire(self, hosted: Hosted) -> None:
-        self.recordings(hosted).expire(self.settings.recording_days, self.jobs.busy)
 
     def told(self, error: Exception) -> str:
         """An error in words that a client may read: without paths of this machine."""

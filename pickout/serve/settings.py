@@ -21,10 +21,8 @@ class ServeSettings(Settings):
     """What a search may be made for; each request says one of these. `*`: any words. Empty: none is asked for."""
     policy: str = "default"  # the file of rules on descriptions; `default`: the one in the package; `off`: none
     hosts: tuple[str, ...] = ()  # names by which the server is called besides those of this machine's loopback address
-    folders: tuple[Path, ...] = ()
-    """Folders below which crops, data sets and models may be read when a client names a path."""
-    recordings: tuple[Path, ...] = ()
-    """Folders with the recordings that crops were cut from, so that frames can be shown."""
+    folders: tuple[Path, ...] = ()  # below these, crops, data sets and models may be read when a client names a path
+    recordings: tuple[Path, ...] = ()  # folders of the recordings that crops were cut from, so that frames can be shown
     webhooks: tuple[str, ...] = ()  # addresses, as `https://host:port`, to which alarms may be sent
     largest_body: int = Field(default=2**20, ge=1024)  # bytes of a request without files
     largest_upload: int = Field(default=2**28, ge=1024)  # bytes of a request with files
@@ -41,8 +39,7 @@ class ServeSettings(Settings):
     jobs: int = Field(default=8, ge=1)  # long jobs that may wait or run
     keep_minutes: float = Field(default=60.0, gt=0)  # how often retention is enforced and heads of the audit are signed
     watch_seconds: float = Field(default=10.0, gt=0)  # how often watches look for new crops
-    compact_minutes: float = Field(default=30.0, gt=0)
-    """How often the small pieces on disk that changes leave are merged."""
+    compact_minutes: float = Field(default=30.0, gt=0)  # how often the pieces that changes leave on disk are merged
 
 
 def read_settings(state: Path) -> ServeSettings:

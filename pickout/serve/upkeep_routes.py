@@ -20,10 +20,9 @@ from pickout.gallery.gallery import Gallery
 from pickout.serve import answers
 from pickout.serve.access import Action
 from pickout.serve.calling import Called, Caller, Work, long, on, raw, read_upload, stream
-from pickout.serve.case_requests import SiteBody
 from pickout.serve.hosting import Hosted
 from pickout.serve.jobs import Tell
-from pickout.serve.requests import ApproximateBody, CalibrateBody, RebuildBody
+from pickout.serve.requests import ApproximateBody, CalibrateBody, RebuildBody, SiteBody
 from pickout.serve.uploads import suffix_of, told_steps
 from pickout.synthetic.captions import drawn_sentences
 from pickout.synthetic.street import draw_strangers
@@ -34,8 +33,7 @@ Seen = Annotated[Hosted, on(Action.SEARCH, purpose=False)]
 Managed = Annotated[Hosted, on(Action.MANAGE, purpose=False)]
 _LONGEST = 2400  # pixels of a plan's longer side that are kept
 Managing = Annotated[Work, long(Action.MANAGE)]
-_TOLD = 1000
-"""Faults, and files that could not be indexed, that one answer lists at most."""
+_TOLD = 1000  # faults, and files that could not be indexed, that one answer lists at most
 
 
 @router.get("/state", response_model=answers.State)

@@ -7,7 +7,7 @@ holds both kinds of chance: other people of this kind, and other seeds."""
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -37,15 +37,8 @@ def paired_difference(
     level: float = 0.95,
     seed: int = 0,
 ) -> Difference:
-    """Percentile interval and p-value of a difference of means.
-
-    Args:
-        variant: a measure of each query under each seed. Shape: (seeds, queries).
-        base: the same of the base, seeds and queries in the same order. Shape: (seeds, queries).
-        people: who each query is about. Shape: (queries,).
-        resamples: how many are drawn; p is never below 2 / (resamples + 1).
-        level: coverage of the interval.
-        seed: of the draws."""
+    """Percentile interval of coverage `level` and p-value, never below 2 / (resamples + 1), of a difference of means:
+    of a measure of each query under each seed, (seeds, queries), and whom each is about, (queries,)."""
     names, person = np.unique(people, return_inverse=True)
     counts = np.bincount(person).astype(np.float64)
     sums = np.stack([np.bincount(person, weights=row, minlength=len(names)) for row in variant - base])
@@ -99,34 +92,24 @@ def compare(plan: Plan, runs: Sequence[Run]) -> dict[str, list[Row]]:
 def _rows(plan: Plan, ended: dict[tuple[str, int], tuple[Answers, float]]) -> list[Row]:
     base, *_ = plan.variants
     column = MEASURES.index(plan.measure)
-    found: list[tuple[str, list[int], Difference | None]] = []
+    rows = []
     for variant in plan.variants:
         seeds = [seed for seed in plan.seeds if (variant, seed) in ended]
-        shared = [seed for seed in seeds if (base, seed) in ended]
-        difference = None
+        if not seeds:
+            continue
+        difference, shared = None, [seed for seed in seeds if (base, seed) in ended]
         if variant != base and shared:
             own, others = (
                 np.stack([ended[name, seed][0].values[:, column] for seed in shared]) for name in (variant, base)
             )
             difference = paired_difference(own, others, ended[base, shared[0]][0].people)
-        if seeds:
-            found.append((variant, seeds, difference))
-    corrected = iter(holm([difference.p for _, _, difference in found if difference]))
-    rows = []
-    for variant, seeds, difference in found:
         each = np.stack([ended[variant, seed][0].values.mean(axis=0) for seed in seeds])
-        rows.append(
-            Row(
-                variant,
-                tuple(seeds),
-                dict(zip(MEASURES, each.mean(axis=0).tolist(), strict=True)),
-                float(each[:, column].std(ddof=1)) if len(seeds) > 1 else None,
-                difference,
-                next(corrected) if difference else None,
-                float(np.mean([ended[variant, seed][1] for seed in seeds])),
-            )
-        )
-    return rows
+        means = dict(zip(MEASURES, each.mean(axis=0).tolist(), strict=True))
+        spread = float(each[:, column].std(ddof=1)) if len(seeds) > 1 else None
+        seconds = float(np.mean([ended[variant, seed][1] for seed in seeds]))
+        rows.append(Row(variant, tuple(seeds), means, spread, difference, None, seconds))
+    corrected = iter(holm([row.difference.p for row in rows if row.difference]))
+    return [replace(row, p=next(corrected)) if row.difference else row for row in rows]
 
 
 def to_json(plan: Plan, found: dict[str, list[Row]]) -> dict[str, Any]:

@@ -1,5 +1,4 @@
-"""A study's plan from one TOML file, and its runs: the people drawn, each variant trained from each seed, each finished
-model asked."""
+"""A study's plan from one TOML file, and its runs: people drawn, each variant trained from each seed and asked."""
 
 import hashlib
 import io
@@ -42,8 +41,7 @@ class Plan(Settings):
     split: Literal["val", "test"] = "test"  # who the finished models are asked about. No epoch is chosen on it.
     measure: Measure = "R@1"  # what the comparison is about; the others are reported beside it
     first_look: bool = False  # whether what was found before a second look is compared too
-    settings: dict[str, Any] = Field(default={}, alias="set")
-    """Keys of the recipe that every variant has in place of the base's."""
+    settings: dict[str, Any] = Field(default={}, alias="set")  # of every variant, in place of the base's
     variants: dict[str, dict[str, Any]] = Field(min_length=1)
     """Keys of the recipe by variant, `"model.method.masking" = "random"`; the first is the base of comparison."""
     data: dict[str, DataPlan] = Field({})
@@ -58,8 +56,7 @@ class Plan(Settings):
 
 
 def load_plan(path: Path, overrides: Iterable[str] = ()) -> Plan:
-    """Read and check a plan; `overrides` are `key=value` pairs laid over it. `RecipeError`: no such file, no TOML, an
-    unknown key, a wrong value; a recipe that does not take a variant's keys."""
+    """Read and check a plan and overrides (`key=value`). `RecipeError`: no TOML, a wrong key or value, or variant."""
     values = apply_overrides(read_toml(path), overrides)
     if isinstance(values.get("data"), str):
         values["data"] = read_toml(path.parent / values["data"])
@@ -70,8 +67,7 @@ def load_plan(path: Path, overrides: Iterable[str] = ()) -> Plan:
 
 
 def recipe_of(plan: Plan, path: Path, variant: str, seed: int, root: Path | None) -> Recipe:
-    """The recipe of one run; `root` is where its people are, None as the recipe says. `RecipeError`: it does not hold
-    together; names the plan and the variant."""
+    """The recipe of one run; its people are at `root`, None: as it says. `RecipeError`: it does not fit."""
     beside = path.parent / plan.base
     base = beside if beside.is_file() else find_recipe(plan.base)
     keys = {**plan.settings, **plan.variants[variant], "seed": seed}
@@ -138,10 +134,7 @@ class Run:
 
 
 def draw(plan: Plan, folder: Path, workers: int | None, say: Say) -> dict[str, Path]:
-    """The populations of a study, drawn where they are not there yet; studies share those of equal settings.
-
-    Returns:
-        Where each is."""
+    """Where each population of a study is, drawn where it is not there yet; studies share those of equal settings."""
     places = {}
     for name, data in plan.data.items():
         settings = data.street.model_dump_json(exclude=data.street.untold - {"changed"})

@@ -24,8 +24,7 @@ Take = Literal["all", "train", "held-out"]
 LINEAR = np.power(np.arange(256, dtype=np.float32) / 255.0, np.float32(2.2))  # linear light of a byte of sRGB
 _TEXELS = 512
 _BODY, _HAIR, _EYES = "H_DDS_HighRes", "h_wig", ("h_L_eye", "h_R_eye")
-_ENDS = {"thigh": (0.28, 0.42), "knee": (0.22, 0.34), "calf": (0.12, 0.27)}
-"""Between which heights trousers of a length end."""
+_ENDS = {"thigh": (0.28, 0.42), "knee": (0.22, 0.34), "calf": (0.12, 0.27)}  # between which heights trousers end
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -87,8 +87,7 @@ def tokens(caption: str) -> list[str]:
 def write_queries(
     person: Person, view: View, generator: Generator, settings: CaptionSettings, shares: Shares = None
 ) -> list[str]:
-    """`settings.queries` short queries that this picture answers: "teal jacket", "man in black, no hat". They may
-    repeat. Arguments as for `describe`."""
+    """`settings.queries` short queries that this picture answers, perhaps some twice: "teal jacket", "man, no hat"."""
     written = []
     for _ in range(settings.queries):
         pen = Pen(generator, settings.mistakes.plain)

@@ -52,8 +52,7 @@ class Joint(NamedTuple):
 
 def read_gltf(path: Path) -> tuple[dict[str, Joint], list[Skin]]:
     """The skeleton by the nodes' names and the skinned, textured meshes of a `.glb` file. A DataError where it is no
-    whole glTF 2.0 binary or needs an extension that is not read, a DataMissing where it is compressed and the package
-    `meshoptimizer` is not installed."""
+    whole glTF 2.0 binary or needs an extension that is not read, a DataMissing where it needs `meshoptimizer`."""
     try:
         file = _File(path.read_bytes())
         foreign = set(file.header.get("extensionsRequired", ())) - _READ
@@ -115,16 +114,12 @@ class _File:
             raise ValueError("a triangle of vertices that are not there")
         weight = weight / np.maximum(weight.sum(axis=1, keepdims=True), 1e-6)
         name, bone = self.header["meshes"][node["mesh"]].get("name", ""), bones[joint.astype(np.intp)]
-        texture = self._texture(part["material"])
-        stored = Skin(name, place, unit(normal), uv, bone, weight, triangles, texture)
+        number = self.header["materials"][part["material"]]["pbrMetallicRoughness"]["baseColorTexture"]["index"]
+        texture = self.header["textures"][number]
+        picture = self._pixels(texture.get("extensions", {}).get("EXT_texture_webp", texture)["source"])
+        stored = Skin(name, place, unit(normal), uv, bone, weight, triangles, picture)
         place, normal = stored.bent((self._world @ inverse).astype(np.float32))
         return replace(stored, place=place, normal=unit(normal))
-
-    def _texture(self, material: int) -> NDArray[np.uint8]:
-        number = self.header["materials"][material]["pbrMetallicRoughness"]["baseColorTexture"]["index"]
-        texture = self.header["textures"][number]
-        source = texture.get("extensions", {}).get("EXT_texture_webp", texture)["source"]
-        return self._pixels(source)
 
     def _image(self, number: int) -> NDArray[np.uint8]:
         with Image.open(io.BytesIO(self._bytes(self.header["images"][number]["bufferView"]))) as image:
@@ -172,8 +167,7 @@ def _unpacked(packed: dict[str, Any], data: bytes) -> bytes:
     try:
         import meshoptimizer
     except ImportError:
-        why = "rendered people need the package meshoptimizer: pip install 'pickout[render]';"
-        raise DataMissing(f"{why} without --avatars the street is drawn without them") from None
+        raise DataMissing("avatars need a package more: pip install 'pickout[render]', or draw without them") from None
     count, stride = packed["count"], packed["byteStride"]
     if packed["mode"] == "TRIANGLES":
         # The decoder writes 32-bit numbers whatever the stride says.

@@ -42,8 +42,7 @@ _PLAINEST = 3  # synonyms of a name that a writer of plain words knows
 
 
 class Pen:
-    """Draws the words of one writer, who is British, American, or does not care; all chance comes from `generator`. A
-    share `plain` of writers only knows the plainest words."""
+    """A writer's words, British, American or either; a share `plain` of writers only knows the plainest."""
 
     def __init__(self, generator: Generator, plain: float = 0.0) -> None:
         self._generator = generator

@@ -5,20 +5,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.random import Generator
 
-from pickout.synthetic.attributes import (
-    Bag,
-    Carried,
-    Garment,
-    Hair,
-    Headwear,
-    Occluder,
-    Outer,
-    Person,
-    Sex,
-    Shade,
-    Shoes,
-    View,
-)
+from pickout.synthetic import attributes
+from pickout.synthetic.attributes import Bag, Garment, Hair, Headwear, Outer, Person, Sex, Shade, Shoes
 from pickout.synthetic.cameras import Camera
 from pickout.synthetic.colours import COLOURS, DENIM, HAIR_COLOURS, sample_shade, second_shade, usual_shade
 from pickout.synthetic.habits import HABITS, chance, habit, pick
@@ -168,7 +156,7 @@ def sample_shoes(generator: Generator, sex: Sex, season: str, *, kind: str | Non
     return Shoes(kind, colour, sole if contrast else sample_shade(generator, "black" if kind != "sandals" else "brown"))
 
 
-def sample_view(generator: Generator, person: Person, camera: Camera) -> View:
+def sample_view(generator: Generator, person: Person, camera: Camera) -> attributes.View:
     """Sample one view of `person` by `camera`; all chance comes from `generator`."""
     facing = float(habit(generator, "yaw"))
     pose = habit(generator, "pose")
@@ -178,7 +166,7 @@ def sample_view(generator: Generator, person: Person, camera: Camera) -> View:
     if float(generator.random()) < 0.14:
         zoom = float(generator.uniform(1.12, 1.6))
         down = 0.5 * (zoom - 1.0) + 0.01
-    return View(
+    return attributes.View(
         camera=camera.name,
         yaw=round((facing + float(generator.normal(0.0, 8.0))) % 360.0, 2),
         pose=pose,
@@ -197,7 +185,7 @@ def sample_view(generator: Generator, person: Person, camera: Camera) -> View:
     )
 
 
-def _carried(generator: Generator, person: Person) -> Carried | None:
+def _carried(generator: Generator, person: Person) -> attributes.Carried | None:
     kind = habit(generator, "carried")
     if kind is None:
         return None
@@ -205,10 +193,10 @@ def _carried(generator: Generator, person: Person) -> Carried | None:
     if person.bag is not None and person.bag.worn == "hand":
         hand = "right" if person.bag.side == "left" else "left"
     use = habit(generator, "use", kind)
-    return Carried(kind, sample_shade(generator, habit(generator, "carried_colour", kind)), hand, use)
+    return attributes.Carried(kind, sample_shade(generator, habit(generator, "carried_colour", kind)), hand, use)
 
 
-def _arms(generator: Generator, person: Person, walking: bool, carried: Carried | None) -> tuple[str, str]:
+def _arms(generator: Generator, person: Person, walking: bool, carried: attributes.Carried | None) -> tuple[str, str]:
     weights = dict(HABITS["arms"])
     if walking:
         weights |= {"hanging": 80, "hip": 0, "raised": 1}
@@ -228,10 +216,11 @@ def _arms(generator: Generator, person: Person, walking: bool, carried: Carried 
     return arms["left"], arms["right"]
 
 
-def _occluder(generator: Generator) -> Occluder | None:
+def _occluder(generator: Generator) -> attributes.Occluder | None:
     kind = habit(generator, "occluder")
     if kind is None:
         return None
     right = pick(generator, {0: 1, 1: 1})
     place, reach = float(generator.uniform(0.02, 0.28)), float(generator.uniform(0.15, 0.42))
-    return Occluder(kind, round(1.0 - place if right else place, 4), round(reach, 4), int(generator.integers(2**31)))
+    place, seed = 1.0 - place if right else place, int(generator.integers(2**31))
+    return attributes.Occluder(kind, round(place, 4), round(reach, 4), seed)

@@ -18,16 +18,14 @@ class MistakeSettings(Settings):
     side: float = Field(default=0.04, ge=0, le=1)  # left is taken for right
     spelling: float = Field(default=0.012, ge=0, le=1)
     """A word is misspelt; this rate is for each word of five letters or more, or known to be misspelt often."""
-    plain: float = Field(default=0.0, ge=0, le=1)
-    """A writer uses no word but the plainest: "blue", "jacket". Of writers."""
+    plain: float = Field(default=0.0, ge=0, le=1)  # of writers, who use but the plainest words: "blue", "jacket"
 
 
 class CaptionSettings(Settings):
     """How many sentences an image gets, and how often their writer errs."""
 
     per_image: int = Field(default=2, ge=1, le=10)  # captions of each image, all different
-    queries: int = Field(default=4, ge=0, le=20)
-    """Short queries about each image, as users type them, in a file of their own."""
+    queries: int = Field(default=4, ge=0, le=20)  # short queries about each image, as users type them, in an own file
     mistakes: MistakeSettings = MistakeSettings()  # how often the writer errs
 
 
@@ -36,17 +34,14 @@ class AvatarSettings(Settings):
 
     folder: Path | None = None  # folder of avatars, see docs/street.md; without one, everybody is drawn
     share: float = Field(default=1.0, ge=0, le=1)  # the part of the people who are avatars; the others are drawn
-    take: Take = "all"
-    """`train` or `held-out` takes only the bodies of that part, so that a second street shows none of the first's."""
+    take: Take = "all"  # of `train` and `held-out` each takes bodies of its own, so that two streets share none
 
 
 class StreetSettings(Settings):
     """What to draw. Equal settings give equal bytes, whatever the number of workers."""
 
-    identities: int = Field(default=1000, ge=1, le=99_999)
-    """People of the training split; they are numbered from 1 without gaps."""
-    val_identities: int = Field(default=100, ge=0, le=99_999)
-    """People of the validation split, numbered after the training people."""
+    identities: int = Field(default=1000, ge=1, le=99_999)  # people of the training split, numbered from 1
+    val_identities: int = Field(default=100, ge=0, le=99_999)  # people of the validation split, numbered next
     test_identities: int = Field(default=100, ge=0, le=99_999)  # people of the test split, numbered last
     images: int = Field(default=4, ge=1, le=99)  # images of each person
     cameras: int = Field(default=5, ge=1, le=26)
@@ -54,8 +49,7 @@ class StreetSettings(Settings):
     seed: int = Field(default=1, ge=0, lt=2**63)  # the number from which everything is drawn
     height: int = Field(default=192, ge=32, le=1024)  # height of an image in pixels
     width: int = Field(default=64, ge=16, le=1024)  # width of an image in pixels
-    changed: bool = False
-    """Whether each image is as a bad camera would have it (`STRONG` of `pickout.data.image_changes`), for measuring."""
+    changed: bool = False  # whether images are as a bad camera has them (`STRONG` of `pickout.data.image_changes`)
     twins: bool = False
     """Whether every person of an even number is the one before but for one garment, which the captions of both name
     without a mistake."""

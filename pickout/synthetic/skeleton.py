@@ -1,7 +1,6 @@
 """From a person and a view to joints: proportions of the body, the gait cycle, and what the arms do.
 
-World: x right in the image, y up, z towards the camera, metres; the ground is y = 0. Body frame: x to the person's
-left, y up, z forward."""
+World: x right in the image, y up, z towards the camera, metres; ground y = 0. A body: x to its left, z forward."""
 
 from dataclasses import dataclass
 

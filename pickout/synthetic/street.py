@@ -20,7 +20,7 @@ import tomli_w
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from pickout.config import read_toml
+from pickout.config import flat, read_toml
 from pickout.data.image_changes import STRONG, change_picture
 from pickout.data.scene_changes import Picture
 from pickout.errors import DataError, DataMissing
@@ -41,15 +41,11 @@ ANNOTATIONS = "reid_raw.json"
 ATTRIBUTES = "attributes.jsonl"
 QUERIES = "queries.jsonl"
 SETTINGS = "street.toml"
-DRAWING = 2
-"""Raised whenever equal settings would give other pictures or sentences, so that two drawings never mix in a folder."""
+DRAWING = 2  # raised when equal settings would give other pictures or sentences: no folder mixes two drawings
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
-ProgressCallback = Callable[[int, int], None]
-"""Called with the images done and the images in all, once at the start and after each identity."""
-_CAMERAS, _PERSON, _VIEW, _CAPTION, _BODY, _CHANGE, _TWIN = range(
-    7
-)  # what a generator is for; no two purposes share one
+ProgressCallback = Callable[[int, int], None]  # with images done and images in all, at the start and after each person
+_CAMERAS, _PERSON, _VIEW, _CAPTION, _BODY, _CHANGE, _TWIN = range(7)  # no two purposes of a generator share one
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,8 +140,7 @@ def draw_street(
     there; the annotation file comes last, once all else is on the disk, so a folder that has it is complete. With more
     than one worker (None: one a usable core), a script must call this below `if __name__ == "__main__":`. `DataError`:
     `out` holds something else or cannot be written, a drawing process was killed, an avatar is broken; `DataMissing`:
-    no avatars in the folder that the settings name, or no package that reads them; `StorageFull`: no space left; run
-    again after freeing some."""
+    no avatars where the settings say, or no package that reads them; `StorageFull`: no space left."""
     if workers is not None and workers < 1:
         raise DataError(f"workers = {workers}: give at least 1")
     jobs = _jobs(settings, out)
@@ -228,8 +223,10 @@ def _claim(settings: StreetSettings, out: Path) -> None:
     wanted = tomli_w.dumps({"drawing": DRAWING, "street": told})
     marker = out / SETTINGS
     if marker.is_file():
-        changes = "; ".join(_differences(read_toml(marker), tomllib.loads(wanted)))
-        if changes:
+        there, here = flat(read_toml(marker)), flat(tomllib.loads(wanted))
+        changed = [key for key in sorted(there.keys() | here.keys()) if there.get(key) != here.get(key)]
+        if changed:
+            changes = "; ".join(f"{key} is {there.get(key)} there, {here.get(key)} here" for key in changed)
             raise DataError(f"{out}: holds a street of other settings ({changes}); draw into another folder")
         for leftover in half_written(out):
             leftover.unlink(missing_ok=True)
@@ -242,15 +239,6 @@ def _claim(settings: StreetSettings, out: Path) -> None:
         write_atomically(marker, wanted)
     except OSError as error:
         raise DataError(f"{out}: cannot be written ({error.strerror}); give a folder that can") from None
-
-
-def _differences(found: dict[str, Any], wanted: dict[str, Any], prefix: str = "") -> Iterator[str]:
-    for key in sorted(found.keys() | wanted.keys()):
-        old, new = found.get(key), wanted.get(key)
-        if isinstance(old, dict) and isinstance(new, dict):
-            yield from _differences(old, new, f"{prefix}{key}.")
-        elif old != new:
-            yield f"{prefix}{key} is {old} there, {new} here"
 
 
 _WIDTH, _HEIGHT, _LETTERS = 112, 288, 32  # most pixels of a crop on a sheet, and letters of a line below

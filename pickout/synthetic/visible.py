@@ -5,8 +5,7 @@ from dataclasses import dataclass
 
 from pickout.synthetic.attributes import Garment, Person, Shade, View
 
-Shares = Mapping[str, float] | None
-"""The share of the crop that each slot of `Item` covers, from the part mask; None goes by the view alone."""
+Shares = Mapping[str, float] | None  # by slot of `Item`, its part of the crop by the mask; None goes by the view alone
 GARMENTS = ("outer", "upper", "lower")  # the slots that a caption is mainly about
 _LENGTHS = ("waist", "hip", "thigh", "knee", "calf", "ankle")
 _SIDEWAYS = (55.0, 125.0)  # degrees away from the camera between which a person is said to be seen from the side

@@ -2,8 +2,8 @@
 
 The image tower standardises what the frozen network sees by the statistics of drawn people (`Reduction`). Adaptation
 goes part of the way to those of the user's crops (AdaBN, Li et al., arXiv 1603.04779, with a share). Crops that were
-held back judge: each is changed as by another camera and must find itself among them. That is no proof for sentences.
-"""
+held back judge: each is changed as by another camera and must find itself among them. That proves nothing of
+sentences."""
 
 from collections.abc import Sequence
 from copy import deepcopy
@@ -33,8 +33,7 @@ BATCH = 32
 class AdaptationSettings(Settings):
     """How a model is adapted; `pickout adapt --set` sets it."""
 
-    share: float = Field(default=0.5, gt=0, le=1)
-    """How far the statistics go from the model's towards those of the crops."""
+    share: float = Field(default=0.5, gt=0, le=1)  # how far the statistics go from the model's to the crops'
     held_back: float = Field(default=0.3, gt=0, lt=1)  # the share of the crops that judge and do not take part
     fewest: int = Field(default=60, ge=10)  # fewer crops than this are refused
     most: int = Field(default=2000, ge=10)  # of more crops, so many are drawn
@@ -55,8 +54,8 @@ class Adaptation:
 
 def adapt(model: LoadedModel, crops: Sequence[Image], settings: AdaptationSettings) -> Adaptation:
     """A copy of `model` with the normalisation of its image tower moved towards `crops`, pictures of any size.
-    `UsageError` for a model of another kind, `DataError` for too few crops, and `NothingFound` where the crops that
-    were held back do not say that it helps."""
+    `UsageError`: another kind of model; `DataError`: too few crops; `NothingFound`: those held back do not say it
+    helps."""
     tower = getattr(model.method, "vision", None)
     if not isinstance(tower, MultiStageTower):
         raise UsageError(f"{model.name}: has no statistics that could be adapted; pickout-small has")
@@ -82,8 +81,7 @@ def adapt(model: LoadedModel, crops: Sequence[Image], settings: AdaptationSettin
     gain = float(low), float(high)
     if gain[0] <= 0:
         told = f"gain {gain[0]:+.1f} to {gain[1]:+.1f} points of mean reciprocal rank, was {before.mean():.1f}"
-        helps = f"the {judges} crops held back do not say that adapting helps"
-        raise NothingFound(f"{helps} ({told}); the model stays as it is")
+        raise NothingFound(f"{judges} crops held back do not say that it helps ({told}); the model stays as it is")
     same = {key: getattr(model, key) for key in ("tokenizer", "settings", "identities", "report", "precision")}
     adapted = LoadedModel(name=f"{model.name}-adapted", method=method, device=str(model.device), **same)
     return Adaptation(adapted, len(learning), judges, float(before.mean()), float(after.mean()), gain)

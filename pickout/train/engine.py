@@ -188,8 +188,8 @@ class _Losses(nn.Module):
     def __init__(self, method: Method, chunk: int | None) -> None:
         super().__init__()
         if chunk is not None and not isinstance(method, SeparableMethod):
-            why = "depend on more than what it makes of each pair by itself"
-            raise RecipeError(f"sampler.chunk = {chunk}: the losses of {type(method).__name__} {why}; leave it out")
+            told = f"sampler.chunk = {chunk}: the losses of {type(method).__name__} depend on more"
+            raise RecipeError(f"{told} than each pair by itself; leave it out")
         self.method, self.chunk = method, chunk
 
     def forward(self, batch: Batch, progress: Progress) -> LossTerms:

@@ -1,8 +1,8 @@
 """Training pairs of which the frozen part of the towers has been computed once (`data.copies` of a recipe).
 
 A few changed copies of each image go through the frozen tower before training, and each caption once where the text
-tower has a frozen part too; what they become lies in memory-mapped files, which several runs can share. Writing them
-goes on after a stop."""
+tower has a frozen part too; what they become lies in memory-mapped files, which runs can share; writing goes on after a
+stop."""
 
 import fcntl
 import json
@@ -38,8 +38,7 @@ class FrozenPairs(Dataset[Example | ImageUnreadable]):
     """The pairs of `pairs` as the frozen parts of `method` see them, in so many changed `copies` of each image. The
     features lie in `folder`, or come to be there; the method's reductions are set, or read from it. An example lacks a
     share `forget` of image tokens and of words: they are at the mean of all, which is zero. `RecipeError`: no frozen
-    image tower, or words to forget and no frozen text tower; `ResumeMismatch`: the folder holds the features of other
-    data, changes or weights."""
+    image tower, or words to forget and no frozen text tower; `ResumeMismatch`: the folder holds other features."""
 
     def __init__(
         self, pairs: TrainingPairs, method: Method, folder: Path, copies: int, tell: Tell, forget: float = 0.0
@@ -65,8 +64,8 @@ class FrozenPairs(Dataset[Example | ImageUnreadable]):
         with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16, enabled=native):
             self._fit(folder, vision, text)
             pairs = self.pairs
-            shape = (pairs.images, vision.grid[0] * vision.grid[1], KEPT_IMAGE)
-            order = np.arange(pairs.images)
+            shape = (len(pairs.files), vision.grid[0] * vision.grid[1], KEPT_IMAGE)
+            order = np.arange(len(pairs.files))
             self._images = []
             for copy in range(self.copies):
                 see = lambda places, copy=copy: vision.frozen(self._views(places, copy))  # noqa: E731
@@ -94,7 +93,7 @@ class FrozenPairs(Dataset[Example | ImageUnreadable]):
     def _seen(self, item: int, chance: np.random.Generator) -> NDArray[np.float32]:
         """One copy of a pair's image, drawn by `chance`. Shape: (tokens, kept)."""
         copy = int(chance.integers(self.copies))
-        seen: NDArray[np.float32] = self._images[copy][self.pairs.image_of(item)].astype(np.float32)
+        seen: NDArray[np.float32] = self._images[copy][self.pairs.image_of[item]].astype(np.float32)
         return seen
 
     def _claim(self, folder: Path, vision: MultiStageTower, text: nn.Module) -> None:
@@ -102,7 +101,7 @@ class FrozenPairs(Dataset[Example | ImageUnreadable]):
         wanted = {
             "data": self.pairs.fingerprint(captions=isinstance(text, SentenceTower)),
             "image": self.pairs.image.model_dump(mode="json"),
-            "augmentation": self.pairs.augmentation.image.model_dump(mode="json"),
+            "augmentation": self.pairs.augmentation.model_dump(mode="json"),
             "weights": digest_of(
                 {**vision.trunk.state_dict(), **(text.trunk.state_dict() if isinstance(text, SentenceTower) else {})}
             ),
@@ -117,7 +116,7 @@ class FrozenPairs(Dataset[Example | ImageUnreadable]):
     def _fit(self, folder: Path, vision: MultiStageTower, text: nn.Module) -> None:
         file = folder / "reductions.safetensors"
         if not file.exists():
-            places = np.random.default_rng(_STREAM).permutation(self.pairs.images)[:SAMPLE]
+            places = np.random.default_rng(_STREAM).permutation(len(self.pairs.files))[:SAMPLE]
             stages = [vision.stages(self._views(some, 0)) for some in _batches(places)]
             vision.reduction.fit(torch.cat(stages).flatten(0, 1))
             if isinstance(text, SentenceTower):
@@ -135,7 +134,7 @@ class FrozenPairs(Dataset[Example | ImageUnreadable]):
         for place in places.tolist():
             chance = np.random.default_rng([_STREAM, copy, place])
             changed = self.pairs.changed(place, chance)
-            views.append(augment(changed, self.pairs.image, self.pairs.augmentation.image, chance))
+            views.append(augment(changed, self.pairs.image, self.pairs.augmentation, chance))
         return torch.stack(views)
 
     def _texts(self, items: NDArray[np.int64]) -> TokenBatch:

@@ -10,7 +10,6 @@ from pickout.checkpoints.source import find_tokenizer, resolve
 from pickout.data.data_set import DataSet, Split
 from pickout.data.registry import open_data
 from pickout.data.training_pairs import REMEDY, TrainingPairs, readable, require_files, with_captions
-from pickout.data.transforms import Augmentation
 from pickout.errors import ImageUnreadable
 from pickout.evaluate.encoding import check_split, find_split
 from pickout.files import beside, read_text, write_atomically
@@ -59,7 +58,7 @@ def gather(recipe: Recipe, folder: Path, display: Display) -> Material:
     if skip:
         display.say(f"{len(quarantine)} images left out{'; the journal names them' if quarantine else ''}")
     name, method = method_settings(recipe.model, source=recipe.name, prefix="model.method")
-    augmentation = Augmentation(recipe.augmentation, recipe.caption_augmentation)
+    augmentation = recipe.augmentation, recipe.caption_augmentation
     pairing = METHODS[name].pairing(method)
     pairs = TrainingPairs(train, tokenizer, recipe.model.image, augmentation, recipe.seed, pairing)
     if recipe.data.cache:

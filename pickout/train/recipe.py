@@ -1,5 +1,4 @@
-"""A recipe: everything that decides a training run, in one TOML file; the optimiser, and the course of its learning
-rate over the epochs."""
+"""A recipe: all that decides a training run, in one TOML file; the optimiser and the course of its rate."""
 
 import math
 import os
@@ -13,7 +12,7 @@ from torch.optim import Optimizer
 
 import pickout
 from pickout.checkpoints.starting_weights import Queues
-from pickout.config import Settings, apply_overrides, nearest, parse_settings, read_toml
+from pickout.config import Settings, apply_overrides, flat, nearest, parse_settings, read_toml
 from pickout.data.batching import SamplerSettings
 from pickout.data.training_pairs import DataSettings
 from pickout.data.transforms import AugmentationSettings, CaptionAugmentationSettings
@@ -27,14 +26,11 @@ class OptimSettings(Settings):
 
     name: Literal["adam", "adamw"] = "adam"
     """`adam`: weight decay is added to the gradient (coupled L2, the paper); `adamw`: weights shrink apart from it."""
-    learning_rate: float = Field(1e-5, gt=0, le=100)
-    """The rate of pretrained weights; a method's parameter groups scale it."""
+    learning_rate: float = Field(1e-5, gt=0, le=100)  # of pretrained weights; a method's groups scale it
     weight_decay: float = Field(4e-5, ge=0)  # a method's parameter groups scale it; biases have none
     betas: tuple[float, float] = (0.9, 0.999)  # decay of the two running means
-    epsilon: float = Field(1e-3, gt=0)
-    """Added to the root of the second mean; this large it matters: it dominates for small gradients."""
-    clip: float | None = Field(None, gt=0)
-    """The gradient's largest norm over all parameters; none: no clipping (the paper)."""
+    epsilon: float = Field(1e-3, gt=0)  # added to the root of the second mean; so large it outweighs small gradients
+    clip: float | None = Field(None, gt=0)  # the gradient's largest norm over all parameters; none: no clipping
     accumulate: int = Field(1, ge=1)
     """Batches whose gradients are averaged before each step. Contrastive losses still see one batch at a time."""
 
@@ -47,10 +43,8 @@ class ScheduleSettings(Settings):
     warm_up_start: float = Field(0.1, ge=0, le=1)  # the factor on the learning rate at the first step
     decay: Literal["cosine", "constant"] = "cosine"  # the course after the warm-up
     every: Literal["epoch", "step"] = "epoch"  # whether the rate changes once an epoch (the paper) or at each step
-    floor: float = Field(0.0, ge=0)
-    """The learning rate, of every group alike, that the cosine ends at (RaSa, AGA: 1e-6)."""
-    warm_up_steps: int = Field(0, ge=0)
-    """First steps of the run at `warm_up_rate` (RaSa, AGA: 101, before the rate is first raised)."""
+    floor: float = Field(0.0, ge=0)  # what the cosine ends at, in every group alike (RaSa, AGA: 1e-6)
+    warm_up_steps: int = Field(0, ge=0)  # first steps of the run, at `warm_up_rate` (RaSa, AGA: 101)
     warm_up_rate: float = Field(1e-5, gt=0)  # the learning rate of every group during `warm_up_steps` (RaSa, AGA)
 
 
@@ -108,10 +102,8 @@ class TrainSettings(Settings):
     """How the run is computed, watched and kept."""
 
     initial: str | tuple[str, ...] | None = None
-    """What the towers start from: a path or a name of `pickout weights`; for a fusion model also a list of both BERT
-    and a vision transformer; none: random weights."""
-    initial_queues: Queues = "keep"
-    """Whether a fusion model takes the queues of ALBEF's and RaSa's files as first negatives."""
+    """Path or name of `pickout weights`, for a fusion model also of BERT and a vision transformer; none: at random."""
+    initial_queues: Queues = "keep"  # whether a fusion model takes the queues of ALBEF's and RaSa's files as negatives
     precision: Literal["fp32", "bf16", "fp16", "auto"] = "fp32"
     """`bf16` and `fp16` compute under autocast; the weights and the optimiser stay in fp32. `auto` is `bf16` where the
     device computes in it natively, else `fp32`; the run's own recipe names which."""
@@ -120,8 +112,7 @@ class TrainSettings(Settings):
     metric: Literal["R@1", "R@5", "R@10", "mAP", "mINP", "rSum"] = "R@1"
     """The validation metric whose highest value chooses the epoch; the earlier epoch wins a tie."""
     validate_every: int = Field(1, ge=1)  # epochs between validations; the last epoch always has one
-    keep: int = Field(2, ge=1)
-    """Checkpoints kept, newest first; more than one, so that a damaged one can be passed over."""
+    keep: int = Field(2, ge=1)  # checkpoints kept, newest first; more than one, in case one is damaged
     log_every: int = Field(10, ge=1)  # optimiser steps between journal lines; a line has the means over them
 
 
@@ -133,8 +124,7 @@ class Recipe(Settings):
     data: DataSettings  # what to train on
     model: ModelSettings  # what to train
     augmentation: AugmentationSettings = AugmentationSettings()  # how training images are varied
-    caption_augmentation: CaptionAugmentationSettings = CaptionAugmentationSettings()
-    """How training captions are varied."""
+    caption_augmentation: CaptionAugmentationSettings = CaptionAugmentationSettings()  # of captions
     sampler: SamplerSettings = SamplerSettings()  # which pairs meet in a batch
     optim: OptimSettings = OptimSettings()  # the optimiser
     schedule: ScheduleSettings = ScheduleSettings()  # epochs and the learning rate's course
@@ -142,8 +132,7 @@ class Recipe(Settings):
 
 
 def load_recipe(path: Path, overrides: Iterable[str] = ()) -> Recipe:
-    """Read and check a recipe, the method's own settings too; `overrides` are `key.path=value` pairs laid over it.
-    `RecipeError`: no such file, no TOML, an unknown key (with the nearest known one), a wrong type or value."""
+    """Read and check a recipe and its method, with `key.path=value` laid over it. `RecipeError`: it is wrong."""
     recipe = parse_settings(Recipe, apply_overrides(read_toml(path), overrides), source=str(path))
     method_settings(recipe.model, source=str(path), prefix="model.method")
     warm_up, epochs = recipe.schedule.warm_up, recipe.schedule.epochs
@@ -183,13 +172,6 @@ def find_recipe(name: str) -> Path:
 
 def differences(before: Recipe, now: Recipe) -> list[str]:
     """What another recipe would change in a run: `key: old -> new`, without keys that may change in mid-run."""
-    old, new = _flat(before.model_dump(mode="json")), _flat(now.model_dump(mode="json"))
+    old, new = flat(before.model_dump(mode="json")), flat(now.model_dump(mode="json"))
     changed = [key for key in sorted((old.keys() | new.keys()) - _MAY_CHANGE) if old.get(key) != new.get(key)]
     return [f"{key}: {old.get(key)!r} -> {new.get(key)!r}" for key in changed]
-
-
-def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
-    return flat

@@ -28,8 +28,7 @@ JOURNAL = "metrics.jsonl"  # the journal's name in a run folder
 class Journal:
     """Lines appended to `metrics.jsonl` in a run folder, each an object with the key `event`; a context manager. Of an
     earlier run `length` bytes are kept, as a checkpoint remembers them, so that no step appears twice. TensorBoard's
-    files, where TensorBoard is installed, are written anew from the lines that stay. No space left is a `StorageFull`,
-    also from `write` and `sync`."""
+    files, where TensorBoard is installed, are written anew from the lines that stay. `StorageFull`: no space left."""
 
     def __init__(self, folder: Path, *, length: int = 0) -> None:
         self.path = folder / JOURNAL
@@ -113,8 +112,7 @@ def training_in(folder: Path) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         others = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
         if others and RECIPE_FILE not in others:
-            told = f"holds {others[0]} but no {RECIPE_FILE}, so it is no run"
-            raise TrainingError(f"{folder}: {told}; give another --out")
+            raise TrainingError(f"{folder}: holds {others[0]} but no {RECIPE_FILE}, so it is no run; give another")
         # For its owner alone: who may open a file may lock it, and so keep the run from going on.
         lock = os.fdopen(os.open(folder / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600), "wb")
     except OSError as error:
@@ -124,8 +122,7 @@ def training_in(folder: Path) -> Iterator[None]:
             # A POSIX lock: unlike flock's, worker processes do not inherit it and outlive a killed run with it.
             fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except (BlockingIOError, PermissionError):
-            told = "another process is training here; wait for it or give another --out"
-            raise TrainingError(f"{folder}: {told}") from None
+            raise TrainingError(f"{folder}: another process is training here; wait or give another --out") from None
         except OSError:
             pass  # This file system has no locks.
         yield
@@ -144,8 +141,7 @@ def claim(folder: Path, recipe: Recipe) -> None:
         raise ResumeMismatch(f"the run's own recipe cannot be read: {error}; give another --out") from None
     changed = differences(before, recipe)
     if changed and any((folder / CHECKPOINTS).glob("*.pt")):
-        told = f"holds a run of another recipe ({'; '.join(changed)})"
-        raise ResumeMismatch(f"{folder}: {told}; give another --out, or the same recipe")
+        raise ResumeMismatch(f"{folder}: holds a run of another recipe ({'; '.join(changed)}); give another --out")
     if changed:
         (folder / TOKENIZER_FILE).unlink(missing_ok=True)
         write_atomically(file, to_toml(recipe))

@@ -11,8 +11,7 @@ from typing import Any
 import torch
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # names of the two settings in glibc's malloc.h
-_NEVER, _LARGEST_OWN = 2**31 - 1, 32 * 2**20
-"""Bytes to give back at, and above which glibc always takes fresh memory, its own upper limit."""
+_NEVER, _LARGEST_OWN = 2**31 - 1, 32 * 2**20  # bytes to give back at, and glibc's own limit for fresh memory
 
 
 def keep_freed_memory() -> bool:

@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 from pickout.checkpoints.loaded_model import choose_device, choose_precision
 from pickout.checkpoints.saved_model import save_model
 from pickout.checkpoints.starting_weights import initialise
-from pickout.data.batching import Collate, build_sampler
+from pickout.data.batching import Collate, EpochSampler
 from pickout.data.data_set import Split
 from pickout.errors import ResumeMismatch
 from pickout.evaluate.protocol import validate
@@ -38,15 +38,10 @@ def train(recipe: Recipe, folder: Path, *, device: str = "auto", display: Displa
 
     The run `folder` is made if it is not there. It gets `recipe.toml`, `tokenizer.json`, `model.toml`,
     `model.safetensors` (the chosen epoch), `checkpoints/`, `metrics.jsonl` and, at the end, `summary.json`, whose
-    content is returned. `device` is as for `pickout.load`, and `display` shows what goes on.
-
-    Raises:
-        RecipeError: settings that do not fit the data, the device or each other.
-        DataError: the data set cannot be used.
-        ResumeMismatch: the folder holds a run of another recipe, or the data changed since.
-        TrainingError: the folder is in use or no run folder.
-        LossNotFinite: the loss became NaN or infinite; the last checkpoint stays.
-        StorageFull: no space left; the last checkpoint stays."""
+    content is returned. `device` is as for `pickout.load`, and `display` shows what goes on. `RecipeError`: settings
+    that do not fit the data, the device or each other; `DataError`: the data set cannot be used; `ResumeMismatch`: the
+    folder holds a run of another recipe, or the data changed since; `TrainingError`: the folder is in use or no run
+    folder; `LossNotFinite`, `StorageFull`: after these the last checkpoint stays."""
     # The run's folder remembers where its data lie, and will be asked from another place.
     recipe = recipe.model_copy(update={"data": recipe.data.model_copy(update={"root": recipe.data.root.absolute()})})
     if recipe.train.precision == "auto":
@@ -94,10 +89,8 @@ class _Run:
             display.say("this CPU has no bf16 of its own, which is many times slower than --set train.precision=fp32")
         set_seed(recipe.seed)
         self.method = build_model(recipe.model, material.tokenizer, material.identities, source=recipe.name)
-        if state is not None:
-            self.method.load_state_dict(
-                state.method
-            )  # what is frozen is asked for its features before the rest goes on
+        if state is not None:  # what is frozen is asked for its features before the rest goes on
+            self.method.load_state_dict(state.method)
         elif recipe.train.initial is not None:
             display.say(initialise(self.method, recipe.train.initial, recipe.train.initial_queues).summary())
         pairs: Dataset[Any] = material.pairs
@@ -122,9 +115,7 @@ class _Run:
         self.engine.restore(method=state.method, optimiser=state.optimiser, scaler=state.scaler, random=state.random)
         processes = self.accelerator.num_processes
         if len(state.random) != processes:
-            self.display.say(
-                f"the run had {len(state.random)} processes and now has {processes}: it goes on, but not bit for bit"
-            )
+            self.display.say(f"the run had {len(state.random)} processes, now {processes}: it goes on, not bit for bit")
         self.done, self.step, self.seconds, self.best = state.epoch, state.step, state.seconds, state.best
 
     def go(self, interruption: Interruption) -> dict[str, Any]:
@@ -213,14 +204,8 @@ class _Run:
                 save_model(
                     self.folder, self.method, tokenizer, self.recipe.model, identities=people, name=self.recipe.name
                 )
-            now: dict[str, Any] = {
-                "epoch": epoch,
-                "step": self.step,
-                "best": self.best,
-                "seconds": self._seconds(),
-                "data": self.data,
-            }
-            self.checkpoints.save(TrainingState(**now, journal=self.journal.sync(), **state))
+            state |= {"best": self.best, "journal": self.journal.sync(), "data": self.data, "seconds": self._seconds()}
+            self.checkpoints.save(TrainingState(epoch, self.step, **state))
         self.accelerator.wait_for_everyone()
 
     def _validate(self, split: Split) -> dict[str, float]:
@@ -242,7 +227,7 @@ class _Run:
 def _engine(
     recipe: Recipe, accelerator: Accelerator, material: Material, pairs: "Dataset[Any]", method: Method
 ) -> Engine:
-    sampler = build_sampler(recipe.sampler, material.pairs.identities, recipe.seed)
+    sampler = EpochSampler(recipe.sampler, material.pairs.identities, recipe.seed)
     loader = DataLoader(
         pairs,
         batch_sampler=sampler,

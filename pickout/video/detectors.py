@@ -10,8 +10,7 @@ EMBEDDED = "embedded"  # the detector that comes with the package, and is taken 
 
 def make_detector(name: str, threads: int | None = None) -> Detector:
     """A detector by its name (`embedded`, `movenet`, `nanodet`), or the one in an ONNX file, on so many threads; None:
-    as many as there are cores. `UsageError`: another name or kind of file; `VideoError`: a file that cannot be used, or
-    a package that is not installed."""
+    as there are cores. `UsageError`: another name; `VideoError`: a file that cannot be used, a package not there."""
     if name.endswith(".onnx"):
         from pickout.video.onnx_detector import OnnxDetector
 
@@ -28,5 +27,4 @@ def make_detector(name: str, threads: int | None = None) -> Detector:
         from pickout.video.installed_detectors import MoveNetDetector, NanoDetDetector
 
         return MoveNetDetector() if name == "movenet" else NanoDetDetector()
-    why = f"--detector {name}: expected {EMBEDDED}, movenet, nanodet, or the path of an .onnx file (docs/video.md)"
-    raise UsageError(why)
+    raise UsageError(f"--detector {name}: expected embedded, movenet, nanodet or an .onnx file (docs/video.md)")

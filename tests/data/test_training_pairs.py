@@ -8,7 +8,6 @@ from pickout.data.data_set import ImageRecord, Split
 from pickout.data.images import open_image
 from pickout.data.training_pairs import Pairing, TrainingPairs, readable, require_files, with_captions
 from pickout.data.transforms import (
-    Augmentation,
     AugmentationSettings,
     CaptionAugmentationSettings,
     ImageSettings,
@@ -19,10 +18,8 @@ from pickout.errors import DataError, DataMissing, ImageUnreadable
 from pickout.text.build import train_tokenizer
 
 _SIZE = ImageSettings(height=24, width=12)
-_PLAIN = Augmentation(
-    AugmentationSettings(flip=0, pad=0, erase=0), CaptionAugmentationSettings(mask=0, random=0, delete=0)
-)
-_VARIED = Augmentation(AugmentationSettings(pad=2), CaptionAugmentationSettings(mask=0.3, random=0.2, delete=0.2))
+_PLAIN = (AugmentationSettings(flip=0, pad=0, erase=0), CaptionAugmentationSettings(mask=0, random=0, delete=0))
+_VARIED = (AugmentationSettings(pad=2), CaptionAugmentationSettings(mask=0.3, random=0.2, delete=0.2))
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +124,7 @@ def test_a_batch_has_the_examples_in_order_and_its_mask_ends_with_the_end_token(
 
 def test_an_unreadable_image_takes_the_batchs_place(pairs, split, tokenizer):
     broken = pairs()
-    broken._files[0] = __file__
+    broken.files[0] = __file__
     example = broken[Draw(1, 0, 0)]
     assert isinstance(example, ImageUnreadable)
     assert Collate(tokenizer.mask)([broken[Draw(1, 1, 5)], example]) == example

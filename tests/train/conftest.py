@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 
-from pickout.data.batching import Batch, IdentitySampler
+from pickout.data.batching import Batch, EpochSampler, SamplerSettings
 from pickout.errors import ImageUnreadable
 from pickout.methods.base import ImageFeatures, LossTerms, Method, ParameterGroup, TextFeatures
 from pickout.shapes import TokenBatch
@@ -94,7 +94,7 @@ class Bench:
         torch.manual_seed(seed)
         self.accelerator = accelerator
         self.pairs = TinyPairs([i for i in range(people) for _ in range(4)])
-        self.sampler = IdentitySampler(self.pairs.identities, batch, 2, seed)
+        self.sampler = EpochSampler(SamplerSettings(batch=batch), self.pairs.identities, seed)
         self.method = TinyMethod().to(accelerator.device)
         self.optim = optim or OptimSettings(learning_rate=0.02)
         loader = DataLoader(self.pairs, batch_sampler=self.sampler, collate_fn=collate, num_workers=workers)

@@ -46,7 +46,7 @@ def test_features_are_what_the_towers_make_of_changed_images(recipe, tmp_path):
     pairs, method, _ = _pairs(recipe(*FROZEN), tmp_path / "run", tmp_path / "features")
     example = pairs[Draw(epoch=1, place=3, item=5)]
     assert example.image.shape == (8, 192) and example.states.shape == (16, 160)
-    views = torch.cat([pairs._views(np.array([pairs.pairs.image_of(5)]), copy) for copy in range(2)])
+    views = torch.cat([pairs._views(np.array([pairs.pairs.image_of[5]]), copy) for copy in range(2)])
     assert not torch.equal(views[0], views[1])
     native = choose_precision("auto", torch.device("cpu")) == "bf16"  # which random weights are far from float32 in
     with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16, enabled=native):
