@@ -60,13 +60,17 @@ def load_model(model: str, device: str, runtime: "Runtime" = "torch") -> "Loaded
 
 
 def has_cluster(engine: "Engine", workers: int | None) -> bool:
-    """Whether a Ray cluster is to do the work; `UsageError` where it cannot, or `workers` are told for nothing."""
+    """Whether a Ray cluster does the work, which is joined or begun now. `UsageError` where it cannot, or `workers` are
+    told for nothing."""
     if engine == "local":
         if workers is not None:
             raise UsageError(f"--workers {workers}: one process does the work; they are for --engine ray")
         return False
     if find_spec("ray") is None:
         raise UsageError("--engine ray needs one more package: pip install 'pickout[ray]'")
+    from pickout.cluster.workers import connect
+
+    connect()
     return True
 
 

@@ -2,6 +2,8 @@
 
 import math
 import os
+import secrets
+import socket
 import warnings
 from collections.abc import Mapping
 from typing import Any
@@ -11,24 +13,44 @@ from ray.exceptions import GetTimeoutError, RayError, RayTaskError
 
 from pickout.errors import PickoutError, ServerBusy, UsageError
 
+_KNOCK = 5.0  # seconds after which an address does not answer
 _ROOM = 120.0  # seconds after which a worker that has not begun has no room
 _PATIENCE = 600.0  # seconds after which an answer is not waited for any longer; a machine may have to be replaced
 
 
+def connect(**options: Any) -> None:
+    """Join the cluster that the environment's RAY_ADDRESS names, or begin one on this machine that ends with this
+    process, whose token no file holds. `UsageError` where there is none at that address."""
+    if ray.is_initialized():
+        return
+    address = os.environ.get("RAY_ADDRESS")
+    host, _, port = (address or "").rpartition(":")
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray would tell its makers
+    if address is None:
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
+        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+    # Workers compute with one thread each, so that as many as there are cores do not get in each other's way.
+    variables = {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.environ.get("PYTHONPATH", "")}
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "error", "include_dashboard": False}
+    try:
+        if port.isdecimal() and "/" not in host:  # Ray itself would knock for minutes
+            socket.create_connection((host, int(port)), _KNOCK).close()
+        with warnings.catch_warnings():
+            # The processes that Ray begins take nothing over from this one, so LanceDB's threads do not matter.
+            warnings.filterwarnings("ignore", message="lancedb fork support")
+            ray.init(runtime_env={"env_vars": variables}, **quiet, **options)
+    except (RayError, OSError, OverflowError, RuntimeError, ValueError) as error:
+        told = str(error).strip().partition("\n")[0]
+        raise UsageError(f"RAY_ADDRESS = {address}: cannot be used as a Ray cluster ({told})") from None
+
+
 class Workers:
     """`number` objects of one `kind`, made with `arguments` on whatever machines of the cluster have room; None makes
-    one for each core, but one. More than there are cores share them. The cluster is the one that the environment's
-    RAY_ADDRESS names, or begins and ends with this process on this machine. `UsageError` where there is no room."""
+    one for each core, but one. More than there are cores share them. `UsageError` where there is no room, or no
+    cluster (see `connect`)."""
 
     def __init__(self, kind: type, number: int | None = None, *arguments: Any) -> None:
-        if not ray.is_initialized():
-            # Workers compute with one thread each, so that as many as there are cores do not get in each other's way.
-            variables = {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.environ.get("PYTHONPATH", "")}
-            quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "error", "include_dashboard": False}
-            with warnings.catch_warnings():
-                # The processes that Ray begins take nothing over from this one, so LanceDB's threads do not matter.
-                warnings.filterwarnings("ignore", message="lancedb fork support")
-                ray.init(runtime_env={"env_vars": variables}, **quiet)
+        connect()
         cores: float = ray.cluster_resources().get("CPU", 1)  # type: ignore[no-untyped-call]
         self.number = number or max(1, int(cores) - 1)
         share = math.floor(1000 * min(1.0, cores / self.number)) / 1000

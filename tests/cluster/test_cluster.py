@@ -30,7 +30,7 @@ ray = pytest.importorskip("ray")
 
 from pickout.cluster.encoding import ClusterModel, _EncodingWorker  # noqa: E402
 from pickout.cluster.vectors import ClusterVectors, vector_workers  # noqa: E402
-from pickout.cluster.workers import Workers  # noqa: E402
+from pickout.cluster.workers import Workers, connect  # noqa: E402
 
 COLOURS = ("black", "red", "teal", "blue", "olive", "orange")
 TEAL = "a teal jacket"
@@ -39,7 +39,7 @@ TEAL = "a teal jacket"
 @pytest.fixture(scope="module", autouse=True)
 def workers():
     # Room for every test's workers, however few cores there are here.
-    ray.init(num_cpus=16, include_dashboard=False, log_to_driver=False, logging_level="error")
+    connect(num_cpus=16)
     yield vector_workers(3)
     ray.shutdown()
 

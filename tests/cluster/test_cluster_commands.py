@@ -1,6 +1,7 @@
 """`--engine ray` as it is typed: a cluster of its own on this machine, which ends with the command."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -44,4 +45,17 @@ def test_wrong_words_are_told_before_a_model_is_loaded(tmp_path, monkeypatch, ca
         main([command, *place, *more])
     assert stop.value.code == 2
     assert told in capsys.readouterr().err
+    assert not (tmp_path / "g").exists()
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "127.0.0.1:99999999", "nowhere.invalid:6379"])
+def test_an_address_without_a_cluster_is_told_at_once(tmp_path, address):
+    pytest.importorskip("ray")
+    draw_crop(tmp_path / "crops" / "a.png")
+    command = [sys.executable, "-m", "pickout", "index", "crops", "--out", "g", "--engine", "ray"]
+    told = {**os.environ, "RAY_ADDRESS": address}
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=told, timeout=60)
+    assert done.returncode == 2
+    assert f"RAY_ADDRESS = {address}" in done.stderr
+    assert "Traceback" not in done.stderr
     assert not (tmp_path / "g").exists()
