@@ -4,14 +4,20 @@ import math
 import os
 import secrets
 import socket
+import sys
 import warnings
 from collections.abc import Mapping
 from typing import Any
 
+from pickout.errors import PickoutError, ServerBusy, UsageError
+
+if "ray" not in sys.modules:  # which reads this when it is imported
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would tell its makers
+    if "RAY_ADDRESS" not in os.environ:  # a cluster of our own, whose token no file needs to hold
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
+        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
 import ray
 from ray.exceptions import GetTimeoutError, RayError, RayTaskError
-
-from pickout.errors import PickoutError, ServerBusy, UsageError
 
 _KNOCK = 5.0  # seconds after which an address does not answer
 _ROOM = 120.0  # seconds after which a worker that has not begun has no room
@@ -20,15 +26,11 @@ _PATIENCE = 600.0  # seconds after which an answer is not waited for any longer;
 
 def connect(**options: Any) -> None:
     """Join the cluster that the environment's RAY_ADDRESS names, or begin one on this machine that ends with this
-    process, whose token no file holds. `UsageError` where there is none at that address."""
+    process. `UsageError` where there is none at that address."""
     if ray.is_initialized():
         return
     address = os.environ.get("RAY_ADDRESS")
     host, _, port = (address or "").rpartition(":")
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray would tell its makers
-    if address is None:
-        os.environ.setdefault("RAY_AUTH_MODE", "token")
-        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
     # Workers compute with one thread each, so that as many as there are cores do not get in each other's way.
     variables = {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.environ.get("PYTHONPATH", "")}
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "error", "include_dashboard": False}

@@ -7,6 +7,7 @@ import sys
 from contextlib import suppress
 from datetime import datetime
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -26,11 +27,12 @@ from pickout.gallery.storage.rows import Metadata
 from pickout.serve.hosting import hosted
 from pickout.serve.settings import ServeSettings
 
-ray = pytest.importorskip("ray")
+if find_spec("ray") is None:
+    pytest.skip("no ray here: pip install 'pickout[ray]'", allow_module_level=True)
 
-from pickout.cluster.encoding import ClusterModel, _EncodingWorker  # noqa: E402
-from pickout.cluster.vectors import ClusterVectors, vector_workers  # noqa: E402
-from pickout.cluster.workers import Workers, connect  # noqa: E402
+from pickout.cluster.encoding import ClusterModel, _EncodingWorker
+from pickout.cluster.vectors import ClusterVectors, vector_workers
+from pickout.cluster.workers import Workers, connect, ray
 
 COLOURS = ("black", "red", "teal", "blue", "olive", "orange")
 TEAL = "a teal jacket"

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -13,9 +14,11 @@ from conftest import draw_crop
 
 from pickout.cli.app import main
 
+with_ray = pytest.mark.skipif(find_spec("ray") is None, reason="no ray here: pip install 'pickout[ray]'")
 
+
+@with_ray
 def test_index_by_workers_and_go_on_without(tmp_path):
-    pytest.importorskip("ray")
     for place in range(20):
         draw_crop(tmp_path / "crops" / f"{place}.png", shade=place)
     (tmp_path / "crops" / "broken.jpg").write_bytes(b"\xff\xd8 no picture")
@@ -48,9 +51,9 @@ def test_wrong_words_are_told_before_a_model_is_loaded(tmp_path, monkeypatch, ca
     assert not (tmp_path / "g").exists()
 
 
+@with_ray
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "127.0.0.1:99999999", "nowhere.invalid:6379"])
 def test_an_address_without_a_cluster_is_told_at_once(tmp_path, address):
-    pytest.importorskip("ray")
     draw_crop(tmp_path / "crops" / "a.png")
     command = [sys.executable, "-m", "pickout", "index", "crops", "--out", "g", "--engine", "ray"]
     told = {**os.environ, "RAY_ADDRESS": address}
