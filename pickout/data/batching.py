@@ -152,7 +152,8 @@ class EpochSampler(Sampler[list[Draw]]):
         if settings.kind == "identity" and size % each:
             raise RecipeError(f"sampler.batch = {size} is no multiple of sampler.per_identity = {each}")
         if settings.kind == "identity" and len(self._items) < self._people:
-            raise RecipeError(f"sampler.batch = {size} wants {self._people} people of {len(self._items)}; lower it")
+            why = f"sampler.batch = {size} with sampler.per_identity = {each} wants {self._people} people in a batch"
+            raise RecipeError(f"{why}, but the training split shows {len(self._items)}; lower sampler.batch")
 
     def plan(self, epoch: int) -> list[NDArray[np.int64]]:
         """The items of each batch of `epoch`. Shape of each: (batch,)."""

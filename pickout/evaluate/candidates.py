@@ -27,7 +27,8 @@ from pickout.shapes import Bool, Float, Mask, States
 class TokenStore(AbstractContextManager["TokenStore"]):
     """So many rows (`items`) of tokens in the order they are added. Use as a context manager or call `close`. In memory
     they are float32. What does not fit into the `budget` of bytes lies in an unnamed file, by default in the system's
-    temporary `folder`, as bfloat16, which rounds to three digits; it is gone with the process."""
+    temporary `folder`, as bfloat16, which halves the bytes and rounds to three digits; the file is gone with the
+    process, however it ends."""
 
     def __init__(self, items: int, *, budget: int, folder: Path | None = None) -> None:
         self.items, self.budget, self.folder, self.on_disk = items, budget, folder, False
@@ -103,7 +104,8 @@ Tell = Callable[[str, int, int], None]
 def find_candidates(
     queries: Tensor, gallery: Tensor, k: int, *, chunk: int = 1024, share: Share = ALONE
 ) -> NDArray[np.int32]:
-    """The k best items of each query by embedding, best first, equal scores in gallery order. Shape: (queries, k)."""
+    """Positions in the gallery of the k best items of each query by embedding, or of all where there are fewer, best
+    first, equal scores in gallery order. Shape: (queries, k)."""
     product = ExactProduct(queries, gallery)
     k = min(k, len(gallery))
     first, last = share.bounds(len(queries), 1)
@@ -135,7 +137,8 @@ def match_candidates(
 
     `candidates` are from `find_candidates`; `images` are the tokens of this process's images, from position `first` in
     the gallery, a multiple of `block`, the number of images whose keys and values are held at a time; `captions` are
-    the text states of all. `CheckpointError`: the method gives scores that are not finite."""
+    the text states of all. `tell` is called after each group of pairs. `CheckpointError`: the method gives scores that
+    are not finite."""
     flat, k, last = candidates.ravel(), candidates.shape[1], first + len(images.lengths)
     order = np.argsort(flat, kind="stable")
     own = np.split(order, np.searchsorted(flat[order], np.arange(first, last + 1)))[1:-1]  # the pairs of each image

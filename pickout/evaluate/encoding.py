@@ -24,7 +24,8 @@ from pickout.shapes import Float, TokenBatch
 from pickout.text.tokenizer import Tokenizer
 
 _AHEAD = 3  # batches of images that are loading while one is encoded
-TOKEN_BUDGET = 4 * 1024**3  # bytes of memory for tokens of a split's images, and of its captions; the rest is on disk
+TOKEN_BUDGET = 4 * 1024**3
+"""Bytes of memory that the tokens of a split's images may take, and those of its captions; the rest goes to disk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +150,8 @@ def find_split(data: DataSet, name: str) -> Split:
 
 
 def check_split(split: Split) -> None:
-    """Refuse at once what no number comes of: `DataError`: no image or caption; `DataMissing`: files are not there."""
+    """Refuse, before anything is encoded, what no number can be computed from: `DataError` for a split without image or
+    caption, `DataMissing` for files that are not there."""
     name = f"split '{split.name}' of {split.data}"
     if not split.images:
         raise DataError(f"{name} has no images; choose another with --split")

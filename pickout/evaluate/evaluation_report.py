@@ -147,7 +147,8 @@ def summarise(
     return Direction(average(scores), intervals, gallery, tuple(cmc(scores, min(cmc_ranks, gallery))))
 
 
-LOG_FILE = "evaluations.jsonl"  # a line for each look at a test split: who keeps the best of many chose on test
+LOG_FILE = "evaluations.jsonl"
+"""One line for each evaluation on a test split. Who looks often and keeps the best number has chosen on test."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,8 @@ With r_1 < r_2 < ... < r_R the ranks of a query's R relevant items in the whole 
     mINP  100 * R / r_R                         (inverse negative penalty: how early the last one comes)
     rSum  R@1 + R@5 + R@10, of one direction
 
-each averaged over the queries that have a relevant item (ITSELF, AGA). Queries without one are left out and counted."""
+each averaged over the queries that have a relevant item (ITSELF, section on evaluation; AGA, same). Queries without one
+are left out and counted."""
 
 import math
 from collections.abc import Sequence
@@ -28,7 +29,6 @@ from pickout.evaluate.processes import ALONE, Share
 from pickout.shapes import Float
 
 TIE_RULE = "equal scores rank in gallery order (stable descending sort)"  # the tie rule in words, for reports
-Whole = NDArray[np.int64]  # a number for each query or gallery item
 GRID_BITS, _GALLERY_BLOCK = 26, 4096  # two factors of so many bits fill float64's 53
 
 
@@ -111,7 +111,10 @@ class RelevantRanks:
 
 
 def find_relevant(
-    query_identity: Whole, gallery_identity: Whole, query_image: Whole, gallery_image: Whole
+    query_identity: NDArray[np.int64],
+    gallery_identity: NDArray[np.int64],
+    query_image: NDArray[np.int64],
+    gallery_image: NDArray[np.int64],
 ) -> Relevance:
     """Pair each query with the gallery items of its identity; the last two are the images that each is or describes."""
     order = np.argsort(gallery_identity, kind="stable")
@@ -184,7 +187,8 @@ def collect_ranks(ranks: NDArray[np.int32], relevance: Relevance) -> RelevantRan
     return RelevantRanks(relevance.starts, ranks[order], relevance.own[order], gallery)
 
 
-MEASURES = ("R@1", "R@5", "R@10", "mAP", "mINP", "rSum")  # as `QueryScores.values` has them
+MEASURES = ("R@1", "R@5", "R@10", "mAP", "mINP", "rSum")
+"""Names of the measures, in the order of the columns of `QueryScores.values`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,8 @@ class Share:
         return values
 
     def run(self, work: Callable[[], T]) -> list[T]:
-        """Everyone's results, in order. A `PickoutError` of one is raised in all: they would wait without end."""
+        """Do this process's part and return everyone's results, in the order of the processes. A `PickoutError` of one
+        is raised in all: the others would else wait for its result without end."""
         failure: PickoutError | None = None
         result: list[T] = []
         try:

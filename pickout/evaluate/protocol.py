@@ -22,13 +22,31 @@ from pickout.config import Settings
 from pickout.data.data_set import DataSet, Split
 from pickout.data.registry import open_data
 from pickout.data.transforms import ImageSettings
-from pickout.evaluate import evaluation_report as reports
-from pickout.evaluate import metrics as measures
 from pickout.evaluate.bootstrap import BootstrapSettings
 from pickout.evaluate.candidates import IMAGES, Tail, Tell, find_candidates, match_candidates, rerank
 from pickout.evaluate.encoding import Encoded, Encoder, check_split, find_split
-from pickout.evaluate.evaluation_report import ProtocolName, Sweep, Training
-from pickout.evaluate.metrics import RelevantRanks
+from pickout.evaluate.evaluation_report import (
+    ProtocolName,
+    Report,
+    Subject,
+    Sweep,
+    SweepRow,
+    Training,
+    log_look,
+    read_training,
+    summarise,
+)
+from pickout.evaluate.metrics import (
+    TIE_RULE,
+    QueryScores,
+    RelevantRanks,
+    average,
+    collect_ranks,
+    find_relevant,
+    rank,
+    rank_mixtures,
+    score_queries,
+)
 from pickout.evaluate.processes import Share, current_share
 from pickout.methods.base import Method
 from pickout.text.tokenizer import Tokenizer
@@ -44,12 +62,14 @@ class EvaluationSettings(Settings):
 
     precision: Precision = "fp32"  # in which the command line loads the model: `fp32`, `bf16` or `auto`
     batch: int = Field(default=64, ge=1)  # images or captions encoded at a time
-    chunk: int = Field(default=1024, ge=1)  # queries scored at a time; memory grows with it
+    chunk: int = Field(default=1024, ge=1)
+    """Queries scored at a time; memory grows with it, the result does not depend on it."""
     cmc_ranks: int = Field(default=50, ge=1)  # length of the curve of recall at 1, 2, 3 ...
     bootstrap: BootstrapSettings = BootstrapSettings()  # how intervals are drawn
     candidates: int | None = Field(default=None, ge=0)
     """Best images by embedding that a matching head looks at again; none: as many as the method says; 0: no look."""
-    tail: Tail = "embedding"  # order below the candidates; `constant`: all tied, as RaSa's released program leaves them
+    tail: Tail = "embedding"
+    """Order below the candidates: by embedding, or `constant`, all tied, as RaSa's released program leaves them."""
 
     def looks(self, method: Method) -> int:
         """How many candidates of each caption the method looks at again."""
@@ -65,7 +85,7 @@ def evaluate(
     protocol: ProtocolName = "standard",
     settings: EvaluationSettings | None = None,
     tell: Tell | None = None,
-) -> reports.Report:
+) -> Report:
     """Measure how well a model finds people from sentences, and sentences from people.
 
     `data` is a data set, or a name in the registry with the folder `root` of its files. The split is `val` when not
@@ -87,8 +107,8 @@ def evaluate(
     sweep = _sweep(ranking, f"selected on {chosen.name}") if protocol == "paper" else None
     seconds = {"encoding": round(encoded - began, 3), "ranking": round(time.monotonic() - encoded, 3)}
     run = run_folder(model)
-    training = reports.read_training(run)
-    report = reports.Report(
+    training = read_training(run)
+    report = Report(
         _subject(model, opened, chosen, training),
         protocol,
         _notes(opened, chosen, protocol, sweep, training),
@@ -98,20 +118,20 @@ def evaluate(
         circumstances=_circumstances(ranking, seconds),
     )
     if run is not None and chosen.name == "test" and ranking.share.index == 0:
-        reports.log_look(run, report)
+        log_look(run, report)
     return report
 
 
 def answers_about(
     model: LoadedModel, data: str, split: str, root: Path
-) -> tuple[measures.QueryScores, measures.QueryScores, NDArray[np.int64]]:
+) -> tuple[QueryScores, QueryScores, NDArray[np.int64]]:
     """Each caption of a split as a query for its images: its measures, those before a second look, which are the same
     where there is none, and whom it is about (captions,). Arguments and errors as of `evaluate`."""
     encoder = Encoder(model.method, model.tokenizer, model.image_settings)
     ranking = _encode(encoder, find_split(open_data(data, root), split), EvaluationSettings(), None)
     ranks, by_embedding = _text_to_image(ranking, None)
-    scores = measures.score_queries(ranks)
-    return scores, scores if by_embedding is None else measures.score_queries(by_embedding), ranking.captions.identity
+    scores = score_queries(ranks)
+    return scores, scores if by_embedding is None else score_queries(by_embedding), ranking.captions.identity
 
 
 def validate(
@@ -119,12 +139,13 @@ def validate(
 ) -> dict[str, float]:
     """Text-to-image measures of a method in training, by their short names; its modes are put back as they were. A
     method with a second score has its candidates looked at again; the measures before that end in `by embedding`. When
-    a process group is running, all processes must call this: they share the work and get equal numbers."""
+    a process group is running, all processes must call this: they share the work and get equal numbers. Raises what
+    `evaluate` raises."""
     encoder = Encoder(method, tokenizer, image, autocast=autocast)
     ranks, by_embedding = _text_to_image(_encode(encoder, split, EvaluationSettings(), None), None)
-    metrics = measures.average(measures.score_queries(ranks)).named()
+    metrics = average(score_queries(ranks)).named()
     if by_embedding is not None:
-        before = measures.average(measures.score_queries(by_embedding)).named()
+        before = average(score_queries(by_embedding)).named()
         metrics |= {f"{name} by embedding": value for name, value in before.items()}
     return metrics
 
@@ -160,10 +181,10 @@ def _text_to_image(ranking: _Ranking, tell: Tell | None) -> tuple[RelevantRanks,
     """Ranks of images by the method's score and, where that is a second one, by embedding; lets go of the tokens."""
     images, captions, settings, share = ranking.images, ranking.captions, ranking.settings, ranking.share
     encoder = ranking.encoder
-    relevance = measures.find_relevant(captions.identity, images.identity, captions.image, images.image)
+    relevance = find_relevant(captions.identity, images.identity, captions.image, images.image)
     vectors = captions.embedding, images.embedding
-    pairs = measures.rank_mixtures([vectors], [(1.0,)], relevance, chunk=settings.chunk, share=share)[0]
-    ranks = measures.collect_ranks(pairs, relevance)
+    pairs = rank_mixtures([vectors], [(1.0,)], relevance, chunk=settings.chunk, share=share)[0]
+    ranks = collect_ranks(pairs, relevance)
     if images.tokens is None or captions.tokens is None:
         return ranks, None
     candidates = find_candidates(*vectors, settings.looks(encoder.method), chunk=settings.chunk, share=share)
@@ -178,8 +199,8 @@ def _directions(ranking: _Ranking, tell: Tell | None) -> dict[str, Any]:
     """Every direction of a report by its field; None where nothing can be scored."""
     images, captions, settings = ranking.images, ranking.captions, ranking.settings
     text, by_embedding = _text_to_image(ranking, tell)
-    relevance = measures.find_relevant(images.identity, captions.identity, images.image, captions.image)
-    image = measures.rank(images.embedding, captions.embedding, relevance, chunk=settings.chunk, share=ranking.share)
+    relevance = find_relevant(images.identity, captions.identity, images.image, captions.image)
+    image = rank(images.embedding, captions.embedding, relevance, chunk=settings.chunk, share=ranking.share)
     every = {
         "text_to_image": (text, captions),
         "text_to_image_without_own": (text.without_own(), captions),
@@ -189,7 +210,7 @@ def _directions(ranking: _Ranking, tell: Tell | None) -> dict[str, Any]:
     }
     drawn, length = settings.bootstrap, settings.cmc_ranks
     return {
-        name: None if ranks is None else reports.summarise(ranks, queries.identity, drawn, cmc_ranks=length)
+        name: None if ranks is None else summarise(ranks, queries.identity, drawn, cmc_ranks=length)
         for name, (ranks, queries) in every.items()
     }
 
@@ -200,16 +221,16 @@ def _sweep(ranking: _Ranking, label: str) -> Sweep | None:
     if not all(name in side.parts for name in _SWEPT for side in (images, captions)):
         return None
     parts = [(normalize(captions.parts[name], dim=1), normalize(images.parts[name], dim=1)) for name in _SWEPT]
-    relevance = measures.find_relevant(captions.identity, images.identity, captions.image, images.image)
+    relevance = find_relevant(captions.identity, images.identity, captions.image, images.image)
     mixtures = [(weight, 1.0 - weight) for weight in GLOBAL_WEIGHTS]
-    ranked = measures.rank_mixtures(parts, mixtures, relevance, chunk=ranking.settings.chunk, share=ranking.share)
-    metrics = (measures.average(measures.score_queries(measures.collect_ranks(ranks, relevance))) for ranks in ranked)
-    rows = tuple(map(reports.SweepRow, GLOBAL_WEIGHTS, metrics))
+    ranked = rank_mixtures(parts, mixtures, relevance, chunk=ranking.settings.chunk, share=ranking.share)
+    metrics = (average(score_queries(collect_ranks(ranks, relevance))) for ranks in ranked)
+    rows = tuple(map(SweepRow, GLOBAL_WEIGHTS, metrics))
     return Sweep(rows, max(rows, key=lambda row: row.metrics.recall_at_1), label)
 
 
-def _subject(model: LoadedModel, data: DataSet, split: Split, training: Training) -> reports.Subject:
-    return reports.Subject(
+def _subject(model: LoadedModel, data: DataSet, split: Split, training: Training) -> Subject:
+    return Subject(
         model=model.name,
         fingerprint=model.fingerprint,
         method=type(model.method).__name__,
@@ -251,7 +272,7 @@ def _circumstances(ranking: _Ranking, seconds: Mapping[str, float]) -> dict[str,
     return {
         "score": "inner product of the embeddings, exact, rounded once to float32",
         **second,
-        "tie_rule": measures.TIE_RULE,
+        "tie_rule": TIE_RULE,
         "rsum": "R@1 + R@5 + R@10 of one direction",
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "device": str(encoder.device),

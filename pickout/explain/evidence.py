@@ -2,7 +2,8 @@
 
 The score is the inner product of an image embedding f and a caption embedding g. So an effect is kept as a vector: with
 the effect a_p of patch p on f and b_w of word w on g, a_p . g is what the patch adds to the score, f . b_w what the
-word adds, and a_p . b_w what the two add only together. So one set of changed crops and sentences gives all."""
+word adds, and a_p . b_w what the two add only together. One set of changed crops and one of changed sentences therefore
+gives every map of every word."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -22,7 +23,8 @@ from pickout.shapes import AttentionRequest, Float, Int, TokenBatch
 Side = Literal["patches", "words"]
 Game = Literal["left_out", "kept_alone", "shapley"]
 """How the effect of a patch or word is found: `leave_one_out`, `keep_one_in` or `shapley`."""
-Embed = Callable[[NDArray[np.bool_]], Array]  # from what is kept (versions, players) to embeddings (versions, any)
+Embed = Callable[[NDArray[np.bool_]], Array]
+"""From what is kept (versions, players) to embeddings (versions, dimension)."""
 REACH = 2  # words to each side that may belong to a word's phrase
 
 
@@ -84,7 +86,8 @@ def shapley(embed: Embed, players: int, chance: np.random.Generator, *, orders: 
 
 
 class Evidence:
-    """Effects, gradients and attention of a pair, computed when first asked for; `seed` draws orders of `shapley`."""
+    """Effects, gradients and attention of one pair, each computed when it is first asked for; `seed` is that of the
+    orders in which `shapley` adds patches and words."""
 
     def __init__(self, encoder: LoadedModel, pair: Pair, seed: int = 0) -> None:
         self.encoder, self.pair, self.seed = encoder, pair, seed
@@ -174,7 +177,8 @@ class Evidence:
 def phrase_of(pair: Pair, told: int) -> range:
     """The told words that stand in one phrase with a told word, itself included: "a pale blue blouse" is one thing to a
     model, so its words share what it adds. A phrase is a run of telling words without punctuation, cut-off or empty
-    words ("a", "with", "wearing") between them, at most `REACH` to each side. All are places in `pair.told`."""
+    words ("a", "with", "wearing") between them, at most `REACH` to each side. An empty word is its own phrase. All
+    numbers are positions in `pair.told`."""
 
     def joins(n: int) -> bool:
         """Whether the words n and n + 1 both tell, and nothing stands between them but perhaps a hyphen."""

@@ -73,9 +73,10 @@ def measure(
     settings: MeasureSettings | None = None,
     tell: Callable[[int, int], None] | None = None,
 ) -> Measurement:
-    """Hold every way against chance; a data set that was drawn also tells where garments are. `tell` hears after each
-    person how many are done, and of how many. `UsageError`: the data set has no such split; `DataError`: the split has
-    fewer than two people with captions, or no sentence fits the model."""
+    """Hold every way against chance; a data set that was drawn also tells where garments are. `tell` is called after
+    each person with how many are done and how many there are. `UsageError`: the data set has no such split;
+    `DataError`: the split has fewer than two people with captions, or no sentence fits the model; `ImageUnreadable`: a
+    picture is missing or damaged."""
     settings = settings or MeasureSettings()
     if split not in data.splits:
         raise UsageError(f"{data.name} has no split '{split}'; it has {', '.join(data.splits)}")

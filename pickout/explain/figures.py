@@ -42,7 +42,8 @@ def overlay(picture: Image.Image, heat: Array, grid: Grid, *, top: float | None 
 
 
 def top_of(explanation: Explanation, word: ExplainedWord) -> float:
-    """A word's full colour: its own highest heat, at least a quarter of all words': where little rests stays pale."""
+    """The heat at which a word's map has its full colour: its own highest, but at least a quarter of the highest of all
+    words, so that a word on which little rests stays pale."""
     highest = [float(other.patches.max()) for other in explanation.words if other.patches is not None]
     own = 0.0 if word.patches is None else float(word.patches.max())
     return max(own, _PALE * max(highest, default=0.0))
@@ -82,7 +83,8 @@ def _enlarged(picture: Image.Image) -> Image.Image:
 
 
 def guesses_figure(pair: Pair, pieces: Sequence[HiddenPiece], *, words: int = 5) -> bytes:
-    """The crop, attention by word, and raw guesses at so many leading words, the original marked. A PNG."""
+    """The crop, attention by word, and raw guesses at so many leading words, the original marked; `pieces` are those
+    of `hidden_pieces`. A PNG file's bytes."""
     weights = word_weights(pieces)
     leading = list(weights)[:words]
     first = {piece.word: piece for piece in reversed(pieces)}
@@ -113,7 +115,8 @@ def _bars(axes: Any, word: str, piece: HiddenPiece, likeliest: float) -> None:
 
 
 def masks_figure(pair: Pair, found: Mapping[str, Masked], looks: Mapping[int, Array]) -> bytes:
-    """Random and guided masks: where hidden words look (`look_at`), what each draw hides (dark), and how likely."""
+    """Random and guided masks side by side: where the hidden words look, what each draw hides (dark), and how likely.
+    `looks` tells where each told word looks while it is hidden, from `look_at`."""
     mean = np.mean(list(looks.values()), axis=0)
     draws = len(next(iter(found.values())).draws)
     likeliest = 1.05 * max(max(masked.probability) for masked in found.values())

@@ -50,7 +50,8 @@ class HiddenPiece:
 
 
 def guided_weights(method: PlanningModel, texts: TokenBatch) -> Scores:
-    """The class token's attention over a caption's pieces as weights, by its settings or AGA's (Eq. 6 to 8)."""
+    """The class token's attention over a caption's pieces as weights, by the method's own settings, or by AGA's where
+    it has none (AGA, Eq. 6 to 8)."""
     rows = method.text(texts, AttentionRequest(rows="all")).trace.rows
     return _rules(method).attention_weights(rows, method.text.content(texts))
 
@@ -69,7 +70,8 @@ def _rules(method: PlanningModel) -> AgaSettings:
 
 @torch.no_grad()
 def compare_masks(encoder: LoadedModel, pair: Pair, *, draws: int = 4, seed: int = 0) -> dict[str, Masked]:
-    """What random and guided masks hide, from equal random numbers (AGA, figure 5); `UsageError`: none are hidden."""
+    """What random and guided masks hide of a sentence, so many of each kind, from equal random numbers (AGA, figure 5);
+    `UsageError` for a method that hides no words."""
     method, texts = fusion_model(encoder), text_batch(encoder, [pair.ids])
     content = method.text.content(texts).cpu().expand(draws, -1)
     uniform = torch.rand(draws, len(pair.ids), generator=torch.Generator().manual_seed(seed))
@@ -107,7 +109,9 @@ def empty_shares(encoder: LoadedModel, captions: Sequence[str], *, seed: int = 0
 
 @torch.no_grad()
 def hidden_pieces(encoder: LoadedModel, pair: Pair) -> list[HiddenPiece]:
-    """What masking would hide of a sentence, word by word, the guesses there, and what enrichment would put there."""
+    """What the model's masking would hide of a sentence, what it guesses there and what enrichment would put there.
+    `UsageError` for a method that hides no words. Each word is hidden by itself, so that every guess is what the rest
+    of the sentence and the crop suggest."""
     method, texts = fusion_model(encoder), text_batch(encoder, [pair.ids])
     content = method.text.content(texts)
     probability = method.masking_probability(texts, content)[0].tolist()

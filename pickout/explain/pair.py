@@ -137,7 +137,8 @@ def fusion_model(encoder: LoadedModel) -> PlanningModel:
     if isinstance(encoder.method, PlanningModel):
         return encoder.method
     name = type(encoder.method).__name__.lower()
-    raise UsageError(f"the method '{name}' does not fuse words and images; give a run of fusion, aga or union")
+    lacks = "has no cross-attention and proposes no words"
+    raise UsageError(f"the method '{name}' {lacks}; give a run of fusion, aga or union")
 
 
 def hidden_rows(pair: Pair, words: Sequence[int], mask: int) -> list[Int[Tensor, " tokens"]]:

@@ -1,7 +1,8 @@
 """Ways to read a model: each gives a heat map of the crop, one for each word, a weight for each word, or some of these.
 
 Which way may be shown is not a matter of taste: `pickout.explain.faithfulness` measures all of them on a model. A run
-keeps the measurement of its validation split as `explain.json`: the best that beat chance is shown."""
+keeps the measurement of its validation split as `explain.json`: it decides, for each target, by the ways that did
+better than chance, and the best of them."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -38,7 +39,8 @@ class Reading:
 def by_effects(evidence: Evidence, game: Game, phrases: bool = False) -> Reading:
     """What patches and words do to the embeddings; the products give what a patch and a word do only together.
     `shapley` shares the score out among pairs of both, exactly; `left_out` takes a patch, a word or both away
-    (occlusion; Zeiler and Fergus, 2014); `kept_alone` leaves one patch or word. `phrases`: only by dropping phrases."""
+    (occlusion; Zeiler and Fergus, 2014); `kept_alone` leaves one patch or word and nothing else. With `phrases` only
+    what dropping each word's phrase changes."""
     image = evidence.effects("patches", game)
     if phrases:
         return Reading(word_patches=evidence.phrases @ image.each.T)
@@ -47,7 +49,8 @@ def by_effects(evidence: Evidence, game: Game, phrases: bool = False) -> Reading
 
 
 def by_gradient(evidence: Evidence, last: bool, phrases: bool = False) -> Reading:
-    """Gradient times token at the towers' entry, or before the last attention (Grad-CAM; Selvaraju et al., 2017)."""
+    """Gradient times token where tokens enter the towers, or before the last layer's attention (Grad-CAM; Selvaraju et
+    al., 2017); with `phrases` only of what dropping each word's phrase changes."""
     method: Any = evidence.encoder.method
     # BERT cut in two is no stack of layers that gradients can be taken in.
     if not all(isinstance(getattr(tower, "transformer", None), nn.Module) for tower in (method.vision, method.text)):
@@ -84,7 +87,8 @@ def by_attention(evidence: Evidence, read: Callable[[AttentionTrace], Tensor]) -
 
 
 def mars(evidence: Evidence) -> Reading:
-    """The attention that chose tokens in ITSELF's training (Eq. 1 and 2), by the model's own rules; else nothing."""
+    """The multi-layer attention by which ITSELF chose tokens in training, with the model's own layers and discarded
+    share (ITSELF, Eq. 1 and 2); nothing for a method without that selection."""
     method = evidence.encoder.method
     if not isinstance(method, Itself) or method.image_selection.training.statistic != "mars":
         return Reading()
@@ -94,7 +98,8 @@ def mars(evidence: Evidence) -> Reading:
 
 
 def by_looking(evidence: Evidence, hide: bool) -> Reading:
-    """Cross-attention of the words, mean over fusion layers: as they stand or hidden (AGA, figures 3, 5)."""
+    """Cross-attention of the words, mean over fusion layers: as they stand (AGA, figure 3), or each while it is hidden
+    (AGA, figure 5)."""
     if not isinstance(evidence.encoder.method, FusionModel):
         return Reading()
     looks = look_at(evidence.encoder, evidence.pair, evidence.pair.told, hide=hide)
@@ -178,7 +183,8 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What may be shown at one target: by which way, or None; whether this model was measured; the same in words."""
+    """What may be shown at one target: by which way, or None; whether that rests on a measurement of this model; and
+    the same in a sentence."""
 
     way: str | None
     measured: bool
@@ -191,7 +197,8 @@ _FINDINGS: TypeAdapter[Findings] = TypeAdapter(Findings)
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """What `pickout explain measure` found of a model, by target and way; `facts` are for readers."""
+    """What `pickout explain measure` found of a model, by target and way; `facts` are data, split, pairs, seed and the
+    like, for the reader."""
 
     fingerprint: str
     findings: Findings

@@ -10,7 +10,8 @@ EMBEDDED = "embedded"  # the detector that comes with the package, and is taken 
 
 def make_detector(name: str, threads: int | None = None) -> Detector:
     """A detector by its name (`embedded`, `movenet`, `nanodet`), or the one in an ONNX file, on so many threads; None:
-    as there are cores. `UsageError`: another name; `VideoError`: a file that cannot be used, a package not there."""
+    as many as there are cores. `UsageError`: another name or kind of file; `VideoError`: a file that cannot be used, or
+    a package that is not installed."""
     if name.endswith(".onnx"):
         from pickout.video.onnx_detector import OnnxDetector
 
@@ -27,4 +28,5 @@ def make_detector(name: str, threads: int | None = None) -> Detector:
         from pickout.video.installed_detectors import MoveNetDetector, NanoDetDetector
 
         return MoveNetDetector() if name == "movenet" else NanoDetDetector()
-    raise UsageError(f"--detector {name}: expected embedded, movenet, nanodet or an .onnx file (docs/video.md)")
+    why = f"--detector {name}: expected {EMBEDDED}, movenet, nanodet, or the path of an .onnx file (docs/video.md)"
+    raise UsageError(why)

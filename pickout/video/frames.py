@@ -1,4 +1,5 @@
-"""Upright pictures with their times from a file, a folder of pictures or a live camera; and one of them by number."""
+"""Upright pictures with their times, from a video file, a folder of pictures or a live camera; and one of them by the
+number under which its crops are kept."""
 
 import re
 import time
@@ -85,7 +86,8 @@ class VideoFile:
             self.fault = self._verdict(last, number, broken)
 
     def times(self, patience: float) -> tuple[float, ...]:
-        """The seconds of every frame, undecoded; empty where the container tells none, or not in `patience` seconds."""
+        """The seconds of every frame, as the container tells them: nothing is decoded. Empty where it tells none, or
+        reading them takes longer than `patience` seconds."""
         found, end = list[float](), time.monotonic() + patience
         with _opened(str(self.file)) as container:
             stream = _video_stream(container, self.file)
@@ -193,7 +195,8 @@ def _video_stream(container: Any, file: Path) -> Any:
     stream = container.streams.video[0]
     width, height = stream.codec_context.width, stream.codec_context.height
     if min(width, height) < SMALLEST_SIDE or width * height > LARGEST_PIXELS:
-        raise VideoUnreadable(f"{file}: frames of {width}x{height} pixels, too small or too large to show people")
+        why = f"{file}: frames of {width}x{height} pixels; expected at least {SMALLEST_SIDE} on each side and at most"
+        raise VideoUnreadable(f"{why} {LARGEST_PIXELS // 2**20} million in all")
     stream.thread_type = "AUTO"
     return stream
 

@@ -7,7 +7,7 @@ import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,7 +21,8 @@ Operation = Callable[[Sequence[Any], Mapping[str, Any]], Any]
 
 
 class GraphModel:
-    """A network in a file, beside which its weights lie. `VideoError`: not readable, or an unknown operation."""
+    """A network in a file, beside which its weights lie. `VideoError`: not there, not readable, or with an operation
+    that is not known here."""
 
     def __init__(self, file: Path) -> None:
         try:
@@ -136,7 +137,8 @@ def _slice(found: Sequence[Any], attributes: Mapping[str, Any]) -> Tensor:
                 None if marked(mask, number) else at for mask, at in (("begin_mask", first), ("end_mask", last))
             )
             places.append(slice(begin, end, step))
-    return cast(Tensor, found[0][tuple(places)])
+    cut: Tensor = found[0][tuple(places)]
+    return cut
 
 
 def _resize(found: Sequence[Any], _: Mapping[str, Any]) -> Tensor:

@@ -204,7 +204,8 @@ class _Folder:
         if recording.is_live:
             entry.over = False
         if (entry.place, entry.size) != (recording.place, size):
-            raise VideoError(f"{self._out}: {recording.name} was another file ({entry.place}); give another folder")
+            why = f"{self._out}: its recording {recording.name} was {entry.place} of {entry.size} bytes, now it is"
+            raise VideoError(f"{why} {recording.place} of {size}; give another folder, or delete this one")
         return entry
 
     def commit(self, name: str, piece: Piece) -> None:
@@ -237,7 +238,8 @@ def _claimed(out: Path, detector: str, settings: ExtractionSettings) -> Iterator
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield _Folder(out, _read_ledger(out, detector, settings))
     except BlockingIOError:
-        raise VideoError(f"{out}: another pickout video is writing there; wait, or give another folder") from None
+        why = f"{out}: another pickout video is writing there; wait for it, or give another folder"
+        raise VideoError(why) from None
     finally:
         os.close(handle)
 
@@ -251,7 +253,9 @@ def _read_ledger(out: Path, detector: str, settings: ExtractionSettings) -> Ledg
     try:
         ledger = Ledger.model_validate_json(file.read_bytes())
     except (ValidationError, OSError) as error:
-        raise VideoError(f"{file}: garbled ({str(error).splitlines()[0]}); give another folder") from None
+        why = f"{file}: garbled ({str(error).splitlines()[0]}); give another folder, or delete this"
+        raise VideoError(why) from None
     if (ledger.detector, ledger.settings, ledger.format) != (detector, settings, _FORMAT):
-        raise VideoError(f"{out}: was begun with --detector {ledger.detector} or other settings; give another folder")
+        why = f"{out}: was begun with detector {ledger.detector} and other settings than now; give another folder, or"
+        raise VideoError(f"{why} the same --detector and --set")
     return ledger

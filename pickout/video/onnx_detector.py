@@ -27,7 +27,8 @@ Image = NDArray[np.uint8]
 
 
 class OnnxDetector:
-    """A detector run by ONNX Runtime. `VideoError`: not installed, or the file is no model or of another layout."""
+    """A detector run by ONNX Runtime, on so many threads; None: as many as there are cores. `VideoError`: ONNX Runtime
+    is not installed, or the file is no model or of another layout."""
 
     def __init__(self, file: Path, threads: int | None = None) -> None:
         try:
@@ -96,7 +97,8 @@ class OnnxDetector:
         (rows,) = self._session.run(None, {self._image.name: pixels})
         cells, strides = _grid(self._size)
         if rows.shape[1] != len(cells) or rows.shape[2] < 6:
-            raise VideoError(f"{self._file}: {rows.shape}; a YOLOX gives (1, {len(cells)}, 85), not decoded")
+            why = f"{self._file}: output {rows.shape}; a YOLOX of {self._size} gives (1, {len(cells)}, 85), not decoded"
+            raise VideoError(why)
         middle = (rows[0, :, :2] + cells) * strides
         size = np.exp(np.clip(rows[0, :, 2:4], -20, 20)) * strides
         corners = np.concatenate([middle - size / 2, middle + size / 2], axis=1) / scale

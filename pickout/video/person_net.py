@@ -23,11 +23,13 @@ from pickout.nn.efficientnet import EfficientNetLite0
 from pickout.video.boxes import centred, detections, letterboxed
 
 LONG_SIDE = 512  # pixels that frames are reduced to, on the longer side
-CHANNELS = {8: (40, 112, 320), 16: (112, 320)}  # of the tower's maps from each stride on, coarser and coarser
+CHANNELS = {8: (40, 112, 320), 16: (112, 320)}
+"""Of the tower's maps from each stride on, each half as fine as the one before."""
 HEAD_FILE = Path(__file__).parents[1] / "weights" / "person-head.safetensors"
 """What was trained on the default model's image tower (`models/person_head.py`)."""
 TOWER, STRIDE, COUNTS = "tower", "stride", "counts"
-"""Entries of the file's header: the hash of the head's tower, pixels of a cell, the score that counts."""
+"""Entries of the file's header: the hash of the tower that the head reads, pixels of a cell, and the score from which
+a box counts."""
 _LEAST = 0.05  # cells below this heat are no guess
 _OVERLAP = 0.5  # overlap (IoU) above which the weaker of two boxes is the same person
 
@@ -69,14 +71,16 @@ class PersonHead(nn.Module):
 
 
 class PersonNetDetector:
-    """Finds people with the default model's image tower and a head trained on it; the score `counts` is bent to 0.5."""
+    """Finds people with the default model's image tower and a head trained on it; `counts` is the head's score from
+    which a box counts, bent to 0.5."""
 
     def __init__(self, tower: EfficientNetLite0, head: PersonHead, counts: float = 0.5) -> None:
         self._tower, self._head, self._counts = tower.eval(), head.eval(), counts
 
     @classmethod
     def shipped(cls) -> Self:
-        """The one in the package. `VideoError`: of another tower; `CheckpointError`: a file is missing or damaged."""
+        """The one in the package. `VideoError`: its file was trained on another tower; `CheckpointError`: the package
+        lacks a file, or one is damaged."""
         tower, read = default_tower(), read_weights(HEAD_FILE)
         if read.metadata.get(TOWER) != tower_hash(tower):
             raise VideoError(f"{HEAD_FILE}: was trained on another image tower than {DEFAULT_FILE.name} has")

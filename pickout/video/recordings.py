@@ -35,7 +35,8 @@ class Recording:
     name: str  # what its crops and table rows are called by; unlike any other's
     place: str  # a file, a folder of pictures, or an address
     camera: str  # its camera's name
-    start: datetime | None  # in the gallery's time, without zone (UTC where a zone is known); None: not known
+    start: datetime | None
+    """When it began, without zone, in the gallery's time (UTC where a zone is known); None: not known."""
     video: str | None = None  # what rows call it; None: by its place
 
     def source(

@@ -16,7 +16,8 @@ from pickout.video.frames import Frame
 
 _REFERENCE_RATE = 30.0  # the library counts its patience in frames of a recording with this many a second
 _HELD = 4  # candidates held for each crop that will be kept, so that a better one later has something to replace
-_TALLEST = 640  # pixels to whose height larger crops are reduced: no model here reads more, and memory is bounded
+_TALLEST = 640
+"""Larger crops are reduced to this many pixels in height: no model here reads more, and memory stays bounded."""
 _GRID = (4, 8)  # columns and rows of the mean colours by which two crops are compared
 
 
@@ -25,11 +26,13 @@ class TrackSettings(Settings):
 
     tracker: Literal["bytetrack", "cbiou"] = "bytetrack"
     """ByteTrack (Zhang et al., arXiv 2110.06864) or C-BIoU (Yang et al., arXiv 2211.14317); docs/video.md compares."""
-    confident: float = Field(default=0.5, gt=0, le=1)  # score from which a box begins a track
+    confident: float = Field(default=0.5, gt=0, le=1)
+    """Score from which a box begins a track; both go on with boxes below it."""
     patience: float = Field(default=2.0, gt=0)  # seconds that a person may be hidden without becoming another track
     least: int = Field(default=2, ge=1)  # frames that a track must be seen in to count
     per_track: int = Field(default=3, ge=1)  # crops of a track at most
-    margin: float = Field(default=0.04, ge=0, le=0.5)  # share of a box added on each side: detectors cut hair and shoes
+    margin: float = Field(default=0.04, ge=0, le=0.5)
+    """What is added on each side of a box, as a share of it: detectors cut hair and shoes."""
     smallest: int = Field(default=40, ge=8)  # height in pixels below which a crop shows too little to be described
     alike: float = Field(default=6.0, ge=0)
     """Mean difference of colours (of 255) below which two crops of a track are alike, and one of them is enough."""
@@ -93,7 +96,8 @@ class Tracker:
             self._see(number, frame, box, score)
 
     def follow(self, found: Detections, seconds: float) -> Iterator[tuple[NDArray[np.floating], float, int]]:
-        """Box, score and number of each track in the next frame, at `seconds`; frames may come unevenly."""
+        """Box, score and number of each track that is seen in the next frame, at `seconds`; recordings whose frames
+        come unevenly are followed by their times."""
         tracked = self._library.update(found, timestamp=seconds)
         if tracked.tracker_id is None or tracked.confidence is None:
             return
