@@ -4,7 +4,6 @@ import gzip
 import io
 import json
 import pickle
-import resource
 import shutil
 import subprocess
 import sys
@@ -28,23 +27,20 @@ from pickout.methods.model import ModelSettings
 from pickout.text.tokenizer import Tokenizer
 from pickout.train.recipe import load_recipe
 
-MEMORY = 3 << 30
-"""Bytes of address space in which a refusal must fit; torch alone takes about half of it."""
+ROOM = 3 << 29
+"""Bytes of address space in which a refusal must fit, beside what torch takes: one for GPUs takes far more."""
 
 
 def in_little_memory(*paths: Path) -> list[str]:
-    """What `pickout.load` says of each file in a process that may not take `MEMORY`."""
+    """What `pickout.load` says of each file in a process that may take `ROOM` more than its imports took."""
     code = (
-        "import sys, pickout\nfor path in sys.argv[1:]:\n    try: print('loaded', pickout.load(path).name)\n"
+        "import resource, sys, pickout, pickout.checkpoints.source\n"
+        "taken = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize()\n"
+        f"resource.setrlimit(resource.RLIMIT_AS, (taken + {ROOM}, taken + {ROOM}))\n"
+        "for path in sys.argv[1:]:\n    try: print('loaded', pickout.load(path).name)\n"
         "    except pickout.errors.PickoutError as error: print(error)"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code, *map(str, paths)],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY)),
-    )
+    done = subprocess.run([sys.executable, "-c", code, *map(str, paths)], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr[-2000:]
     lines = done.stdout.splitlines()
     assert len(lines) == len(paths)
