@@ -198,7 +198,11 @@ def _opened(gallery: Path) -> Iterator[sqlite3.Connection]:
     file = gallery / KEYS
     remedy = "put it back from a backup, or move it away: the log then proves no more which crops were shown until now"
     try:
-        with database_errors(file, remedy), own_file(file), closing(sqlite3.connect(file, timeout=_PATIENCE)) as database:
+        with (
+            database_errors(file, remedy),
+            own_file(file),
+            closing(sqlite3.connect(file, timeout=_PATIENCE)) as database,
+        ):
             # Deleted keys are overwritten. No log of changes beside the file, which would keep them.
             for setting in ("secure_delete = ON", "temp_store = MEMORY", "synchronous = NORMAL"):
                 database.execute(f"PRAGMA {setting}")
