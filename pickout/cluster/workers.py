@@ -43,7 +43,8 @@ def connect(**options: Any) -> None:
             ray.init(runtime_env={"env_vars": variables}, **quiet, **options)
     except (RayError, OSError, OverflowError, RuntimeError, ValueError) as error:
         told = str(error).strip().partition("\n")[0]
-        raise UsageError(f"RAY_ADDRESS = {address}: cannot be used as a Ray cluster ({told})") from None
+        where = f"RAY_ADDRESS = {address}: no Ray cluster to use" if address else "Ray cannot begin on this machine"
+        raise UsageError(f"{where} ({told})") from None
 
 
 class Workers:
