@@ -1,6 +1,7 @@
 """A whole step of `itself` and of the released program's order of work on equal weights, for `train_step.py`."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from copy import deepcopy
 from dataclasses import dataclass
 
@@ -13,6 +14,7 @@ from pickout.methods.itself import Itself
 from pickout.methods.model import build_model
 from pickout.shapes import TokenBatch
 from pickout.text.tokenizer import SpecialTokens, Vocabulary
+from pickout.train.engine import moved_early
 from pickout.train.recipe import Recipe, build_optimiser
 from sequential.itself import losses, optimiser
 
@@ -80,7 +82,8 @@ def _steps(
         def step() -> float:
             with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
                 loss = total(next(count))
-            loss.backward()
+            with nullcontext() if slow else moved_early(mover, method):
+                loss.backward()
             mover.step()
             mover.zero_grad()
             return loss.item()

@@ -1,12 +1,13 @@
 """A stack of pre-norm transformer layers, as in CLIP, with its starting weights, and what a tower gives."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
 from pickout.nn.attention import Attended, SelfAttention
 from pickout.shapes import AttentionRequest, AttentionTrace, Float, Ints, Mask, States
@@ -72,6 +73,16 @@ def quick_gelu(x: Tensor) -> Tensor:
     return x * torch.sigmoid(1.702 * x)
 
 
+def activated(x: Tensor, activation: Callable[[Tensor], Tensor], linear: nn.Linear) -> Tensor:
+    """`linear(activation(x))`. In training only x is kept for the way back: its activation, a quarter of what a layer
+    would keep, is computed again there, and the product is not."""
+    if not (linear.training and torch.is_grad_enabled()):
+        plain: Tensor = linear(activation(x))
+        return plain
+    kept: Tensor = checkpoint(lambda x: linear(activation(x)), x, use_reentrant=False, preserve_rng_state=False)
+    return kept
+
+
 class FeedForward(nn.Module):
     """Widen four times, activate, narrow again: `quick_gelu`, x * sigmoid(1.702 x), which CLIP was trained with, or the
     exact `gelu`."""
@@ -84,10 +95,7 @@ class FeedForward(nn.Module):
 
     def forward(self, x: States) -> States:
         """Change each token by itself."""
-        x = self.widen(x)
-        x = F.gelu(x) if self.activation == "gelu" else quick_gelu(x)
-        out: Tensor = self.narrow(x)
-        return out
+        return activated(self.widen(x), F.gelu if self.activation == "gelu" else quick_gelu, self.narrow)
 
 
 class Layer(nn.Module):

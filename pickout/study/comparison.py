@@ -64,8 +64,8 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 RULE = (
-    "Differences are to the first variant, paired over people and seeds (percentile bootstrap, 95 %); p by Holm for "
-    "the number of comparisons."
+    "Differences are to `{}`, paired over people and seeds (percentile bootstrap, 95 %); p by Holm for the number of "
+    "comparisons."
 )
 
 
@@ -90,7 +90,7 @@ def compare(plan: Plan, runs: Sequence[Run]) -> dict[str, list[Row]]:
 
 
 def _rows(plan: Plan, ended: dict[tuple[str, int], tuple[Answers, float]]) -> list[Row]:
-    base, *_ = plan.variants
+    base = plan.compared_with
     column = MEASURES.index(plan.measure)
     rows = []
     for variant in plan.variants:
@@ -115,12 +115,17 @@ def _rows(plan: Plan, ended: dict[tuple[str, int], tuple[Answers, float]]) -> li
 def to_json(plan: Plan, found: dict[str, list[Row]]) -> dict[str, Any]:
     """The comparison as JSON fields."""
     rows = {name: [asdict(row) for row in rows] for name, rows in found.items()}
-    return {"schema": "pickout.study/1", **plan.model_dump(mode="json", by_alias=True), "rule": RULE, "found": rows}
+    return {
+        "schema": "pickout.study/1",
+        **plan.model_dump(mode="json", by_alias=True),
+        "rule": RULE.format(plan.compared_with),
+        "found": rows,
+    }
 
 
 def to_markdown(plan: Plan, found: dict[str, list[Row]]) -> str:
     """The comparison as a page."""
-    lines = [f"# {plan.name}", "", *([plan.claim, ""] if plan.claim else []), RULE, ""]
+    lines = [f"# {plan.name}", "", *([plan.claim, ""] if plan.claim else []), RULE.format(plan.compared_with), ""]
     head = ["variant", "seeds", f"{plan.measure} (sd over seeds)", "difference", "p", "mAP", "R@10", "seconds a run"]
     for name, rows in found.items():
         queries = f"## Asked about {name}, {plan.split}"
@@ -152,7 +157,7 @@ def plot(plan: Plan, found: dict[str, list[Row]]) -> bytes:
         axes.axvline(0, color="#777777", linewidth=0.8)
         axes.set_yticks(range(len(rows)), [f"{row.variant} ({row.means[plan.measure]:.1f})" for row in rows], **plain)
         axes.set_ylim(len(rows) - 0.5, -0.5)
-        axes.set_xlabel(f"difference in {plan.measure} to {next(iter(plan.variants))}, in points", **plain)
+        axes.set_xlabel(f"difference in {plan.measure} to {plan.compared_with}, in points", **plain)
         axes.set_title(f"{plan.name}, asked about {name}", loc="left", fontsize=11, fontweight="bold", **plain)
         open_axes(axes, axis="x")
     return figure_bytes(figure)

@@ -32,7 +32,7 @@ class DataPlan(Settings):
 
 
 class Plan(Settings):
-    """A base recipe, variants, seeds. The first variant is what the others are compared with."""
+    """A base recipe, variants, seeds."""
 
     name: str = Field(pattern=r"[a-z0-9][a-z0-9-]*")  # what the study is called
     claim: str = ""  # the sentence of the paper that is put to the test, with its table or figure
@@ -44,6 +44,7 @@ class Plan(Settings):
     settings: dict[str, Any] = Field(default={}, alias="set")  # of every variant, in place of the base's
     variants: dict[str, dict[str, Any]] = Field(min_length=1)
     """Keys of the recipe by variant, `"model.method.masking" = "random"`; the first is the base of comparison."""
+    against: str = ""  # instead: the variant that the others are compared with
     data: dict[str, DataPlan] = Field({})
     """The people by name: the first is trained on, all are asked about. None: the recipe's own data. In a plan
     also the name of a TOML file beside it that has this table."""
@@ -52,7 +53,14 @@ class Plan(Settings):
     def _seeds_differ(self) -> "Plan":
         if len(set(self.seeds)) < len(self.seeds):
             raise ValueError("seeds: one stands twice")
+        if self.against and self.against not in self.variants:
+            raise ValueError(f"against: no variant is called '{self.against}'; there are {', '.join(self.variants)}")
         return self
+
+    @property
+    def compared_with(self) -> str:
+        """The variant that the others are compared with."""
+        return self.against or next(iter(self.variants))
 
 
 def load_plan(path: Path, overrides: Iterable[str] = ()) -> Plan:

@@ -13,7 +13,7 @@ import torch
 from accelerate import Accelerator, DataLoaderConfiguration
 from accelerate.state import AcceleratorState, GradientState
 from accelerate.utils import InitProcessGroupKwargs, gather_object
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.utils.data import DataLoader
 
@@ -89,6 +89,31 @@ def launch(device: str, precision: str, accumulate: int) -> Iterator[Accelerator
         AcceleratorState._reset_state(reset_partial_state=accelerator.num_processes == 1)
 
 
+@contextmanager
+def moved_early(optimiser: Any, method: nn.Module, at_once: int = 2**25) -> Iterator[None]:
+    """Inside, weights move on the way back whenever gradients of `at_once` bytes are whole (so many hide what a call of
+    the optimiser costs), so never all are held; the caller's own step moves the rest. The same step to the last bit,
+    where nothing needs all gradients together, or reads a weight again on the way back."""
+    waiting = 0
+
+    def whole(parameter: Tensor) -> None:
+        nonlocal waiting
+        assert parameter.grad is not None
+        waiting += parameter.grad.nbytes
+        if waiting >= at_once:
+            optimiser.step()
+            optimiser.zero_grad()
+            waiting = 0
+
+    trained = [parameter for parameter in method.parameters() if parameter.requires_grad]
+    hooks = [parameter.register_post_accumulate_grad_hook(whole) for parameter in trained]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
 class Engine:
     """A method, its optimiser and its batches, ready to train. Each group of `optimiser` has its `initial_lr`; `loader`
     has batches of all processes, drawn by `sampler`; `RecipeError` where they cannot be cut into equal parts, or where
@@ -113,6 +138,8 @@ class Engine:
         self.schedule, self.optim = schedule, optim
         losses = _Losses(method, chunk)
         self._losses, self._optimiser, self._loader = accelerator.prepare(losses, optimiser, loader)
+        alone = accelerator.num_processes == 1 and accelerator.scaler is None and chunk is None
+        self._early = alone and optim.clip is None and optim.accumulate == 1
 
     def steps(self, epoch: int) -> int:
         """Optimiser steps in `epoch`."""
@@ -131,7 +158,8 @@ class Engine:
             set_learning_rate(self._optimiser, rate)
             part = number % self.optim.accumulate
             progress = Progress(step + taken, epoch, steps, self.schedule.epochs, part, self.sampler.seed)
-            terms = self._batch(batch, progress)
+            with moved_early(self._optimiser, self.method) if self._early else nullcontext():
+                terms = self._batch(batch, progress)
             values = {name: value.item() for name, value in terms.terms.items()}
             parts.append({"loss": terms.total.item(), "terms": values, "logs": terms.logs})
             if self.accelerator.sync_gradients:

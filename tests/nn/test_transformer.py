@@ -25,6 +25,25 @@ def test_quick_gelu_and_gelu_are_two_functions() -> None:
     assert not torch.allclose(quick(x), exact(x), atol=1e-4)
 
 
+@pytest.mark.parametrize("activation", ["quick_gelu", "gelu"])
+def test_in_training_an_activation_is_computed_again_instead_of_kept(activation: str) -> None:
+    torch.manual_seed(0)
+    part, start = FeedForward(8, activation), torch.randn(2, 3, 8)
+    found = []
+    for training in (True, False):
+        part.train(training).zero_grad()
+        x, kept = start.clone().requires_grad_(), list[int]()
+        with torch.autograd.graph.saved_tensors_hooks(
+            lambda held, kept=kept: kept.append(held.numel()) or held, lambda h: h
+        ):
+            out = part(x)
+        out.square().sum().backward()
+        found.append([out.detach(), x.grad, *(parameter.grad for parameter in part.parameters())])
+        assert kept.count(2 * 3 * 32) == (1 if training else 2)
+    for one, other in zip(*found, strict=True):
+        assert torch.equal(one, other)
+
+
 def test_only_the_layers_asked_for_are_exposed() -> None:
     stack = Transformer(8, 4, 2, "quick_gelu")
     out = stack(torch.randn(1, 3, 8), torch.zeros(1, dtype=torch.int64), AttentionRequest(rows=(2, 4), maps=(1,)))

@@ -117,6 +117,11 @@ def test_variants_change_their_keys_only(plan):
         ("seeds = [1, 2]", "seeds = []", "seeds"),
         ("identities = 12", "identities = 0", "data.same.street.identities"),
         ("[variants.itself]", "[variant.itself]", "variant"),
+        (
+            "seeds = [1, 2]",
+            'seeds = [1]\nagainst = "duel"',
+            "against: no variant is called 'duel'; there are itself, dual",
+        ),
     ],
 )
 def test_a_plan_that_cannot_be_run_is_refused_before_anything_is_drawn(plan, old, new, told):
@@ -146,7 +151,11 @@ def test_a_study_goes_on_where_it_was_stopped_and_compares_what_it_has(plan, tmp
     assert (out / "runs" / "dual" / "1" / ANSWERS).stat().st_mtime_ns == before
     (out / "table.md").unlink()
     command(*given)  # with nothing left to train
-    assert "| dual | 2 |" in (out / "table.md").read_text()
+    assert "| dual | 2 |" in (out / "table.md").read_text() and "to `itself`," in (out / "table.md").read_text()
+    turned = json.loads(command(*given, "--set", 'against="dual"').out)
+    assert "to `dual`," in turned["rule"] and "to `dual`," in (out / "table.md").read_text()
+    itself, none = turned["found"]["same"]
+    assert none["difference"] is None and itself["difference"]["mean"] == pytest.approx(-dual["difference"]["mean"])
 
 
 def test_the_first_look_is_compared_where_the_plan_asks(plan, tmp_path, command):

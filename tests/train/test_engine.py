@@ -1,10 +1,12 @@
 import math
+from functools import partial
 
 import pytest
 import torch
 
 from pickout.errors import ImageUnreadable, LossNotFinite, RecipeError, UsageError
-from pickout.train.engine import launch
+from pickout.train import engine
+from pickout.train.engine import launch, moved_early
 from pickout.train.recipe import OptimSettings, ScheduleSettings, learning_rate
 from pickout.train.run_folder import Checkpoints, TrainingState
 
@@ -255,3 +257,24 @@ def test_any_other_device_is_refused_and_never_silently_the_cpu(device: str, pre
 def test_a_gpu_that_is_not_there_is_said_so():
     with pytest.raises(UsageError, match="no such GPU"), launch("cuda", "fp32", 1):
         pass
+
+
+@pytest.mark.parametrize(("optim", "moved"), [({}, True), ({"clip": 1.0}, False), ({"accumulate": 2}, False)])
+def test_weights_that_move_on_the_way_back_take_the_same_step(bench, monkeypatch, optim, moved):
+    """And no gradient is held at its end, unless clipping or accumulation needs all of them at once."""
+    weights, held = [], []
+    for at_once in (1, 2**40):
+        monkeypatch.setattr(engine, "moved_early", partial(moved_early, at_once=at_once))
+        trained = bench(accumulate=optim.get("accumulate", 1), optim=OptimSettings(learning_rate=0.02, **optim))
+        step = trained.optimiser.step
+
+        def counted(closure, step=step, method=trained.method):
+            held.append(sum(parameter.grad is not None for parameter in method.parameters()))
+            return step(closure)
+
+        trained.optimiser.step = counted
+        trained.run([1, 2])
+        weights.append(trained.weights())
+        assert (max(held) == 1) == (moved and at_once == 1), held
+        held.clear()
+    assert _equal(*weights)

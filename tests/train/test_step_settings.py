@@ -1,4 +1,6 @@
-"""How a step is computed: in which precision, and in how many chunks."""
+"""How a step is computed: in which precision, in how many chunks, and when its weights move."""
+
+from functools import partial
 
 import pytest
 from safetensors.torch import load_file
@@ -6,6 +8,8 @@ from safetensors.torch import load_file
 import pickout.train.training as run_module
 from pickout.config import read_toml
 from pickout.errors import RecipeError, ResumeMismatch
+from pickout.train import engine
+from pickout.train.engine import moved_early
 from pickout.train.run_folder import read_journal
 from pickout.train.training import train
 
@@ -50,9 +54,29 @@ def test_a_run_in_chunks_equals_one_of_whole_batches(recipe, tmp_path, method):
     assert whole.keys() == chunks.keys()
 
 
+_FUSING = (
+    *("model.vision.kind=vit", "model.vision.activation=gelu", "model.text.kind=bert", "model.text.fusion_layers=2"),
+    *("model.tokenizer.closing=false", "model.tokenizer.cleaning=albef"),
+)
+
+
+@pytest.mark.parametrize("chunk", [[], ["sampler.chunk=5"]])
+@pytest.mark.parametrize("method", ["dual", "itself", "fusion", "aga", "union"])
+def test_weights_that_move_on_the_way_back_spoil_no_gradient(recipe, tmp_path, monkeypatch, method, chunk):
+    """Also those of chunks, whose weights are read again on the way back, so that they move at the end alone."""
+    if chunk and method not in ("dual", "itself"):
+        pytest.skip("cannot be trained in chunks")
+    changes = [] if method == "itself" else [f'model.method={{name = "{method}"}}']
+    if method in ("fusion", "aga", "union"):
+        bank = ", bank = {selection_layers = [1, 2], local_dimension = 32, hidden = 16}" if method == "union" else ""
+        changes = [f'model.method={{name = "{method}", queue = 12, candidates = 5{bank}}}', *_FUSING]
+    for name, at_once in (("end", 2**40), ("early", 1)):
+        monkeypatch.setattr(engine, "moved_early", partial(moved_early, at_once=at_once))
+        train(recipe("schedule.epochs=2", *changes, *chunk), tmp_path / name, device="cpu")
+    assert _losses(tmp_path / "early") == _losses(tmp_path / "end")
+
+
 def test_chunks_are_refused_before_the_first_step_where_they_would_not_be_exact(recipe, tmp_path):
-    changes = ["model.vision.kind=vit", "model.vision.activation=gelu", "model.text.kind=bert"]
-    changes += ["model.text.fusion_layers=2", "model.tokenizer.closing=false", "model.tokenizer.cleaning=albef"]
-    asked = recipe('model.method={name = "aga", queue = 12, candidates = 5}', "sampler.chunk=4", *changes)
+    asked = recipe('model.method={name = "aga", queue = 12, candidates = 5}', "sampler.chunk=4", *_FUSING)
     with pytest.raises(RecipeError, match=r"sampler\.chunk = 4: the losses of Aga depend on more"):
         train(asked, tmp_path / "run", device="cpu")
