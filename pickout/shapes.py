@@ -93,5 +93,13 @@ class TokenBatch:
         states = None if self.states is None else change(self.states)
         return TokenBatch(change(self.ids), change(self.mask), states)
 
+    def cut(self, least: int = 0) -> "TokenBatch":
+        """Without the columns that are padding in every caption, but for the first of them, and for `least` columns in
+        all; as it is on a GPU, which would have to be waited for."""
+        if self.ids.is_cuda:
+            return self
+        columns = max(least, int(self.mask.any(dim=0).sum()) + 1)
+        return self.mapped(lambda tensor: tensor[:, :columns])
+
     def __len__(self) -> int:
         return int(self.ids.shape[0])

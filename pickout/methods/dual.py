@@ -33,7 +33,7 @@ class Dual(base.SeparableMethod):
 
     def represent(self, batch: Batch, progress: base.Progress) -> tuple[Tensor, ...]:  # noqa: ARG002  (nothing here changes over time)
         """The global features of images and captions."""
-        return self.vision(batch.images).summary.float(), self.text(batch.texts).summary.float()
+        return self.vision(batch.images).summary.float(), self.text(batch.texts.cut()).summary.float()
 
     def compare(self, parts: tuple[Tensor, ...], identity: Ints, progress: base.Progress) -> base.LossTerms:  # noqa: ARG002
         """TAL and CID of the global features, over the batches of all processes together."""
@@ -48,6 +48,7 @@ class Dual(base.SeparableMethod):
 
     def encode_texts(self, texts: TokenBatch, *, trace: bool = False) -> base.TextFeatures:
         """Embed tokenized captions; `parts` holds `global`, not normalised."""
+        texts = texts.cut()
         out = self.text(texts, ALL_ROWS if trace else NO_ATTENTION)
         whole, seen = out.summary.float(), out.trace if trace else None
         return base.TextFeatures(F.normalize(whole, dim=-1), out.tokens, texts, {"global": whole}, seen)

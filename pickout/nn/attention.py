@@ -8,12 +8,14 @@ Cross-attention has no mask over its queries, so the queries of all rows that re
 in one product with the image's keys and values. Those are then neither computed nor copied again for each row. Images
 are put into bands of similar row counts, and the rows of a band are padded to its largest count."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
 from pickout.shapes import Bool, Float, Int, Ints, Mask, Scores, States
 
@@ -24,6 +26,16 @@ class Attended(NamedTuple):
     tokens: Float[Tensor, "batch queries width"]  # the mixed tokens
     row: Scores | None  # where the query token looked; None unless asked for
     map: Float[Tensor, "batch mapped tokens"] | None  # where every token looked; None unless asked for
+
+
+def recomputed(linear: nn.Linear, before: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """`linear(before(x))`. In training only x is kept for the way back: `before`, a norm or an activation, costs little
+    and is computed again there; the product is not."""
+    if not (linear.training and torch.is_grad_enabled()):
+        plain: Tensor = linear(before(x))
+        return plain
+    kept: Tensor = checkpoint(lambda x: linear(before(x)), x, use_reentrant=False, preserve_rng_state=False)
+    return kept
 
 
 def split_heads(x_BTW: States, parts: int, heads: int) -> tuple[Float[Tensor, "batch heads tokens depth"], ...]:
@@ -57,11 +69,13 @@ class SelfAttention(nn.Module):
         queries: int | None = None,
         row: bool = False,
         map: bool = False,
+        norm: nn.Module | None = None,
     ) -> Attended:
-        """Mix normalised tokens, of which the first `queries` are wanted (None: all). `mask_BN` is True where a token
-        is not padding (None where none is; not with `causal`). `row` and `map` ask for the row of the token at
-        `query_B` (None: the first) and for the whole map."""
-        q_BHNd, k_BHNd, v_BHNd = split_heads(self.project_in(x_BND), 3, self.heads)
+        """Mix tokens, of which the first `queries` are wanted (None: all); `norm`, if given, comes first.
+        `mask_BN` is True where a token is not padding (None where none is; not with `causal`). `row` and `map` ask for
+        the row of the token at `query_B` (None: the first) and for the whole map."""
+        projected = self.project_in(x_BND) if norm is None else recomputed(self.project_in, norm, x_BND)
+        q_BHNd, k_BHNd, v_BHNd = split_heads(projected, 3, self.heads)
         mixed_BHNd = F.scaled_dot_product_attention(
             q_BHNd[:, :, :queries],
             k_BHNd,

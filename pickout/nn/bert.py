@@ -15,9 +15,10 @@ from pickout.nn.attention import (
     attention_map,
     attention_row,
     check_heads,
+    recomputed,
     split_heads,
 )
-from pickout.nn.transformer import LayerNorm, activated
+from pickout.nn.transformer import LayerNorm
 from pickout.shapes import Bool, Float, Ids, Mask, States
 
 EPSILON = 1e-12  # of BERT's layer normalisation
@@ -115,7 +116,7 @@ class BertFeedForward(nn.Module):
 
     def forward(self, x: Float[Tensor, "*axes width"]) -> Float[Tensor, "*axes width"]:
         """Change each token by itself."""
-        out: Tensor = self.norm(self.dropout(activated(self.widen(x), F.gelu, self.narrow)) + x)
+        out: Tensor = self.norm(self.dropout(recomputed(self.narrow, F.gelu, self.widen(x))) + x)
         return out
 
 

@@ -1,15 +1,14 @@
 """A stack of pre-norm transformer layers, as in CLIP, with its starting weights, and what a tower gives."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.utils.checkpoint import checkpoint
 
-from pickout.nn.attention import Attended, SelfAttention
+from pickout.nn.attention import Attended, SelfAttention, recomputed
 from pickout.shapes import AttentionRequest, AttentionTrace, Float, Ints, Mask, States
 
 Activation = Literal["quick_gelu", "gelu"]
@@ -73,16 +72,6 @@ def quick_gelu(x: Tensor) -> Tensor:
     return x * torch.sigmoid(1.702 * x)
 
 
-def activated(x: Tensor, activation: Callable[[Tensor], Tensor], linear: nn.Linear) -> Tensor:
-    """`linear(activation(x))`. In training only x is kept for the way back: its activation, a quarter of what a layer
-    would keep, is computed again there, and the product is not."""
-    if not (linear.training and torch.is_grad_enabled()):
-        plain: Tensor = linear(activation(x))
-        return plain
-    kept: Tensor = checkpoint(lambda x: linear(activation(x)), x, use_reentrant=False, preserve_rng_state=False)
-    return kept
-
-
 class FeedForward(nn.Module):
     """Widen four times, activate, narrow again: `quick_gelu`, x * sigmoid(1.702 x), which CLIP was trained with, or the
     exact `gelu`."""
@@ -93,9 +82,10 @@ class FeedForward(nn.Module):
         self.narrow = nn.Linear(4 * width, width)
         self.activation = activation
 
-    def forward(self, x: States) -> States:
-        """Change each token by itself."""
-        return activated(self.widen(x), F.gelu if self.activation == "gelu" else quick_gelu, self.narrow)
+    def forward(self, x: States, norm: nn.Module) -> States:
+        """Change each token by itself, normalised first."""
+        wide = recomputed(self.widen, norm, x)
+        return recomputed(self.narrow, F.gelu if self.activation == "gelu" else quick_gelu, wide)
 
 
 class Layer(nn.Module):
@@ -110,9 +100,9 @@ class Layer(nn.Module):
 
     def forward(self, x: States, query: Ints | None, **read: bool) -> Attended:
         """Run the layer; arguments as in `SelfAttention`."""
-        mixed, row, map_ = self.attention(self.norm_attention(x), query, **read)
+        mixed, row, map_ = self.attention(x, query, norm=self.norm_attention, **read)
         x = x + mixed
-        return Attended(x + self.feed_forward(self.norm_feed_forward(x)), row, map_)
+        return Attended(x + self.feed_forward(x, self.norm_feed_forward), row, map_)
 
 
 class Stacked(NamedTuple):

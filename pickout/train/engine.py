@@ -106,7 +106,7 @@ def moved_early(optimiser: Any, method: nn.Module, at_once: int = 2**25) -> Iter
             waiting = 0
 
     trained = [parameter for parameter in method.parameters() if parameter.requires_grad]
-    hooks = [parameter.register_post_accumulate_grad_hook(whole) for parameter in trained]
+    hooks = [parameter.register_post_accumulate_grad_hook(whole) for parameter in trained]  # type: ignore[no-untyped-call]
     try:
         yield
     finally:

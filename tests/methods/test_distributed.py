@@ -74,6 +74,7 @@ def test_two_processes_equal_one(
     for spread in (first, second):
         assert spread["terms"] == pytest.approx(alone["terms"], rel=1e-5, abs=1e-6)
         for key, gradient in alone["gradients"].items():
-            torch.testing.assert_close(spread["gradients"][key], gradient, atol=1e-6, rtol=1e-4, msg=key)
+            rounding = 2e-6 * max(1.0, float(gradient.abs().max()))  # products of other sizes sum in another order
+            torch.testing.assert_close(spread["gradients"][key], gradient, atol=rounding, rtol=1e-4, msg=key)
         for key, buffer in alone["buffers"].items():
             torch.testing.assert_close(spread["buffers"][key], buffer, atol=1e-6, rtol=1e-5, msg=key)

@@ -32,7 +32,8 @@ def test_gradients_are_those_of_the_plain_step(
     other.total.backward()
     for (key, first), second in zip(plain.named_parameters(), cached.parameters(), strict=True):
         assert first.grad is not None and second.grad is not None
-        torch.testing.assert_close(second.grad, first.grad, rtol=1e-5, atol=5e-6, msg=key)
+        rounding = 2e-6 * max(1.0, float(first.grad.abs().max()))  # captions of a chunk have a longest of their own
+        torch.testing.assert_close(second.grad, first.grad, rtol=1e-5, atol=rounding, msg=key)
     for first, second in zip(plain.buffers(), cached.buffers(), strict=True):
         torch.testing.assert_close(second, first)
 

@@ -20,15 +20,16 @@ def test_quick_gelu_and_gelu_are_two_functions() -> None:
     quick, exact = FeedForward(8, "quick_gelu"), FeedForward(8, "gelu")
     exact.load_state_dict(quick.state_dict())
     inner = quick.widen(x)
-    torch.testing.assert_close(quick(x), quick.narrow(inner * torch.sigmoid(1.702 * inner)))
-    torch.testing.assert_close(exact(x), quick.narrow(inner * 0.5 * (1 + torch.erf(inner / 2**0.5))))
-    assert not torch.allclose(quick(x), exact(x), atol=1e-4)
+    same = nn.Identity()
+    torch.testing.assert_close(quick(x, same), quick.narrow(inner * torch.sigmoid(1.702 * inner)))
+    torch.testing.assert_close(exact(x, same), quick.narrow(inner * 0.5 * (1 + torch.erf(inner / 2**0.5))))
+    assert not torch.allclose(quick(x, same), exact(x, same), atol=1e-4)
 
 
 @pytest.mark.parametrize("activation", ["quick_gelu", "gelu"])
-def test_in_training_an_activation_is_computed_again_instead_of_kept(activation: str) -> None:
+def test_in_training_activation_and_norm_are_computed_again_instead_of_kept(activation: str) -> None:
     torch.manual_seed(0)
-    part, start = FeedForward(8, activation), torch.randn(2, 3, 8)
+    part, norm, start = FeedForward(8, activation), LayerNorm(8), torch.randn(2, 3, 8)
     found = []
     for training in (True, False):
         part.train(training).zero_grad()
@@ -36,10 +37,10 @@ def test_in_training_an_activation_is_computed_again_instead_of_kept(activation:
         with torch.autograd.graph.saved_tensors_hooks(
             lambda held, kept=kept: kept.append(held.numel()) or held, lambda h: h
         ):
-            out = part(x)
+            out = part(x, norm)
         out.square().sum().backward()
         found.append([out.detach(), x.grad, *(parameter.grad for parameter in part.parameters())])
-        assert kept.count(2 * 3 * 32) == (1 if training else 2)
+        assert [kept.count(2 * 3 * width) for width in (32, 8)] == ([1, 1] if training else [2, 2])
     for one, other in zip(*found, strict=True):
         assert torch.equal(one, other)
 
