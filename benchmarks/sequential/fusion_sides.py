@@ -100,32 +100,29 @@ def sides(recipe: Recipe, size: int, rows: int, wanted: tuple[str, ...]) -> dict
     assert isinstance(method, Aga)
     method.train()
     steps: dict[str, Callable[[], float]] = {}
-    if "release" in wanted:
+    slow_names, names = ([name for name in wanted if name.startswith(side)] for side in ("release", "ours"))
+    if slow_names:
         state = released_state(method)
-        names = leaves(state)
+        parameters = [state[name] for name in leaves(state)]
         dropout = recipe.model.text.dropout
         slow = Sequential(state, sizes_of(method, recipe.model.vision.heads, MASK, dropout), Rates())
         given = inputs_of(batch)
         draws = released_draws(method.proposable, given.replaced)
-
-        def step_slowly() -> float:
-            for name in names:
-                state[name].grad = None
-            total = slow.step(given, draws).total
-            total.backward()
-            return total.item()
-
-        steps["release"] = step_slowly
-    if "ours" in wanted:
+        steps |= {name: _step(name, parameters, lambda: slow.step(given, draws).total) for name in slow_names}
+    if names:
         count = iter(range(2, 10**6))
-
-        def step() -> float:
-            method.zero_grad()
-            total = method.losses(batch, Progress(next(count), 2, 1, 2)).total
-            total.backward()
-            return total.item()
-
-        steps["ours"] = step
-    else:
-        del method
+        total = lambda: method.losses(batch, Progress(next(count), 2, 1, 2)).total  # noqa: E731
+        steps |= {name: _step(name, [*method.parameters()], total) for name in names}
     return steps
+
+
+def _step(name: str, parameters: list[Tensor], total: Callable[[], Tensor]) -> Callable[[], float]:
+    def step() -> float:
+        for parameter in parameters:
+            parameter.grad = None
+        with torch.autocast("cpu", torch.bfloat16, enabled=name.endswith("bf16")):
+            loss = total()
+        loss.backward()
+        return loss.item()
+
+    return step

@@ -10,7 +10,8 @@ are put into bands of similar row counts, and the rows of a band are padded to i
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from functools import partial
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -35,6 +36,16 @@ def recomputed(linear: nn.Linear, before: Callable[[Tensor], Tensor], x: Tensor)
         plain: Tensor = linear(before(x))
         return plain
     kept: Tensor = checkpoint(lambda x: linear(before(x)), x, use_reentrant=False, preserve_rng_state=False)
+    return kept
+
+
+def mix(q: Tensor, k: Tensor, v: Tensor, dropout: float, **how: Any) -> Tensor:
+    """`scaled_dot_product_attention`. With dropout a CPU has no kernel that forgets the probabilities; they are then
+    computed again on the way back, with the same draws, instead of kept."""
+    attend: Callable[..., Tensor] = partial(F.scaled_dot_product_attention, dropout_p=dropout, **how)
+    if dropout == 0 or q.device.type != "cpu" or not torch.is_grad_enabled():
+        return attend(q, k, v)
+    kept: Tensor = checkpoint(attend, q, k, v, use_reentrant=False)
     return kept
 
 
@@ -76,14 +87,9 @@ class SelfAttention(nn.Module):
         the row of the token at `query_B` (None: the first) and for the whole map."""
         projected = self.project_in(x_BND) if norm is None else recomputed(self.project_in, norm, x_BND)
         q_BHNd, k_BHNd, v_BHNd = split_heads(projected, 3, self.heads)
-        mixed_BHNd = F.scaled_dot_product_attention(
-            q_BHNd[:, :, :queries],
-            k_BHNd,
-            v_BHNd,
-            attn_mask=None if mask_BN is None else mask_BN[:, None, None],
-            dropout_p=self.dropout if self.training else 0.0,
-            is_causal=self.causal,
-        )
+        dropout, seen = self.dropout if self.training else 0.0, None if mask_BN is None else mask_BN[:, None, None]
+        asked_BHQd = q_BHNd[:, :, :queries]
+        mixed_BHNd = mix(asked_BHQd, k_BHNd, v_BHNd, dropout, attn_mask=seen, is_causal=self.causal)
         seen_BN, seen_BNN = mask_BN, None if mask_BN is None else mask_BN[:, None]
         if self.causal and (row or map):
             place_N = torch.arange(x_BND.shape[1], device=x_BND.device)
@@ -218,7 +224,7 @@ def attend_in_groups(
 ) -> Float[Tensor, "rows tokens heads depth"]:
     """Soft-max attention of each row's queries over its image's tokens; without `grouping` row r reads image r."""
     if grouping is None:
-        return F.scaled_dot_product_attention(q_RTHd.transpose(1, 2), k_IHNd, v_IHNd, dropout_p=dropout).transpose(1, 2)
+        return mix(q_RTHd.transpose(1, 2), k_IHNd, v_IHNd, dropout).transpose(1, 2)
     inner = q_RTHd.shape[1:]
     asked = torch.split(q_RTHd.index_select(0, grouping.order), [band.count * band.slots for band in grouping.bands])
     parts = []
@@ -226,6 +232,6 @@ def attend_in_groups(
         keys = k_IHNd if band.images is None else k_IHNd.index_select(0, band.images)
         values = v_IHNd if band.images is None else v_IHNd.index_select(0, band.images)
         side_by_side = rows.reshape(band.count, -1, *inner[1:]).transpose(1, 2)
-        mixed = F.scaled_dot_product_attention(side_by_side, keys, values, dropout_p=dropout)
+        mixed = mix(side_by_side, keys, values, dropout)
         parts.append(mixed.transpose(1, 2).reshape(-1, *inner))
     return (torch.cat(parts) if len(parts) > 1 else parts[0]).index_select(0, grouping.back)

@@ -3,8 +3,9 @@ import math
 import pytest
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
-from pickout.nn.attention import SelfAttention, attention_map, attention_row
+from pickout.nn.attention import SelfAttention, attention_map, attention_row, mix
 
 
 def attention_by_loops(module: SelfAttention, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -102,3 +103,25 @@ def test_a_causal_map_is_lower_triangular_and_its_row_ends_at_the_query() -> Non
 def test_a_width_that_does_not_split_into_heads_is_refused() -> None:
     with pytest.raises(ValueError, match="10 cannot be split into 3"):
         SelfAttention(10, 3)
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_probabilities_under_dropout_are_drawn_again_the_same_instead_of_kept(masked: bool) -> None:
+    generator = torch.Generator().manual_seed(0)
+    start = [torch.randn(2, 3, tokens, 4, generator=generator) for tokens in (5, 40, 40)]
+    mask = torch.ones(2, 1, 1, 40, dtype=torch.bool)
+    mask[0, ..., 30:] = False
+    found = []
+    for attend in (
+        mix,
+        lambda q, k, v, dropout, **how: F.scaled_dot_product_attention(q, k, v, dropout_p=dropout, **how),
+    ):
+        torch.manual_seed(7)
+        given, kept = [part.clone().requires_grad_() for part in start], list[int]()
+        with torch.autograd.graph.saved_tensors_hooks(lambda x, kept=kept: kept.append(x.numel()) or x, lambda x: x):
+            out = attend(*given, 0.3, attn_mask=mask if masked else None)
+        out.square().sum().backward()
+        found.append([out.detach(), *(part.grad for part in given), torch.rand(3)])
+        assert (2 * 3 * 5 * 40 in kept) == (attend is not mix)
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=0)
