@@ -66,14 +66,16 @@ class Workers:
 
     def ask(self, method: str, arguments: Mapping[int, tuple[Any, ...]]) -> dict[int, Any]:
         """What `method` of some workers, by number, gives for these arguments. `ServerBusy` where one cannot be asked,
-        so that nothing is answered in part; a `PickoutError` that the method raises is raised here."""
+        so that nothing is answered in part; what the method raises is raised here as a `PickoutError`."""
         try:
             asked = {worker: getattr(self._workers[worker], method).remote(*each) for worker, each in arguments.items()}
             return dict(zip(asked, ray.get(list(asked.values()), timeout=_PATIENCE), strict=True))
         except RayTaskError as error:
             if isinstance(error.cause, PickoutError):
                 raise error.cause from None
-            raise
+            told = f"{type(error.cause).__name__}: {error.cause}".splitlines()[0]
+            lacking = "its machine may lack what this one has"
+            raise PickoutError(f"a worker of the Ray cluster failed ({told}); {lacking}") from error
         except (RayError, GetTimeoutError) as error:
             told = str(error).strip().splitlines()[0]
             raise ServerBusy(f"a worker of the Ray cluster does not answer ({told}); see ray status", 30) from None

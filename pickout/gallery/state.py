@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pickout.errors import GalleryDamaged, GalleryMissing, UsageError
 from pickout.gallery.approximate import build
@@ -34,6 +35,8 @@ class OpenGallery:
         self._opened, self._encoder = store, encoder
         self._seen: tuple[int, int] | None = None
         self._resident: tuple[int, build.Approximation | None, Resident] | None = None
+        self._hidden: tuple[NDArray[np.bytes_], list[str], NDArray[np.bool_]] | None = None
+        """Among which ids, those whose erasure has begun, and which rows these are: `Resident.hidden`."""
         self.follows = True
         """Whether a search reads the rows again when they have changed. A server does that beside its searches."""
         self.spread: Callable[[Store, Resident | None], MakeVectors] | None = None
@@ -217,8 +220,13 @@ class OpenGallery:
         """The columns a search reads. A crop is found no more from the moment that its erasure has begun."""
         resident, erased = self._all(), edits.unfinished(self.path)
         if not erased:
+            self._hidden = None
             return resident
-        return replace(resident, hidden=np.isin(resident.ids, np.array([each.encode() for each in erased], "S32")))
+        known = self._hidden  # so that they are compared once, not at each search while the erasure goes on
+        if known is None or known[0] is not resident.ids or known[1] != erased:
+            rows = np.isin(resident.ids, np.array([each.encode() for each in erased], "S32"))
+            known = self._hidden = (resident.ids, erased, rows)
+        return replace(resident, hidden=known[2])
 
     def follow(self, earlier: "OpenGallery") -> None:
         """Read the rows once, taking over what `earlier`, which goes on being searched, holds of them."""

@@ -332,3 +332,14 @@ def test_a_garbled_list_is_named(gallery):
     (gallery.path / ERASING).write_text(json.dumps([]))
     finish_erasing(gallery.path, gallery._store)
     assert unfinished(gallery.path) == []
+
+
+def test_crops_that_are_being_erased_are_compared_once_however_many_searches_there_are(gallery, monkeypatch):
+    ids, compared, real = [row.id for row in rows_by_path(gallery).values()], [], np.isin
+    monkeypatch.setattr(np, "isin", lambda *given: compared.append(1) or real(*given))
+    found = lambda: {hit.id for hit in gallery.search("a teal jacket", top=10)}  # noqa: E731
+    for begun, comparisons in (([], 0), (ids[:1], 1), (ids[:1], 0), (ids[:2], 1), ([], 0), (ids[1:2], 1)):
+        (gallery.path / ERASING).write_text(json.dumps(begun))
+        compared.clear()
+        assert found() == found() == set(ids) - set(begun)
+        assert len(compared) == comparisons
