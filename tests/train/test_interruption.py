@@ -1,4 +1,3 @@
-import os
 import signal
 
 import pytest
@@ -10,11 +9,11 @@ from pickout.train.system import Interruption
 def test_a_signal_is_heard_at_once_or_put_off_to_the_next_check(number):
     interruption = Interruption()
     with pytest.raises(KeyboardInterrupt), interruption.listening():
-        os.kill(os.getpid(), number)
+        signal.raise_signal(number)
     reached = []
     with pytest.raises(KeyboardInterrupt), interruption.listening(), interruption.deferred():
         interruption.check()
-        os.kill(os.getpid(), number)
+        signal.raise_signal(number)
         reached.append("the end of the step")
         interruption.check()
         reached.append("never")
@@ -26,7 +25,7 @@ def test_a_signal_without_a_check_is_heard_when_the_block_ends():
     reached = []
     with pytest.raises(KeyboardInterrupt), interruption.listening():
         with interruption.deferred():
-            os.kill(os.getpid(), signal.SIGTERM)
+            signal.raise_signal(signal.SIGTERM)
             reached.append("inside")
         reached.append("never")
     assert reached == ["inside"]
@@ -36,9 +35,9 @@ def test_a_second_signal_is_always_heard_at_once():
     interruption = Interruption()
     reached = []
     with pytest.raises(KeyboardInterrupt), interruption.listening(), interruption.deferred():
-        os.kill(os.getpid(), signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
         reached.append("one")
-        os.kill(os.getpid(), signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
         reached.append("two")
     assert reached == ["one"]
 
