@@ -65,8 +65,8 @@ class Workers:
             raise UsageError(f"--workers {self.number}: {what}; ray status tells what the cluster has room for")
 
     def ask(self, method: str, arguments: Mapping[int, tuple[Any, ...]]) -> dict[int, Any]:
-        """What `method` of some workers, by number, gives for these arguments. `ServerBusy` where one cannot be asked,
-        so that nothing is answered in part; what the method raises is raised here as a `PickoutError`."""
+        """What `method` of some workers, by number, gives for these arguments. `ServerBusy` where one cannot be asked
+        or fails, so that nothing is answered in part; a `PickoutError` that the method raises is raised here."""
         try:
             asked = {worker: getattr(self._workers[worker], method).remote(*each) for worker, each in arguments.items()}
             return dict(zip(asked, ray.get(list(asked.values()), timeout=_PATIENCE), strict=True))
@@ -75,7 +75,7 @@ class Workers:
                 raise error.cause from None
             told = f"{type(error.cause).__name__}: {error.cause}".splitlines()[0]
             lacking = "its machine may lack what this one has"
-            raise PickoutError(f"a worker of the Ray cluster failed ({told}); {lacking}") from error
+            raise ServerBusy(f"a worker of the Ray cluster failed ({told}); {lacking}", 30) from error
         except (RayError, GetTimeoutError) as error:
             told = str(error).strip().splitlines()[0]
             raise ServerBusy(f"a worker of the Ray cluster does not answer ({told}); see ray status", 30) from None

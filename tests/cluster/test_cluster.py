@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "gallery"))
 from colour_encoder import ColourEncoder
 from conftest import draw_crop
 
-from pickout.errors import CheckpointMismatch, PickoutError, ServerBusy
+from pickout.errors import CheckpointMismatch, ServerBusy
 from pickout.gallery.gallery import Gallery
 from pickout.gallery.intake.metadata import CameraFrom
 from pickout.gallery.intake.report import IngestSettings
@@ -236,7 +236,7 @@ class _Poor:
 
 def test_what_is_no_error_of_ours_is_told_in_a_line_too(workers):
     poor = Workers(_Poor, 1)
-    with pytest.raises(PickoutError, match=r"worker of the Ray cluster failed \(MemoryError: 3 GB\); its machine"):
+    with pytest.raises(ServerBusy, match=r"worker of the Ray cluster failed \(MemoryError: 3 GB\); its machine"):
         poor.ask("give", {0: ("3 GB\nmore",)})
 
 
