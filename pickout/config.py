@@ -129,7 +129,10 @@ def _explain(schema: type[BaseModel], detail: ErrorDetails, prefix: str) -> str:
         return f"unknown key '{key}'{nearest(location[-1], _fields_at(schema, location[:-1]))}"
     if detail["type"] == "missing":
         return f"missing key '{key}'"
-    return f"'{key}' = {detail['input']!r}: {detail['msg'][0].lower()}{detail['msg'][1:]}"
+    told = f"{detail['msg'][0].lower()}{detail['msg'][1:]}"
+    if detail["type"] == "value_error" and isinstance(detail["input"], dict):
+        return (f"'{key}': " if key else "") + told.removeprefix("value error, ")  # of several keys, which it names
+    return f"'{key}' = {detail['input']!r}: {told}"
 
 
 def _fields_at(schema: type[BaseModel], path: list[str]) -> list[str]:

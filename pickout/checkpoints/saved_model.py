@@ -191,24 +191,41 @@ def write_bundle(model: LoadedModel, file: Path, bits: Bits = "int8") -> None:
 
 
 def load_bundle(file: Path) -> LoadedModel:
-    """Read what `write_bundle` wrote."""
+    """Read what `write_bundle` wrote; a CheckpointError where it is anything else."""
     read = read_weights(file)
     if read.metadata.get(_WHOLE) != str(FORMAT):
         why = f"{file}: layout {read.metadata.get(_WHOLE)}, this Pickout reads {FORMAT}; use the one that wrote it"
         raise CheckpointError(why)
-    run = parse_settings(RunSettings, json.loads(read.metadata[_SETTINGS]), source=str(file))
-    tokenizer = Tokenizer.from_json(read.metadata[_TOKENIZER], source=str(file))
-    report, state = KeyReport(str(file), "a whole model"), _widened(read.tensors)
+    try:
+        run = parse_settings(RunSettings, json.loads(read.metadata[_SETTINGS]), source=f"{file}, header '{_SETTINGS}'")
+        tokenizer = Tokenizer.from_json(read.metadata[_TOKENIZER], source=str(file))
+    except KeyError as error:
+        raise CheckpointError(f"{file}: its header has no {error}; fetch or make the file again") from None
+    except (ValueError, RecursionError):
+        raise CheckpointError(f"{file}: header '{_SETTINGS}' is no JSON; fetch or make the file again") from None
+    report, state = KeyReport(str(file), "a whole model"), _widened(file, read.tensors)
     return assemble(report, run.model, tokenizer, 0, state, name=run.name)
 
 
-def _widened(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _widened(file: Path, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     wide = {}
     for key, tensor in tensors.items():
-        if key.endswith(_SCALE) and key.removesuffix(_SCALE) in tensors:
+        owner, scale = tensors.get(key.removesuffix(_SCALE)), tensors.get(key + _SCALE)
+        if key.endswith(_SCALE) and owner is not None and owner.dtype == torch.int8:
             continue
-        scale = tensors.get(key + _SCALE)
-        wide[key] = tensor.float() if scale is None else tensor.float() * scale.view(-1, *[1] * (tensor.ndim - 1))
+        if tensor.dtype in (torch.float16, torch.float32):
+            wide[key] = tensor.float()
+        elif (
+            tensor.dtype == torch.int8
+            and scale is not None
+            and scale.dtype == torch.float32
+            and scale.shape == tensor.shape[:1]
+        ):
+            wide[key] = tensor.float() * scale.view(-1, *[1] * (tensor.ndim - 1))
+        else:
+            kind = f"'{key}' holds {str(tensor.dtype).removeprefix('torch.')}"
+            what = f"{kind}; expected float16, float32, or int8 with a float32 '{key}{_SCALE}' for each row"
+            raise CheckpointError(f"{file}: {what}; fetch or make the file again")
     return wide
 
 

@@ -4,6 +4,7 @@ import errno
 import os
 import signal
 import socket
+import ssl
 import sys
 from collections.abc import Iterable
 from functools import cache, partial
@@ -75,6 +76,8 @@ def serve(
         service, hosts={*LOOPBACK, host, *service.settings.hosts}, secure=certificate is not None, loopback=near
     )
     ends: dict[str, Any] = {"ssl_certfile": certificate, "ssl_keyfile": certificate_key}
+    if certificate is not None:
+        check_certificate(certificate, certificate_key)
     told = packaged_table("pickout.serve", "uvicorn.toml")
     config = uvicorn.Config(app, host=host, port=port, **ends, **told)
     server = uvicorn.Server(config)
@@ -90,6 +93,16 @@ def serve(
         pass
     if not server.started:
         raise cannot_listen(host, port)
+
+
+def check_certificate(chain: Path, key: Path | None) -> None:
+    """`UsageError` where TLS cannot use them."""
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(chain, key)
+    except (OSError, ValueError) as error:
+        files = f"--certificate {chain}" + ("" if key is None else f" --certificate-key {key}")
+        reason = getattr(error, "strerror", None) or str(error)
+        raise UsageError(f"{files}: cannot be used ({reason}); give a certificate and its private key as PEM") from None
 
 
 def warn_of_tokens(service: "Service") -> None:

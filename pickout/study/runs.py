@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
 from pickout.config import Settings, apply_overrides, parse_settings, read_toml
 from pickout.errors import DataError, RecipeError
@@ -21,6 +21,8 @@ from pickout.files import write_atomically
 from pickout.synthetic.street import ANNOTATIONS, StreetSettings, draw_street
 from pickout.train.recipe import Recipe, find_recipe, load_recipe
 
+Name = Annotated[str, StringConstraints(pattern=r"^[\w+=-][\w+=. -]{0,99}$")]
+"""Of a variant or a population, which is also that of a folder."""
 Measure = Literal["R@1", "R@5", "R@10", "mAP", "mINP", "rSum"]
 
 
@@ -42,10 +44,10 @@ class Plan(Settings):
     measure: Measure = "R@1"  # what the comparison is about; the others are reported beside it
     first_look: bool = False  # whether what was found before a second look is compared too
     settings: dict[str, Any] = Field(default={}, alias="set")  # of every variant, in place of the base's
-    variants: dict[str, dict[str, Any]] = Field(min_length=1)
+    variants: dict[Name, dict[str, Any]] = Field(min_length=1)
     """Keys of the recipe by variant, `"model.method.masking" = "random"`; the first is the base of comparison."""
     against: str = ""  # instead: the variant that the others are compared with
-    data: dict[str, DataPlan] = Field({})
+    data: dict[Name, DataPlan] = Field({})
     """The people by name: the first is trained on, all are asked about. None: the recipe's own data. In a plan
     also the name of a TOML file beside it that has this table."""
 

@@ -1,16 +1,19 @@
 import json
+import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 import pickout
 from pickout.checkpoints.loaded_model import LoadedModel
 from pickout.checkpoints.saved_model import Bits, is_bundle, write_bundle
-from pickout.checkpoints.weight_file import KeyReport
+from pickout.checkpoints.weight_file import KeyReport, safetensors_header
 from pickout.data.transforms import ImageSettings
-from pickout.errors import CheckpointError, CheckpointMismatch, CheckpointTruncated
+from pickout.errors import CheckpointError, CheckpointMismatch, CheckpointTruncated, PickoutError
 from pickout.methods.model import ModelSettings, build_model
 from pickout.nn.towers import TextSettings, VisionSettings
 from pickout.text.build import wordpiece_tokenizer
@@ -95,4 +98,59 @@ def test_a_missing_tensor_is_named(model: LoadedModel, tmp_path: Path) -> None:
     del tensors["vision.branches.0.narrow.bias"]
     save_file(tensors, file, header)
     with pytest.raises(CheckpointMismatch, match=r"vision\.branches\.0\.narrow\.bias"):
+        pickout.load(file)
+
+
+_NORM, _ROWS = "text.trunk.0.attention.norm.weight", "text.trunk.0.feed_forward.widen.weight"
+
+
+@pytest.mark.parametrize(
+    ("key", "change"),
+    [
+        *(
+            (_NORM, lambda held, kind=kind: held.to(kind))
+            for kind in (torch.int16, torch.uint8, torch.bool, torch.int64)
+        ),
+        (_NORM, lambda held: held.to(torch.int8)),  # without a scale
+        (_ROWS + ".scale", None),
+        (_ROWS + ".scale", lambda held: held.to(torch.int32)),
+        (_ROWS + ".scale", lambda held: held.to(torch.float64)),
+        (_ROWS + ".scale", lambda held: held.view(2, -1)),
+        (_ROWS + ".scale", lambda held: held[1:].clone()),
+    ],
+)
+def test_numbers_of_another_kind_are_refused_with_their_key(
+    model: LoadedModel, tmp_path: Path, key: str, change: Callable[[Tensor], Tensor] | None
+) -> None:
+    file = tmp_path / "whole.safetensors"
+    write_bundle(model, file)
+    tensors, header = load_file(file), safetensors_header(file)
+    held = tensors.pop(key)
+    if change is not None:
+        tensors[key] = change(held)
+    save_file(tensors, file, header)
+    with pytest.raises(CheckpointError, match=rf"whole\.safetensors: '{re.escape(key.removesuffix('.scale'))}' holds"):
+        pickout.load(file)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"model": None}, "its header has no 'model'"),
+        ({"tokenizer": None}, "its header has no 'tokenizer'"),
+        ({"model": "{"}, "header 'model' is no JSON"),
+        ({"model": "[" * 100_000}, "header 'model' is no JSON"),
+        ({"model": "1" * 5_000}, "header 'model' is no JSON"),
+        ({"model": "[]"}, "header 'model'"),
+        ({"tokenizer": "{"}, "whole.safetensors"),
+    ],
+)
+def test_a_header_that_tells_no_model_is_told(
+    model: LoadedModel, tmp_path: Path, change: dict[str, str | None], told: str
+) -> None:
+    file = tmp_path / "whole.safetensors"
+    write_bundle(model, file)
+    header = {key: text for key, text in {**safetensors_header(file), **change}.items() if text is not None}
+    save_file(load_file(file), file, header)
+    with pytest.raises(PickoutError, match=told):
         pickout.load(file)

@@ -62,6 +62,14 @@ def test_parquet_times_and_nulls_are_taken_as_they_are(tmp_path: Path) -> None:
     assert (record.captions, record.camera, record.time) == ((), "3", datetime(2024, 1, 2, 3, 4, 5))
 
 
+def test_bytes_in_a_parquet_column_are_text_or_an_error(tmp_path: Path) -> None:
+    write(tmp_path, [{"image": "1.jpg", "camera": "Höhe".encode()}, {"image": "2.jpg", "camera": None}], "parquet")
+    assert [record.camera for record in open_data("table", tmp_path).splits["train"].images] == ["Höhe", None]
+    write(tmp_path, [{"image": "1.jpg", "camera": b"\xff"}], "parquet")
+    with pytest.raises(PickoutError, match=r"not a readable Parquet file.*UTF"):
+        open_data("table", tmp_path)
+
+
 def test_identities_may_be_names_beside_numbers(tmp_path: Path) -> None:
     people = ["12", "anna", "berta", "anna", 3]
     rows = [{"image": f"{n}.jpg", "identity": who, "split": "test"} for n, who in enumerate(people)]

@@ -12,7 +12,7 @@ import pytest
 from pickout.errors import GalleryDamaged, StorageFull
 from pickout.gallery.gallery import Gallery
 from pickout.gallery.intake.commit import Committer, Inventory
-from pickout.gallery.intake.left_out import QUARANTINE, Suppression
+from pickout.gallery.intake.left_out import QUARANTINE, read_suppression
 from pickout.gallery.intake.report import IngestReport, IngestSettings
 from pickout.gallery.storage.lock import writing
 from pickout.gallery.storage.rows import Metadata, Row
@@ -53,7 +53,8 @@ def many(tmp_path, draw):
 def made(gallery, **changed):
     report, inventory = IngestReport(), Inventory(())
     settings = IngestSettings(**{"commit": 2, "commit_seconds": 60.0, **changed})
-    return Committer(gallery.path, gallery._store, inventory, report, Suppression(), settings), report, inventory
+    erased = read_suppression(gallery.path)
+    return Committer(gallery.path, gallery._store, inventory, report, erased, settings), report, inventory
 
 
 def row(number):

@@ -198,6 +198,7 @@ def test_metadata_told_later_is_added_without_encoding_and_what_is_not_told_stay
     table.write_text("image,camera,time,track\ncam_a/0001_c1.png,lobby,2026-03-01T12:00,7\n0006.png,yard,,\n")
     report = gallery.add(crops, table=table)
     assert (report.updated, report.unchanged, report.untold, encoder.encoded) == (2, 4, 4, encoded)
+    assert report.notes == []
     rows = rows_of(gallery)
     assert rows["cam_a/0001_c1.png"].metadata.time == datetime(2026, 3, 1, 12)
     assert rows["cam_a/0001_c1.png"].metadata.track == "7"
@@ -345,3 +346,13 @@ def test_a_table_may_name_absolute_paths_and_spreadsheet_files(gallery, crops, t
     )
     assert gallery.add(crops, table=table).updated == 2
     assert gallery.cameras() == ("hall", "yard")
+
+
+def test_rows_of_a_table_that_name_no_crop_are_counted_and_the_first_is_named(gallery, crops, tmp_path):
+    table = tmp_path / "table.csv"
+    told = ["0006.png,lobby", "0OO6.png,yard", "../crops/0006.png,yard", "/etc/passwd,yard"]
+    table.write_text("\n".join(["image,camera", *told]))
+    notes = gallery.add(crops, table=table).notes
+    assert notes == [f"{table}: 3 rows name no image below {crops}, the first '0OO6.png'"]
+    table.write_text(f"image,camera\n{crops}/0006.png,lobby\n")
+    assert gallery.add(crops, table=table).notes == []

@@ -246,6 +246,14 @@ def test_a_damaged_begun_table_can_be_thrown_away(told):
     assert told.rebuild(WideEncoder(), restart=True).rows == 6 and is_clean(told)
 
 
+@pytest.mark.parametrize("text", ["", "{}", "[]", '{"format": 9}'])
+def test_a_garbled_note_of_a_rebuild_is_told_to_be_deleted_and_no_gallery_thrown_away(told, text):
+    (told.path / REBUILD).write_text(text)
+    for use in (told.about, lambda: told.rebuild(WideEncoder())):
+        with pytest.raises(GalleryDamaged, match=r"rebuild\.json: .*; delete it, and begin the rebuild again"):
+            use()
+
+
 def test_a_begun_rebuild_is_given_up_by_deleting_its_file(told, encoder):
     with pytest.raises(Stop):
         told.rebuild(MeanwhileEncoder(lambda: None, stop), settings=SMALL)

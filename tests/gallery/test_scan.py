@@ -88,3 +88,16 @@ def test_a_folder_that_is_named_itself_is_read_whatever_it_is_called(tmp_path):
     assert scanned(tmp_path / "@eaDir") == (["a.png"], {})
     with pytest.raises(DataMissing, match="no such folder"):
         count_images(tmp_path / "nowhere")
+
+
+def test_a_link_that_leads_in_a_circle_is_told_by_reading_it_and_one_to_a_folder_counted(tmp_path):
+    write(tmp_path, "a.png", "cam/b.png")
+    for name, target in (
+        ("loop", "loop"),
+        ("c.png", "c.png"),
+        ("notes.txt", "notes.txt"),
+        ("there", "cam"),
+        ("d.png", "cam"),
+    ):
+        (tmp_path / name).symlink_to(target)
+    assert scanned(tmp_path) == (["a.png", "c.png", "cam/b.png", "loop"], {"links to folders": 2, ".txt": 1})

@@ -181,3 +181,11 @@ def test_retention_is_not_escaped(gallery, crops, tmp_path):
     gallery.add(crops)
     assert gallery.choose(where=past) == [] and NAME not in rows_by_path(gallery)
     assert (crops / NAME).exists()  # the picture itself is not the gallery's to delete
+
+
+@pytest.mark.parametrize("text", ["{}", '{"format": 1}', "[]", '{"format": 1, "crops": []}'])
+def test_a_list_without_its_parts_is_no_empty_list(gallery, crops, erased, text):
+    (gallery.path / SUPPRESSION).write_text(text)
+    with pytest.raises(GalleryDamaged, match=r"suppression\.json"):
+        gallery.add(crops)
+    assert gallery.count() == 5

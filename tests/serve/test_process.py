@@ -166,6 +166,13 @@ def test_a_bind_elsewhere_is_refused_without_a_token(paths, tmp_path):
     assert "make a token first" in run(*words, code=2)
 
 
+@pytest.mark.parametrize("name", ["nowhere.pem", ".", "no.pem"])
+def test_a_certificate_that_cannot_be_used_is_named(paths, tmp_path, name):
+    (tmp_path / "no.pem").write_text("no certificate")
+    words = ["serve", paths[0], "--state", tmp_path / "state", "--certificate", tmp_path / name]
+    assert f"--certificate {tmp_path / name}: cannot be used" in run(*words, code=2)
+
+
 def test_wrong_words_are_told(paths, tmp_path):
     state = ["--state", tmp_path / "state"]
     (tmp_path / "state").mkdir()

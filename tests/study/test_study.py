@@ -117,6 +117,9 @@ def test_variants_change_their_keys_only(plan):
         ("seeds = [1, 2]", "seeds = []", "seeds"),
         ("identities = 12", "identities = 0", "data.same.street.identities"),
         ("[variants.itself]", "[variant.itself]", "variant"),
+        *(("[variants.itself]", f"[variants.'{name}']", "variants") for name in ("../up", "/abs", "..", "", "a/b")),
+        ("[variants.itself]", '[variants."a\\u001b[31m"]', "variants"),
+        ("[data.same.street]", '[data."../up".street]', "data"),
         (
             "seeds = [1, 2]",
             'seeds = [1]\nagainst = "duel"',

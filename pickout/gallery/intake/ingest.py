@@ -109,6 +109,7 @@ class Ingest:
             with changing(self._gallery, self._store):
                 write_suppression(self._gallery, read_suppression(self._gallery).without_crops(self._back))
         report.passed_over = dict(self._scan.passed_over)
+        report.notes += [] if self._table is None else self._table.unasked(self._root)
         report.seconds = round(time.monotonic() - began, 3)
         return report
 

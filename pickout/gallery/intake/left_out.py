@@ -64,11 +64,11 @@ def update_quarantine(gallery: Path, bad: Iterable[Quarantined], good: Iterable[
 class Suppression(Settings):
     """The erased crops of a gallery: the contents of `suppression.json`."""
 
-    format: int = _FORMAT  # version of the file's layout
+    format: int  # version of the file's layout
     # another key for each gallery, so that lists of two galleries cannot be compared
-    key: str = Field(default_factory=lambda: secrets.token_hex(32), pattern=r"^[0-9a-f]{64}$")
+    key: str = Field(pattern=r"^[0-9a-f]{64}$")
     # digest of the path and of the content of each erased crop, hexadecimal, one behind the other
-    crops: tuple[Annotated[str, Field(pattern=rf"^[0-9a-f]{{{4 * _SIZE}}}$")], ...] = ()
+    crops: tuple[Annotated[str, Field(pattern=rf"^[0-9a-f]{{{4 * _SIZE}}}$")], ...]
 
     def covers(self, *facts: str) -> bool:
         """Whether a crop of one of these ids or contents was erased."""
@@ -93,7 +93,7 @@ class Suppression(Settings):
         return frozenset(half for crop in self.crops for half in (crop[: 2 * _SIZE], crop[2 * _SIZE :]))
 
     def _of(self, crops: Iterable[str]) -> "Suppression":
-        return Suppression(key=self.key, crops=tuple(sorted(crops)))
+        return Suppression(format=_FORMAT, key=self.key, crops=tuple(sorted(crops)))
 
     def _digest(self, fact: str) -> str:
         return hashlib.blake2b(fact.encode(), key=bytes.fromhex(self.key), digest_size=_SIZE).hexdigest()
@@ -102,7 +102,8 @@ class Suppression(Settings):
 def read_suppression(gallery: Path) -> Suppression:
     """The erased crops of a gallery; none where nothing was erased. A garbled list is `GalleryDamaged`."""
     remedy = "delete the file; erased crops whose files are still there come back with the next pickout index"
-    return read_small_file(gallery / SUPPRESSION, Suppression, remedy, version=_FORMAT) or Suppression()
+    none = Suppression(format=_FORMAT, key=secrets.token_hex(32), crops=())
+    return read_small_file(gallery / SUPPRESSION, Suppression, remedy, version=_FORMAT) or none
 
 
 def write_suppression(gallery: Path, suppression: Suppression) -> None:

@@ -52,6 +52,7 @@ class MetadataTable:
             raise sheet.problems[0]
         counted = {name for name in sheet.columns if all(is_whole(row[name]) for _, row in sheet.rows)}
         self._rows: dict[str, Metadata] = {}
+        self._asked = set[str]()
         for record, values in sheet.rows:
             if values["image"] is None:
                 raise AnnotationError(file, record, "image", "missing; expected the path of a crop")
@@ -61,7 +62,18 @@ class MetadataTable:
 
     def of(self, root: Path, image: Path) -> Metadata | None:
         """What the table tells about `image`, a path below `root`; None where it does not name it."""
-        return self._rows.get(_key(str(image.relative_to(root))), self._rows.get(_key(str(image))))
+        for key in (_key(str(image.relative_to(root))), _key(str(image))):
+            if key in self._rows:
+                self._asked.add(key)
+                return self._rows[key]
+        return None
+
+    def unasked(self, root: Path) -> list[str]:
+        """A note where rows name no image that `of` was asked for."""
+        unasked = [key for key in self._rows if key not in self._asked]
+        if not unasked:
+            return []
+        return [f"{self.file}: {len(unasked)} rows name no image below {root}, the first '{unasked[0]}'"]
 
 
 def exif_time(content: bytes) -> datetime | None:

@@ -63,4 +63,4 @@ class IngestReport(Report):
     untold: int = 0  # files that the metadata table does not name; 0 without a table
     seconds: float = 0.0  # wall time
     passed_over: dict[str, int] = field(default_factory=dict)  # files and folders not looked into, by kind
-    notes: list[str] = field(default_factory=list)  # what was assumed about the metadata table
+    notes: list[str] = field(default_factory=list)  # what was assumed about the metadata table, or names nothing

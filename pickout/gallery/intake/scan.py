@@ -70,12 +70,15 @@ class Scan:
         if name in _OWN_PICTURES and os.path.isfile(Path(entry.path).parent / _OWN_PICTURES[name]):  # noqa: PTH113
             return "Pickout's own pictures"
         ending = os.path.splitext(name)[1].lower()  # noqa: PTH122
-        if ending not in SUFFIXES and not ((not ending or ending[1:].isdigit()) and is_image(Path(entry.path))):
-            return ending or "without an ending"
+        bare = not ending or ending[1:].isdigit()
+        if ending not in SUFFIXES and not bare:
+            return ending
         try:
-            return "links to folders" if entry.is_dir() else None
+            if entry.is_dir():
+                return "links to folders"
         except OSError:  # a link that leads in a circle, for one: reading it tells what is wrong
             return None
+        return None if not bare or is_image(Path(entry.path)) else ending or "without an ending"
 
 
 def _excluded(pattern: str) -> str:

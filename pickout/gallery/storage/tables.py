@@ -81,7 +81,10 @@ def read_manifest(gallery: Path, name: str = MANIFEST) -> Manifest:
     """Read `gallery.json`, or the file `name`. `GalleryMissing` where there is no gallery, `GalleryDamaged` where the
     file is garbled or of a format that this version does not know."""
     file = gallery / name
-    manifest = read_small_file(file, Manifest, f"index again into a new folder, or put the file back {FROM_BACKUP}")
+    remedy = f"index again into a new folder, or put the file back {FROM_BACKUP}"
+    if name == REBUILD:
+        remedy = "delete it, and begin the rebuild again if it was not finished"
+    manifest = read_small_file(file, Manifest, remedy)
     if manifest is None:
         remedy = f"make one with: pickout index CROPS --model RUN --out {gallery}"
         raise GalleryMissing(f"{gallery}: no gallery there (no {MANIFEST}); {remedy}")
