@@ -63,9 +63,7 @@ def read_table(data: Any) -> Any:
         _within(taken, allowed)
         for number, column in enumerate(part.columns):
             if pa.types.is_dictionary(column.type):
-                plain = column.cast(column.type.value_type)
-                text = plain.cast(pa.string()) if pa.types.is_binary(plain.type) else plain  # if it is UTF-8
-                part = part.set_column(number, part.column_names[number], text)
+                part = part.set_column(number, part.column_names[number], column.cast(column.type.value_type))
         parts.append(part)
     return pa.concat_tables(parts) if parts else facts.schema_arrow.empty_table()
 

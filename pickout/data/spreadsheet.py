@@ -185,6 +185,8 @@ def _parquet(file: Path) -> Table:
         for column in table.columns:
             if pyarrow.types.is_timestamp(column.type):  # Python's times end at microseconds; finer ones are cut
                 column = column.cast(pyarrow.timestamp("us", column.type.tz), safe=False)
+            if pyarrow.types.is_binary(column.type) or pyarrow.types.is_large_binary(column.type):
+                column = column.cast(pyarrow.string())  # where it is UTF-8
             columns.append(column.to_pylist())
     except Exception as error:  # pyarrow has its own errors, OSError among them.
         raise AnnotationError(file, None, None, f"not a readable Parquet file ({error})") from None
