@@ -121,14 +121,14 @@ class _Run:
     def go(self, interruption: Interruption) -> dict[str, Any]:
         """Train the epochs that are left and write the summary."""
         epochs = self.recipe.schedule.epochs
-        self._begin(self.done + 1)
-        for epoch in range(self.done + 1, epochs + 1):
-            try:
+        try:
+            self._begin(self.done + 1)
+            for epoch in range(self.done + 1, epochs + 1):
                 self._epoch(epoch, interruption)
-            except KeyboardInterrupt:
-                start = f"goes on after epoch {epoch - 1}" if epoch > 1 else "starts again"
-                self.display.say(f"stopped in epoch {epoch}; the same command {start}")
-                raise
+        except KeyboardInterrupt:
+            start = f"goes on after epoch {self.done}" if self.done else "starts again"
+            self.display.say(f"stopped in epoch {min(self.done + 1, epochs)}; the same command {start}")
+            raise
         summary = {
             "name": self.recipe.name,
             "epochs": epochs,
@@ -182,9 +182,9 @@ class _Run:
             self.step = self.engine.run_epoch(epoch, self.step, on_step)
         means = mean(rows)
         self.display.progress(self.step, self._expected(epoch + 1), f"epoch {epoch}  loss {means['loss']:.3f}")
-        self._end_epoch(epoch, means)
+        self._end_epoch(epoch, means, interruption)
 
-    def _end_epoch(self, epoch: int, means: dict[str, Any]) -> None:
+    def _end_epoch(self, epoch: int, means: dict[str, Any], interruption: Interruption) -> None:
         """Validate, keep the weights if they are the best so far, and write the checkpoint. In this order, so that a
         kill in between leads back to the start of the epoch."""
         settings, selection = self.recipe.train, self.material.selection
@@ -205,7 +205,9 @@ class _Run:
                     self.folder, self.method, tokenizer, self.recipe.model, identities=people, name=self.recipe.name
                 )
             state |= {"best": self.best, "journal": self.journal.sync(), "data": self.data, "seconds": self._seconds()}
-            self.checkpoints.save(TrainingState(epoch, self.step, **state))
+            with interruption.deferred():  # whoever is told where the run goes on is told the truth
+                self.checkpoints.save(TrainingState(epoch, self.step, **state))
+                self.done = epoch
         self.accelerator.wait_for_everyone()
 
     def _validate(self, split: Split) -> dict[str, float]:
