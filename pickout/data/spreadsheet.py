@@ -49,8 +49,8 @@ class Spreadsheet:
 def read_spreadsheet(file: Path, known: Sequence[str], *, others: bool) -> Spreadsheet:
     """Read a table: CSV with a header, JSON lines with an object each, or Parquet; by its ending, else CSV. `known` are
     the columns that are wanted, keys of `SYNONYMS`; `image` among them must be there. `others` tells whether other
-    columns count too; if not, one with nearly the name of a missing column is an error. `DataMissing`: there is no such
-    file; `AnnotationError`: the file as a whole cannot be read, has no image column, or has a column twice."""
+    columns count too: then one with nearly the name of a missing column is noted, else it is an error. `DataMissing`:
+    there is no such file; `AnnotationError`: it cannot be read as a whole, has no image column, or a column twice."""
     if not file.is_file():
         raise DataMissing(f"{file}: no such table; give a CSV, JSON-lines or Parquet file with a column 'image'")
     problems: list[AnnotationError] = []
@@ -130,8 +130,10 @@ def _standard_names(
         raise AnnotationError(file, None, twice[0], "a column of this name stands in the header twice; rename one")
     left = {letters: name for letters, name in zip(plain, names, strict=True) if name not in known}
     for column in missing:
-        near = [] if others else difflib.get_close_matches(column, left, n=1, cutoff=_NEAR)
-        if near:
+        near = difflib.get_close_matches(column, left, n=1, cutoff=_NEAR)
+        if near and others and column != "image":
+            notes.append(f"column '{left[near[0]]}' is taken as it is; call it {column} if it means that")
+        elif near:
             problem = f"no such column, but '{left[near[0]]}'; rename one that means it"
             raise AnnotationError(file, None, column, problem)
     if "image" in missing:
@@ -181,13 +183,17 @@ def _parquet(file: Path) -> Table:
 
     try:
         table = read_table(file.read_bytes())
-        columns = []
-        for column in table.columns:
-            if pyarrow.types.is_timestamp(column.type):  # Python's times end at microseconds; finer ones are cut
-                column = column.cast(pyarrow.timestamp("us", column.type.tz), safe=False)
-            if pyarrow.types.is_binary(column.type) or pyarrow.types.is_large_binary(column.type):
-                column = column.cast(pyarrow.string())  # where it is UTF-8
-            columns.append(column.to_pylist())
     except Exception as error:  # pyarrow has its own errors, OSError among them.
         raise AnnotationError(file, None, None, f"not a readable Parquet file ({error})") from None
+    columns = []
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        if pyarrow.types.is_timestamp(column.type) and column.type.unit == "ns":  # Python's times end at microseconds
+            column = column.cast(pyarrow.timestamp("us", column.type.tz), safe=False)
+        columns.append(list[Any]())
+        for row, cell in enumerate(column):
+            try:
+                value = cell.as_py()
+                columns[-1].append(value.decode() if isinstance(value, bytes) else value)
+            except Exception as error:  # a date after the year 9999, a zone that nobody knows, bytes that are no text
+                raise AnnotationError(file, row, name, f"cannot be read ({error})") from None
     return list(table.column_names), enumerate(zip_longest(*columns))

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 from pyarrow import parquet
 
+from pickout.errors import AnnotationError
 from pickout.gallery.intake.metadata import MetadataTable, exif_time
 from pickout.gallery.storage.rows import Metadata
 
@@ -52,8 +53,26 @@ def test_columns_are_known_in_capitals_and_by_their_other_names(tmp_path):
     )
 
 
-def test_a_label_that_is_nearly_a_columns_name_stays_a_label(tmp_path):
+def test_a_label_that_is_nearly_a_columns_name_stays_a_label_and_is_told(tmp_path):
     assert told_by(tmp_path, "image,timer,id\na.png,12,7\n").labels == {"timer": "12", "id": "7"}
+    assert MetadataTable(tmp_path / "table.csv").notes == (
+        "column 'timer' is taken as it is; call it time if it means that",
+    )
+
+
+def test_a_label_beside_the_column_that_it_is_like_is_not_told(tmp_path):
+    assert told_by(tmp_path, "image,timer,time\na.png,12,2026-03-01\n").labels == {"timer": "12"}
+    assert MetadataTable(tmp_path / "table.csv").notes == ()
+
+
+@pytest.mark.parametrize("name", ["imge", "imag", "Image_"])
+def test_a_table_without_images_tells_what_is_nearly_that(tmp_path, name):
+    (tmp_path / "table.csv").write_text(f"{name},camera\na.png,lobby\n")
+    if name == "Image_":  # a synonym
+        assert MetadataTable(tmp_path / "table.csv").of(tmp_path, tmp_path / "a.png").camera == "lobby"
+    else:
+        with pytest.raises(AnnotationError, match=f"'image': no such column, but '{name}'; rename one that means it"):
+            MetadataTable(tmp_path / "table.csv")
 
 
 @pytest.mark.parametrize("missing", ["nan", "NaN", "None", "NaT", "<NA>", "#N/A", "  "])
@@ -66,6 +85,24 @@ def test_whole_numbers_lose_the_zero_where_all_of_a_column_are_whole(tmp_path):
     head = "image,camera,floor,version\n"
     told = told_by(tmp_path, head + "a.png,3.0,2.0,1.0\nb.png,,,1.5\nc.png,4,1,2\n")
     assert (told.camera, told.labels) == ("3", {"floor": "2", "version": "1.0"})
+
+
+@pytest.mark.parametrize(
+    ("cells", "kind"),
+    [
+        ([0, 10**15], pa.timestamp("ms")),
+        ([0, 2**63 - 5], pa.timestamp("ms")),
+        ([0, 2**62], pa.timestamp("us", "UTC")),
+        ([0, 2**31 - 1], pa.date32()),
+        ([b"12:00", b"\xff"], pa.binary()),
+    ],
+)
+def test_a_cell_of_parquet_that_cannot_be_told_is_named(tmp_path, cells, kind):
+    parquet.write_table(
+        pa.table({"image": ["a.png", "b.png"], "time": pa.array(cells, kind)}), tmp_path / "table.parquet"
+    )
+    with pytest.raises(AnnotationError, match=r"table.parquet, record 1, field 'time': cannot be read \("):
+        MetadataTable(tmp_path / "table.parquet")
 
 
 def test_parquet_tells_times_of_nanoseconds_and_dates(tmp_path):
