@@ -81,14 +81,20 @@ def recipe_of(plan: Plan, path: Path, variant: str, seed: int, root: Path | None
     beside = path.parent / plan.base
     base = beside if beside.is_file() else find_recipe(plan.base)
     keys = {**plan.settings, **plan.variants[variant], "seed": seed}
-    if root is not None and plan.data:
-        # What a frozen part sees is the same for all variants and seeds, so it is computed once.
-        own = {"data.name": "street", "data.root": str(root), "data.features": f"{root}-{base.stem}-features"}
-        keys = {**own, **keys}
+    shares = root is not None and bool(plan.data)
+    if shares:
+        keys = {"data.name": "street", "data.root": str(root), **keys}
     try:
-        return load_recipe(base, [f"{key}={_toml(value)}" for key, value in keys.items()])
+        recipe = load_recipe(base, [f"{key}={_toml(value)}" for key, value in keys.items()])
     except RecipeError as error:
         raise RecipeError(f"{path}: variant {variant}: {error}") from error
+    if not shares or recipe.data.features is not None:
+        return recipe
+    # What a frozen part sees is computed once for all variants and seeds that show it the same.
+    read = {"text", "tokenizer"} if recipe.model.text.kind == "sentence" else set[str]()
+    shown = recipe.model_dump_json(include={"augmentation": True, "model": {"image", *read}})
+    features = Path(f"{root}-{base.stem}-{hashlib.sha256(shown.encode()).hexdigest()[:8]}")
+    return recipe.model_copy(update={"data": recipe.data.model_copy(update={"features": features})})
 
 
 def _toml(value: Any) -> str:

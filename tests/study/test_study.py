@@ -107,6 +107,19 @@ def test_variants_change_their_keys_only(plan):
     assert itself.model_copy(update={"model": dual.model}) == dual
 
 
+def test_variants_share_what_a_frozen_part_sees_where_it_sees_the_same(tmp_path):
+    file = STUDIES / "image-changes.toml"
+    plan = load_plan(file)
+    features = {variant: recipe_of(plan, file, variant, 1, tmp_path).data.features for variant in plan.variants}
+    assert len(set(features.values())) == len(features), "other changes, other pictures"
+    assert recipe_of(plan, file, "all", 2, tmp_path).data.features == features["all"]
+    file = STUDIES / "union.toml"
+    plan = load_plan(file)
+    assert len({recipe_of(plan, file, variant, 1, tmp_path).data.features for variant in plan.variants}) == 1
+    own = load_plan(file, ['variants.union={"data.features" = "own"}'])
+    assert recipe_of(own, file, "union", 1, tmp_path).data.features == Path("own")
+
+
 @pytest.mark.parametrize(
     ("old", "new", "told"),
     [
