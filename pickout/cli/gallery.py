@@ -18,7 +18,6 @@ from pickout.gallery.intake.report import IngestSettings
 from pickout.gallery.portable.reader import import_gallery
 from pickout.gallery.search.filters import ANYWHERE, Where, parse_labels
 from pickout.gallery.storage.rows import Metadata
-from pickout.serve.retention import Retention
 
 app = typer.Typer(help="Look at a gallery, change it, erase from it, check it.", no_args_is_help=True)
 
@@ -68,7 +67,7 @@ def erase(gallery: GalleryPath, where: Where, crop: Crops = None, yes: _Yes = Fa
 
 def _not_held(gallery: Path, crops: Texts, where: Where) -> tuple[Gallery, list[str]]:
     opened, ids = loading.chosen(gallery, crops, where)
-    Retention(opened).refuse_held(ids)
+    opened.retention.refuse_held(ids)
     return opened, ids
 
 

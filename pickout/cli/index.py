@@ -103,6 +103,7 @@ def _show(gallery: Path, count: int, report: IngestReport) -> None:
         (report.untold, "crops are not named in the table"),
         (report.erased, "crops were erased and stay so; --again takes them back"),
         (report.pruned, "rows removed, their files are gone"),
+        (report.held, "rows have lost their files and are kept, since they are held; see pickout retention show"),
         (0 if report.pruned else report.vanished, "rows have lost their files and are kept; --prune removes them"),
         (report.deserted if report.pruned < report.vanished + report.deserted else 0, unmounted),
         (report.unseen, f"rows are kept whose files could not be looked for; see {gallery}/{QUARANTINE}"),

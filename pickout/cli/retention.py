@@ -6,11 +6,12 @@ import typer
 
 from pickout.cli.model import open_gallery
 from pickout.cli.options import Crops, GalleryPath, Json, Texts, filtered
-from pickout.cli.terminal import tell
-from pickout.config import parse_settings
-from pickout.errors import UsageError
+from pickout.cli.terminal import say, tell
+from pickout.errors import UsageError, listed
+from pickout.gallery.changes.retention import KeepRule
+from pickout.gallery.gallery import Gallery
 from pickout.gallery.search.filters import Where
-from pickout.serve.retention import Keeping, Retention
+from pickout.gallery.storage.rows import composed
 
 app = typer.Typer(help="How long a gallery's crops are kept, and what is held against that.", no_args_is_help=True)
 
@@ -22,25 +23,41 @@ def set_(
     camera: Annotated[Texts, typer.Option(metavar="NAME=DAYS", help="Of this camera; several times.")] = None,
 ) -> None:
     """Say after how many days crops are erased. Replaces the rules that were there; none given: nothing is."""
-    rules: list[dict[str, object]] = [] if days is None else [{"days": days}]
+    rules = [] if days is None else [_rule(f"--days {days:g}", None, str(days))]
     for pair in camera or ():
-        name, equals, number = pair.rpartition("=")
-        try:
-            rules.append({"camera": name, "days": float(number)})
-        except ValueError:
-            equals = ""
-        if not equals or not name:
-            raise UsageError(f"--camera {pair}: expected NAME=DAYS, for example lobby=30")
-    Retention(open_gallery(gallery)).set_rules(parse_settings(Keeping, {"rules": rules}, source="retention").rules)
+        name, _, number = pair.rpartition("=")
+        rules.append(_rule(f"--camera {pair}", name, number))
+    opened = open_gallery(gallery)
+    opened.retention.set_rules(rules)
+    known = set(map(composed, opened.cameras()))
+    for rule in rules:
+        if rule.camera is not None and composed(rule.camera) not in known:
+            cameras = listed(opened.cameras(), 20) or "none"
+            say(f"no crop has the camera '{rule.camera}' so far; those that are known: {cameras}")
+    _show(opened, json=False)
+
+
+def _rule(given: str, camera: str | None, days: str) -> KeepRule:
+    """One rule; `given` is how it was said."""
+    try:
+        if camera == "":
+            raise ValueError("no name")
+        return KeepRule(camera=camera, days=float(days))
+    except ValueError:
+        kind = "NAME=DAYS, for example lobby=30, of" if camera is not None else "a number of"
+        raise UsageError(f"{given}: expected {kind} 0 to 36500 days") from None
 
 
 @app.command()
 def show(gallery: GalleryPath, json: Json = False) -> None:
     """The rules, the holds, and how many crops are due."""
-    kept = Retention(open_gallery(gallery))
-    due = kept.due()
-    rules = [f"{rule.camera or 'other cameras'}: {rule.days:g} days" for rule in kept.kept.rules]
-    holds = [f"{hold.id} ({hold.reason}, {hold.by})" for hold in kept.kept.holds]
+    _show(open_gallery(gallery), json=json)
+
+
+def _show(opened: Gallery, *, json: bool) -> None:
+    kept, due = opened.retention.kept, opened.retention.due()
+    rules = [f"{rule.camera or 'other cameras'}: {rule.days:g} days" for rule in kept.rules]
+    holds = [f"{hold.id} ({hold.reason}, {hold.by})" for hold in kept.holds]
     told: dict[str, object] = {"rules": rules, "holds": holds, "due": len(due.erase), "held": due.held}
     tell({**told, "undated": due.undated}, json=json)
 
@@ -48,7 +65,7 @@ def show(gallery: GalleryPath, json: Json = False) -> None:
 @app.command()
 def enforce(gallery: GalleryPath, json: Json = False) -> None:
     """Erase now what is due. Crops without a time have no age and stay."""
-    due = Retention(open_gallery(gallery)).enforce()
+    due = open_gallery(gallery).erase_due()
     tell({"erased": len(due.erase), "held": due.held, "undated": due.undated}, json=json)
 
 
@@ -63,10 +80,10 @@ def hold(
     """Keep crops whatever the rules say, until the hold is lifted. Prints the hold's id."""
     opened = open_gallery(gallery)
     ids = opened.choose(crop, where) if crop else []
-    typer.echo(Retention(opened).hold(reason, ids, None if crop else where).id)
+    typer.echo(opened.retention.hold(reason, ids, None if crop else where).id)
 
 
 @app.command()
 def lift(gallery: GalleryPath, hold: Annotated[str, typer.Argument(help="The hold's id.")]) -> None:
     """End a hold."""
-    Retention(open_gallery(gallery)).lift(hold)
+    open_gallery(gallery).retention.lift(hold)

@@ -86,7 +86,8 @@ class Gallery(OpenGallery):
         `DataMissing` where the folder is not there or holds no image, `AnnotationError` where the table is wrong."""
         model, store, given = self._model(encoder), self._writable(), settings or IngestSettings()
         told = None if table is None else MetadataTable(Path(table))
-        ingest = Ingest(self.path, store, model, Path(crops).resolve(), told, camera_from, given, again, exclude)
+        folder, keep = Path(crops).resolve(), self.retention.keep
+        ingest = Ingest(self.path, store, model, folder, told, camera_from, given, again, exclude, keep)
         return ingest.run(prune=prune, prune_folders=prune_folders, on_progress=on_progress)
 
     def rebuild(
@@ -102,7 +103,7 @@ class Gallery(OpenGallery):
         """Change the gallery's model: every crop is encoded anew, then searched with `encoder`. Safe to kill and run
         again; see `pickout.gallery.changes.rebuild.rebuild` for the arguments and errors."""
         given = settings or IngestSettings()
-        report = rebuild(self.path, encoder, run, given, drop_missing, restart, on_progress)
+        report = rebuild(self.path, encoder, run, given, drop_missing, restart, on_progress, self.retention)
         self.use(encoder)
         return report
 

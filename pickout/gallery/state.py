@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,9 @@ from pickout.errors import GalleryDamaged, GalleryMissing, UsageError
 from pickout.gallery.approximate import build
 from pickout.gallery.approximate.far_vectors import CODES
 from pickout.gallery.arguments import checked_arguments
-from pickout.gallery.audit.log import record_change
+from pickout.gallery.audit.log import record_change, record_event
 from pickout.gallery.changes import edits
+from pickout.gallery.changes.retention import Due, Retention
 from pickout.gallery.encoder import Encoder, sentence_vectors
 from pickout.gallery.intake.left_out import Quarantined, read_quarantine
 from pickout.gallery.portable.writer import ExportReport, export_gallery
@@ -79,6 +81,11 @@ class OpenGallery:
         """The searches that are kept under a name."""
         return SavedSearches(self.path)
 
+    @property
+    def retention(self) -> Retention:
+        """How long crops are kept, and which are held."""
+        return Retention(self.path, self._all)
+
     def files(self) -> list[Path]:
         """Where every crop was when it was indexed."""
         return [file for _, file in self._store.files()]
@@ -92,7 +99,8 @@ class OpenGallery:
         return edits.choose_rows(self._store, self._all(), crops, where)
 
     def remove(self, ids: Sequence[str]) -> edits.Change:
-        """Take crops out. They are found no more, but their bytes stay in the table's files; see `erase`."""
+        """Take crops out. They are found no more, but their bytes stay in the table's files; see `erase`. A UsageError
+        where one of them is held."""
         wanted, store = self._recorded("remove", ids)
         with changing(self.path, store):
             before = store.count()
@@ -101,14 +109,22 @@ class OpenGallery:
 
     def erase(self, ids: Sequence[str]) -> edits.Change:
         """Take crops out and leave nothing of them in the gallery's folder: vectors, thumbnails, tokens, paths,
-        versions. Pictures, backups, exports and pages of results are not touched. A GalleryError where files of the
-        table cannot be deleted; the next change tries again."""
+        versions. Pictures, backups, exports and pages of results are not touched. A UsageError where one of them is
+        held, a GalleryError where files of the table cannot be deleted; the next change tries again."""
         wanted, store = self._recorded("erase", ids)
         return edits.erase_rows(self.path, store, wanted)
 
+    def erase_due(self, now: datetime | None = None) -> Due:
+        """Erase what is due by the rules of retention and not held; the erasure leaves its lines in the audit."""
+        due = self.retention.due(now)
+        if due.erase:
+            record_event(self.path, "retention enforced", rows=len(due.erase), held=due.held)
+            self.erase(due.erase)
+        return due
+
     def update(self, ids: Sequence[str], told: Metadata) -> edits.Change:
-        """Tell more about crops without encoding them: what is told replaces what a row has. A UsageError for another
-        type than a row has, a number beyond 32 bits, or a box without area."""
+        """Tell more about crops without encoding them: what is told replaces what a row has. What was held stays so. A
+        UsageError for another type than a row has, a number beyond 32 bits, or a box without area."""
         checked = edits.checked_metadata(told)
         wanted, store = self._recorded("update", ids)
         updated = 0
@@ -196,6 +212,10 @@ class OpenGallery:
     def _recorded(self, change: str, ids: Sequence[str]) -> tuple[list[str], Store]:
         """Ids and rows for a change, which is in the audit from now on."""
         store, wanted = self._writable(), edits.checked_ids(ids)
+        if change == "update":
+            self.retention.keep(wanted)
+        else:
+            self.retention.refuse_held(wanted)
         record_change(self.path, change, len(wanted))
         return wanted, store
 

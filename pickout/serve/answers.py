@@ -5,10 +5,10 @@ from typing import Any, Literal
 
 from pydantic import Field, create_model
 
+from pickout.gallery.changes.retention import Hold, KeepRule
 from pickout.gallery.intake.report import IngestReport
 from pickout.serve.access import TokenFacts
 from pickout.serve.requests import Body, Id, Name
-from pickout.serve.retention import Hold, KeepRule
 
 Filtered = dict[str, str | list[str] | dict[str, list[str]]]
 """Filters that are set, by name, as a search takes them; ranges as `from/to`."""

@@ -26,7 +26,6 @@ from pickout.serve.calling import Called, Caller, Work, long, on, raw, read_uplo
 from pickout.serve.hosting import Hosted
 from pickout.serve.jobs import Tell
 from pickout.serve.requests import ChosenBody, CropBody, ExportBody, FolderBody, UpdateBody
-from pickout.serve.retention import Retention
 from pickout.serve.sample import add_sample
 from pickout.serve.service import limited
 from pickout.serve.uploads import index_upload, told_progress, told_steps
@@ -99,7 +98,6 @@ def update(called: Called, hosted: Annotated[Hosted, on(Action.INDEX)], body: Up
 def remove(called: Called, hosted: Annotated[Hosted, on(Action.ERASE)], body: ChosenBody) -> dict[str, Any]:
     """Take crops out. They are found no more; `erase` also deletes their bytes."""
     ids = _chosen(called, Action.ERASE, hosted, body)
-    hosted.turns.ask(lambda opened: Retention(opened).refuse_held(ids))
     rows = hosted.open().remove(ids).rows
     hosted.refresh()
     return {"removed": rows}
@@ -109,7 +107,6 @@ def remove(called: Called, hosted: Annotated[Hosted, on(Action.ERASE)], body: Ch
 def erase(called: Called, hosted: Annotated[Hosted, on(Action.ERASE)], body: ChosenBody) -> dict[str, Any]:
     """Take crops out and delete every trace of them, also the pictures where they were uploaded here."""
     ids = _chosen(called, Action.ERASE, hosted, body)
-    hosted.turns.ask(lambda opened: Retention(opened).refuse_held(ids))
     change = called.parts.service.erase(hosted, ids)
     return {"erased": change.rows, "searches_removed": list(change.searches)}
 

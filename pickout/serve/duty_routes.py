@@ -20,12 +20,12 @@ from pickout.gallery.audit.heads import (
 )
 from pickout.gallery.audit.heads import proof as proof_between
 from pickout.gallery.audit.log import Acting, acting, record_event
+from pickout.gallery.changes.retention import Due, Hold
 from pickout.serve import answers
 from pickout.serve.access import Action, Token, permit
 from pickout.serve.calling import Called, Caller, on, raw
 from pickout.serve.hosting import Hosted
 from pickout.serve.requests import HeadsBody, HoldBody, Id, RulesBody, SinceBody, TokenBody
-from pickout.serve.retention import Due, Hold, Retention
 from pickout.serve.service import limited
 
 router = APIRouter()
@@ -38,14 +38,14 @@ Audited = Annotated[Hosted, on(Action.AUDIT, purpose=False)]
 @router.get(f"{_GALLERY}/retention", tags=["duty"], response_model=answers.RetentionAnswer)
 def retention(hosted: Kept) -> dict[str, Any]:
     """How long crops are kept, what is held, and how many are due."""
-    kept, due = hosted.turns.ask(lambda opened: (Retention(opened).kept, Retention(opened).due()))
+    kept, due = hosted.turns.ask(lambda opened: (opened.retention.kept, opened.retention.due()))
     return {**kept.model_dump(mode="json"), **_told(due)}
 
 
 @router.put(f"{_GALLERY}/retention", tags=["duty"], status_code=204)
 def set_rules(hosted: Kept, body: RulesBody) -> None:
     """Replace the rules. Recorded."""
-    Retention(hosted.open()).set_rules(body.rules)
+    hosted.open().retention.set_rules(body.rules)
 
 
 @router.post(f"{_GALLERY}/retention/enforce", tags=["duty"], response_model=answers.Due)
@@ -59,13 +59,13 @@ def hold(called: Called, hosted: Kept, body: HoldBody) -> Hold:
     """Keep crops whatever the rules say, and refuse to remove or erase them. Recorded."""
     permit(called.actor, Action.KEEP, hosted.name, hosted.found(body.crops))
     where = hosted.turns.ask(lambda opened: limited(called.actor, body.where.where(), opened))
-    return Retention(hosted.open()).hold(body.reason, body.crops, where)
+    return hosted.open().retention.hold(body.reason, body.crops, where)
 
 
 @router.delete(_GALLERY + "/holds/{hold}", tags=["duty"], status_code=204)
 def lift(hosted: Kept, hold: str) -> None:
     """End a hold. Recorded."""
-    Retention(hosted.open()).lift(hold)
+    hosted.open().retention.lift(hold)
 
 
 def _told(due: Due) -> dict[str, Any]:

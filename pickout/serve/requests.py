@@ -8,13 +8,13 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstr
 from pickout.errors import UsageError
 from pickout.gallery.approximate.build import ApproximateSettings
 from pickout.gallery.calibration.fit import CalibrationSettings
+from pickout.gallery.changes.retention import KeepRule
 from pickout.gallery.intake.metadata import CameraFrom
 from pickout.gallery.search.filters import Where
 from pickout.gallery.search.query import LONGEST_SENTENCE, MOST
 from pickout.gallery.search.ranking import Grouping
 from pickout.gallery.storage.rows import Metadata, parse_time
 from pickout.serve.access import Role
-from pickout.serve.retention import KeepRule
 
 _MOST_NAMES = 1000
 

@@ -17,6 +17,7 @@ from pickout.files import atomic_path
 from pickout.gallery.audit.heads import sign_head
 from pickout.gallery.audit.log import Acting, acting, record_event, user_name
 from pickout.gallery.changes.edits import Change
+from pickout.gallery.changes.retention import Due
 from pickout.gallery.encoder import Encoder
 from pickout.gallery.gallery import Gallery
 from pickout.gallery.search.filters import ANYWHERE, Where
@@ -31,7 +32,6 @@ from pickout.serve.hosting import Hosted
 from pickout.serve.jobs import Jobs
 from pickout.serve.recordings import Recordings
 from pickout.serve.requests import SaveBody, SearchBody, SentenceBody
-from pickout.serve.retention import Due, Retention
 from pickout.serve.settings import Policy, PolicyBlocked, ServeSettings
 from pickout.serve.uploads import QueryPictures, Uploads
 
@@ -88,6 +88,7 @@ class Service:
 
     def erase(self, hosted: Hosted, ids: Sequence[str]) -> Change:
         """Erase crops that nothing stands against, and their pictures where they were uploaded."""
+        hosted.turns.ask(lambda gallery: gallery.retention.refuse_held(ids))
         record_event(hosted.path, "erasing", crops=len(ids))  # no picture is deleted without a record
         self.uploads(hosted).delete([row.file for row in hosted.rows(ids).values()])
         change = hosted.open().erase(ids)
@@ -98,7 +99,7 @@ class Service:
 
     def enforce(self, hosted: Hosted) -> Due:
         """Erase what is due by the rules of retention."""
-        due = hosted.turns.ask(lambda gallery: Retention(gallery).due())
+        due = hosted.turns.ask(lambda gallery: gallery.retention.due())
         if due.erase:
             record_event(hosted.path, "retention enforced", rows=len(due.erase), held=due.held)
             self.erase(hosted, due.erase)

@@ -54,7 +54,7 @@ def made(gallery, **changed):
     report, inventory = IngestReport(), Inventory(())
     settings = IngestSettings(**{"commit": 2, "commit_seconds": 60.0, **changed})
     erased = read_suppression(gallery.path)
-    return Committer(gallery.path, gallery._store, inventory, report, erased, settings), report, inventory
+    return Committer(gallery.path, gallery._store, inventory, report, erased, settings, lambda _: ()), report, inventory
 
 
 def row(number):

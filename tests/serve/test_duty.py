@@ -9,10 +9,10 @@ import pytest
 from PIL import Image, ImageDraw, ImageFilter
 
 from pickout.errors import GalleryDamaged, NotThere, RecipeError, UsageError
+from pickout.gallery.changes.retention import RETENTION, KeepRule
 from pickout.gallery.gallery import Gallery
 from pickout.gallery.search.filters import Where
 from pickout.serve.blurring import blurred
-from pickout.serve.retention import RETENTION, KeepRule, Retention
 from pickout.serve.settings import Policy, PolicyBlocked
 
 NOW = datetime(2026, 3, 11, 11)
@@ -28,17 +28,17 @@ def names(gallery, ids):
 
 
 def test_rules_by_camera_and_age_and_for_the_rest(gallery):
-    kept = Retention(gallery)
+    kept = gallery.retention
     kept.set_rules([KeepRule(days=8.5), KeepRule(camera="cam_a", days=9.96), KeepRule(camera="gone", days=0)])
     due = kept.due(NOW)
     assert names(gallery, due.erase) == ["0001.png", "0003.png", "0004.png"]
     assert (due.held, due.undated) == (0, 1)
-    assert kept.enforce(NOW).erase == due.erase
+    assert gallery.erase_due(NOW).erase == due.erase
     assert gallery.count() == 3 and kept.due(NOW).erase == ()
 
 
 def test_a_hold_beats_retention_until_it_is_lifted(gallery):
-    kept = Retention(gallery)
+    kept = gallery.retention
     kept.set_rules([KeepRule(days=1)])
     ids = gallery.choose(where=Where(cameras=["cam_a"]))
     assert set(ids) < set(kept.due(NOW).erase)
@@ -49,7 +49,7 @@ def test_a_hold_beats_retention_until_it_is_lifted(gallery):
     with pytest.raises(UsageError, match="held"):
         kept.refuse_held([ids[0]])
     kept.lift(one.id)
-    assert ids[0] in kept.enforce(NOW).erase
+    assert ids[0] in gallery.erase_due(NOW).erase
     assert gallery.count() == 3
     events = [json.loads(line).get("event") for line in (gallery.path / "audit.jsonl").read_text().splitlines()]
     assert [each for each in events if each] == ["retention", "hold", "hold", "hold lifted", "retention enforced"]
@@ -59,16 +59,16 @@ def test_a_hold_beats_retention_until_it_is_lifted(gallery):
 
 def test_a_garbled_file_erases_nothing(gallery):
     (gallery.path / RETENTION).write_text('{"rules": [{"days": "all"}]}')
-    with pytest.raises(GalleryDamaged, match="nothing is erased"):
-        Retention(gallery).enforce(NOW)
+    with pytest.raises(GalleryDamaged, match="nothing is removed or erased"):
+        gallery.erase_due(NOW)
     assert gallery.count() == 6
 
 
 def test_a_camera_has_one_rule(gallery):
     with pytest.raises(UsageError):
-        Retention(gallery).set_rules([KeepRule(camera="a", days=1), KeepRule(camera="a", days=2)])
+        gallery.retention.set_rules([KeepRule(camera="a", days=1), KeepRule(camera="a", days=2)])
     with pytest.raises(UsageError):
-        Retention(gallery).hold("", crops=["x"])
+        gallery.retention.hold("", crops=["x"])
 
 
 def test_over_http(server):

@@ -13,6 +13,7 @@ from pickout.errors import GalleryDamaged, GalleryError, ImageUnreadable, UsageE
 from pickout.gallery.approximate.build import carry_over, read_approximation
 from pickout.gallery.audit.log import record_change
 from pickout.gallery.changes.edits import finish_erasing, finish_everything, unfinished
+from pickout.gallery.changes.retention import Retention
 from pickout.gallery.encoder import BatchSize, Encoder, keeps_tokens, vectors_and_tokens
 from pickout.gallery.intake.left_out import QUARANTINE, Quarantined, read_quarantine, update_quarantine
 from pickout.gallery.intake.picture import Picture, decode, digest, read_file, reading_ahead
@@ -54,13 +55,15 @@ def rebuild(
     drop_missing: bool,
     restart: bool,
     on_progress: Callable[[IngestProgress], None],
+    retention: Retention,
 ) -> RebuildReport:
     """Encode every crop of a gallery anew with another model, loaded from `run`. Safe to kill and run again; until the
     end the gallery can be searched and changed. Each crop is read from its original again, which must have the bytes
     that were indexed: `drop_missing` leaves out those that have not. `restart` throws away what an earlier run has
     begun. A calibration goes. `UsageError` where the gallery is of this model already; `GalleryError` where crops
-    cannot be encoded again and `drop_missing` is not set, none can, or another process rebuilds; `GalleryModelMismatch`
-    where a rebuild for a third model has begun; `StorageFull` without space: the next run goes on."""
+    cannot be encoded again and `drop_missing` is not set, one is held, none can, or another process rebuilds;
+    `GalleryModelMismatch` where a rebuild for a third model has begun; `StorageFull` without space: the next run goes
+    on."""
     began = time.monotonic()
     swapped = (gallery / REBUILD).exists() and pending(gallery) is None  # killed between the swap and its cleaning up
     with locked(gallery / REBUILDING, 0.0, f"{gallery}: another process is rebuilding it; wait until it has ended"):
@@ -74,7 +77,7 @@ def rebuild(
             raise UsageError(f"{gallery}: is of this model already ({model}); there is nothing to do")
         told, new = tables.begin(gallery, encoder, run, restart=restart)
         calibrated, indexed = (gallery / CALIBRATION).exists(), read_approximation(gallery, before)
-        work = Rebuilding(gallery, old, new, encoder, settings, on_progress)
+        work = Rebuilding(gallery, old, new, encoder, settings, on_progress, retention)
         dropped = work.run(told, drop_missing=drop_missing)
         if indexed is not None:
             carry_over(gallery, indexed, new)
@@ -95,7 +98,9 @@ class Rebuilding:
         encoder: Encoder,
         settings: IngestSettings,
         on_progress: Callable[[IngestProgress], None],
+        retention: Retention,
     ) -> None:
+        self._retention = retention
         self._gallery, self._old, self._new = gallery, old, new
         self._encoder, self._settings, self._on_progress = encoder, settings, on_progress
         self._batch = BatchSize(settings.batch)
@@ -209,6 +214,9 @@ class Rebuilding:
         """Swap, or refuse to; the lock is held and nothing is left to bring."""
         lost = tuple(sorted((entry for _, entry in self._lost.values()), key=lambda entry: str(entry.file)))
         update_quarantine(self._gallery, lost, self._arrived)
+        if drop_missing and (held := self._retention.held(self._lost)):
+            what = f"{len(held)} of the {len(lost)} crops that cannot be encoded again are held"
+            raise GalleryError(f"{self._gallery}: {what}; put their files back, or lift the hold (pickout retention)")
         total, built = self._old.count(), self._new.count()
         if lost and (not drop_missing or not built):
             named = listed([f"{entry.file}: {entry.reason}" for entry in lost], _NAMED)

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Self
@@ -14,6 +14,9 @@ from pickout.gallery.storage.lock import writing
 from pickout.gallery.storage.rows import Known, Metadata, Row
 from pickout.gallery.storage.store import Store
 from pickout.gallery.storage.tables import changing
+
+Keep = Callable[[Collection[str]], Collection[str]]
+"""Those of some crops that are held; they are held by name from now on."""
 
 
 class Inventory:
@@ -45,6 +48,9 @@ class Inventory:
         return None if found is None else found.hex()
 
 
+_HELD = "is another picture now, and the crop that it was is held; its row stays. Lift the hold, or use another name"
+
+
 class _Commit(threading.Thread):
     """What is written together, in a thread that keeps no process from ending."""
 
@@ -53,6 +59,7 @@ class _Commit(threading.Thread):
         self.rows: dict[str, Row] = {}
         self.by_content: dict[str, Row] = {}
         self.bad: list[Quarantined] = []
+        self.held: list[Quarantined] = []
         self.erased, self.merges, self.written = 0, False, False
         self.error: BaseException | None = None
         self._write, self._gate = write, threading.Lock()
@@ -72,7 +79,8 @@ class Committer:
     """Gathers rows and writes them together, in a thread of its own; what was written survives any kill. One commit at
     most is on its way while the next one gathers; its error is raised by the next call that could commit. A context: a
     run that ends early waits for the commit that is being written, gives up one that still waits for another process,
-    and drops what was gathered after it. What was erased since `suppression` was read is not written."""
+    and drops what was gathered after it. What was erased since `suppression` was read is not written, nor is another
+    picture in place of one that is held."""
 
     def __init__(
         self,
@@ -82,10 +90,10 @@ class Committer:
         report: IngestReport,
         suppression: Suppression,
         settings: IngestSettings,
+        keep: Keep,
     ) -> None:
         self._gallery, self._store, self._inventory, self._report = gallery, store, inventory, report
-        self._settings = settings
-        self._suppression = suppression
+        self._settings, self._suppression, self._keep = settings, suppression, keep
         self.refused: set[Path] = set()
         self.added: set[str] = set()
         self._next = _Commit(self._write)
@@ -148,6 +156,7 @@ class Committer:
     def _write(self, commit: _Commit) -> None:
         """In the other thread: touches nothing but the disk and the commit."""
         if commit.rows:
+            self._leave_held(commit)
             with changing(self._gallery, self._store):
                 if not commit.claim():
                     return
@@ -165,12 +174,24 @@ class Committer:
             with writing(self._gallery):
                 update_quarantine(self._gallery, commit.bad, ())
 
+    def _leave_held(self, commit: _Commit) -> None:
+        """Take out rows whose file has become another picture than the one that is held."""
+        before = {each: content for each in commit.rows if (content := self._inventory.row(each)[0]) is not None}
+        for identifier in self._keep(before) if before else ():
+            row = commit.rows[identifier]
+            if row.content != before[identifier]:
+                commit.held.append(Quarantined(row.file, _HELD))
+                del commit.rows[identifier]
+        commit.bad += commit.held
+
     def _settle(self) -> None:
         """Wait for the commit that is on its way, count its rows, and raise its error."""
         if self._underway is None:
             return
         self._underway.join()
         commit, self._underway = self._underway, None
+        self._report.quarantined += len(commit.held)
+        self.refused.update(each.file for each in commit.held)
         if commit.written:
             self._report.erased += commit.erased
             for row in commit.rows.values():

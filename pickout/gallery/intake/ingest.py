@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pickout.errors import DataMissing, ImageUnreadable
 from pickout.gallery.audit.log import record_change
 from pickout.gallery.encoder import BatchSize, Encoder, keeps_tokens, vectors_and_tokens
-from pickout.gallery.intake.commit import Committer, Inventory
+from pickout.gallery.intake.commit import Committer, Inventory, Keep
 from pickout.gallery.intake.left_out import (
     Crop,
     read_quarantine,
@@ -56,7 +56,8 @@ _Pixels = tuple[NDArray[np.float32], int, int, bytes, NDArray[np.uint16] | None]
 class Ingest:
     """One run over one folder, of an absolute path; for the arguments see `Gallery.add`. Each file has one row, known
     by its absolute path. Bytes that another row has are not encoded again. A file that cannot be read goes on the
-    quarantine list; the row that it had while it was readable stays."""
+    quarantine list; the row that it had while it was readable stays. `keep` tells what is held: it is not pruned, nor
+    does another picture take its place."""
 
     def __init__(
         self,
@@ -69,6 +70,7 @@ class Ingest:
         settings: IngestSettings,
         again: bool,
         exclude: Sequence[str],
+        keep: Keep,
     ) -> None:
         self._gallery, self._store, self._encoder, self._root = gallery, store, encoder, root
         self._table, self._camera_from, self._settings, self._again = table, camera_from, settings, again
@@ -76,7 +78,7 @@ class Ingest:
         self._listed = [entry.file for entry in read_quarantine(gallery) if entry.file.is_relative_to(root)]
         self._keeps_tokens = keeps_tokens(encoder) and settings.tokens == "auto"
         self._report = IngestReport(notes=[] if table is None else list(table.notes))
-        self._exclude, self._scan = exclude, Scan(root, exclude)
+        self._keep, self._exclude, self._scan = keep, exclude, Scan(root, exclude)
         files = self._scan.files()
         few = list(islice(files, _FEW + 1))
         self._files = chain(few, files)
@@ -85,7 +87,7 @@ class Ingest:
         self._inventory = Inventory(store.known() if len(few) > _FEW else _known_of(store, few))
         self._touched: dict[Path, Path] = {}
         self._back: list[Crop] = []
-        self._committer = Committer(gallery, store, self._inventory, self._report, self._suppression, settings)
+        self._committer = Committer(gallery, store, self._inventory, self._report, self._suppression, settings, keep)
 
     def run(self, *, prune: bool, prune_folders: bool, on_progress: Callable[[IngestProgress], None]) -> IngestReport:
         """Bring the gallery up to date with the folder; arguments and errors as of `Gallery.add`."""
@@ -219,6 +221,8 @@ class Ingest:
         wanted = absent.gone if prune else []
         if prune_folders:
             wanted = [*wanted, *(identifier for ids in deserted.values() for identifier in ids)]
+        if held := self._keep(wanted):
+            wanted, report.held = [each for each in wanted if each not in held], len(held)
         if wanted:
             record_change(self._gallery, "prune", len(wanted))
             with changing(self._gallery, self._store):

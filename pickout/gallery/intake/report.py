@@ -60,6 +60,7 @@ class IngestReport(Report):
     folders: tuple[str, ...] = ()  # those folders
     unseen: int = 0  # rows whose files could not be looked for; kept
     pruned: int = 0  # rows removed
+    held: int = 0  # rows that would have been removed, but are held
     untold: int = 0  # files that the metadata table does not name; 0 without a table
     seconds: float = 0.0  # wall time
     passed_over: dict[str, int] = field(default_factory=dict)  # files and folders not looked into, by kind

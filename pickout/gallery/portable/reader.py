@@ -2,7 +2,7 @@
 
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -15,6 +15,7 @@ from pickout.errors import GalleryError, GalleryModelMismatch, ImageUnreadable, 
 from pickout.files import atomic_path
 from pickout.gallery.audit.log import record_change
 from pickout.gallery.changes.edits import finish_everything
+from pickout.gallery.changes.retention import Retention
 from pickout.gallery.intake.left_out import Crop, Suppression, read_suppression, write_suppression
 from pickout.gallery.intake.picture import digest, read_file
 from pickout.gallery.intake.report import Report
@@ -37,7 +38,7 @@ class ImportReport(Report):
     added: int = 0  # new in the gallery
     replaced: int = 0  # the gallery had another row of the same path, whose place it took
     unchanged: int = 0  # the gallery had the same row
-    kept: int = 0  # the gallery had another row of the same path, which stayed
+    kept: int = 0  # the gallery had another row of the same path, which stayed: it is newer, or held
     erased: int = 0  # left out, since they were erased from the gallery
     pictures: int = 0  # picture files that were written
 
@@ -54,10 +55,11 @@ def import_gallery(
     """Take the rows of an export into a gallery of the same model, or a folder that is empty or not there. All of it is
     checked before anything is written; after a kill the same command goes on, and done twice it changes nothing. Where
     the gallery has another row of the same id, the one that was `added` later stays, unless `replace_rows`; of equal
-    age, the gallery's own. The file's pictures are put into the folder `crops_to`, to which their rows then belong.
-    With `again`, crops that were erased come back. `DataMissing` where there is no such file, `GalleryDamaged` where it
-    is not as it was written, `GalleryModelMismatch` where the gallery is another model's, `GalleryError` where the file
-    is of a newer version or the folder holds other files, `StorageFull` without space; what was committed stays."""
+    age, or of one that is held, the gallery's own. The file's pictures are put into the folder `crops_to`, to which
+    their rows then belong. With `again`, crops that were erased come back. `DataMissing` where there is no such file,
+    `GalleryDamaged` where it is not as it was written, `GalleryModelMismatch` where the gallery is another model's,
+    `GalleryError` where the file is of a newer version or the folder holds other files, `StorageFull` without space;
+    what was committed stays."""
     with opened(Path(file)) as portable:
         work = _Import(portable, tables.checked_folder(gallery), crops_to, replace_rows)
         work.check(on_progress)
@@ -167,6 +169,7 @@ class _Import:
     def _commit(self, store: Store, suppression: Suppression) -> None:
         """Write the rows that have gathered, but none that was erased after `suppression` was read."""
         rows, self._rows, self._bytes = self._rows, [], 0
+        held = Retention(self._gallery, store.resident).held([row.id for row in rows])
         with tables.changing(self._gallery, store):
             # What is there is looked up under the lock, so that no change of another process is lost.
             there = store.fetch(row.id for row in rows)
@@ -174,16 +177,19 @@ class _Import:
             erased = read_suppression(self._gallery).since(suppression)
             left = [row for row in rows if not erased.covers(row.id, row.content)]
             self.report.erased += len(rows) - len(left)
-            wanted = [row for row in left if self._is_wanted(row, there.get(row.id), unsealed.get(row.id))]
+            wanted = [row for row in left if self._is_wanted(row, there.get(row.id), unsealed.get(row.id), held)]
             store.put(wanted)
             self._commits += bool(wanted)
         self._done += len(rows)
 
-    def _is_wanted(self, row: Row, before: Row | None, tokens: NDArray[np.uint16] | None) -> bool:
+    def _is_wanted(
+        self, row: Row, before: Row | None, tokens: NDArray[np.uint16] | None, held: Collection[str]
+    ) -> bool:
         """Whether the file's row is written; counts what happens to it."""
         report = self.report
         is_same = before is not None and (before.seal or row_seal(before, tokens)) == (row.seal or row_seal(row))
-        is_newer = before is not None and not is_same and (self._replace or row.added > before.added)
+        replaces = row.id not in held and (self._replace or before is None or row.added > before.added)
+        is_newer = before is not None and not is_same and replaces
         report.added += before is None
         report.unchanged += is_same
         report.replaced += is_newer

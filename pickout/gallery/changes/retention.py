@@ -1,0 +1,158 @@
+"""How long crops are kept, and what is held against that: `retention.json` in the gallery's folder."""
+
+import secrets
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import Field
+
+from pickout.config import Settings
+from pickout.errors import NotThere, UsageError, listed
+from pickout.files import write_atomically
+from pickout.gallery.audit.log import record_event, user_name
+from pickout.gallery.search.filters import Where, allowed
+from pickout.gallery.storage.lock import writing
+from pickout.gallery.storage.rows import Resident, composed
+from pickout.gallery.storage.tables import read_small_file
+
+RETENTION = "retention.json"
+
+
+class KeepRule(Settings):
+    """How long crops are kept."""
+
+    days: float = Field(strict=True, ge=0, allow_inf_nan=False, le=36_500)
+    """Crops whose time lies further back are erased."""
+    camera: str | None = Field(default=None, max_length=200)
+    """Of this camera; none: of every camera that has no rule of its own, and of none."""
+
+
+class Hold(Settings):
+    """Crops that are kept whatever the rules say, until it is lifted."""
+
+    id: str = Field(description="Names it.")
+    reason: str = Field(description="Why, for example a case number.")
+    crops: tuple[str, ...] = Field((), description="Ids.")
+    where: dict[str, Any] | None = Field(None, description="Filters, by name: also crops that are added later.")
+    by: str = Field(description="Who set it.")
+    since: datetime = Field(description="When, UTC.")
+
+
+class Keeping(Settings):
+    """The contents of `retention.json`."""
+
+    rules: tuple[KeepRule, ...] = Field((), description="At most one for each camera, and one for the rest.")
+    holds: tuple[Hold, ...] = Field((), description="What is kept all the same.")
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """What the rules say now."""
+
+    erase: tuple[str, ...]
+    held: int
+    undated: int
+
+
+class Retention:
+    """The rules and holds of one gallery; `rows` gives its rows as they are now."""
+
+    def __init__(self, gallery: Path, rows: Callable[[], Resident]) -> None:
+        self._gallery, self._rows = gallery, rows
+
+    @property
+    def kept(self) -> Keeping:
+        """Rules and holds. `GalleryDamaged` where their file is garbled: nothing is erased before it is mended."""
+        file = self._gallery / RETENTION
+        return read_small_file(file, Keeping, "mend it; nothing is removed or erased before") or Keeping()
+
+    def set_rules(self, rules: Collection[KeepRule]) -> None:
+        """Replace the rules."""
+        cameras = [rule.camera and composed(rule.camera) for rule in rules]
+        if len(set(cameras)) < len(cameras):
+            raise UsageError("two rules for one camera; give one for each")
+        record_event(self._gallery, "retention", rules=[rule.model_dump() for rule in rules])
+        self._change(lambda kept: kept.model_copy(update={"rules": tuple(rules)}))
+
+    def hold(self, reason: str, crops: Collection[str] = (), where: Where | None = None) -> Hold:
+        """Keep crops whatever the rules say."""
+        if not reason.strip() or len(reason) > 1000 or not reason.isprintable():
+            raise UsageError("a hold needs a reason of at most 1000 printable characters")
+        told = None if where is None else where.as_json()
+        if not crops and not told:
+            raise UsageError("a hold needs crops or filters")
+        since = datetime.now(UTC).replace(microsecond=0)
+        made = Hold(id=secrets.token_hex(4), reason=reason, crops=tuple(crops), where=told, by=user_name(), since=since)
+        record_event(self._gallery, "hold", hold=made.id, reason=reason, crops=len(crops), where=told)
+        self._change(lambda kept: kept.model_copy(update={"holds": (*kept.holds, made)}))
+        return made
+
+    def lift(self, identifier: str) -> None:
+        """End a hold; `NotThere` where there is none of this id."""
+        holds = self.kept.holds
+        if all(hold.id != identifier for hold in holds):
+            known = f"there are {listed([hold.id for hold in holds], 10)}" if holds else "there is none"
+            raise NotThere(f"no hold has the id '{identifier}'; {known}")
+        record_event(self._gallery, "hold lifted", hold=identifier)
+        self._change(lambda kept: kept.model_copy(update={"holds": tuple(h for h in kept.holds if h.id != identifier)}))
+
+    def held(self, ids: Collection[str]) -> set[str]:
+        """Those of some crops that are held."""
+        return set[str]().union(*self._by_hold(ids).values())
+
+    def refuse_held(self, ids: Collection[str]) -> None:
+        """Refuse to remove or erase crops that are held: a `UsageError` that names the holds."""
+        if by_hold := self._by_hold(ids):
+            held = set[str]().union(*by_hold.values())
+            holds = listed([f"{hold.id}: {hold.reason}" for hold in self.kept.holds if hold.id in by_hold], 3)
+            remedy = "lift the hold first (pickout retention lift), or leave them out"
+            raise UsageError(f"{len(held)} of these crops are held ({holds}); {remedy}")
+
+    def keep(self, ids: Collection[str]) -> set[str]:
+        """Those of some crops that are held. Holds by filters name them from now on, so that no change of a camera, a
+        time or a label takes a crop out of a hold."""
+        by_hold = self._by_hold(ids)
+        if any(found - set(hold.crops) for hold in self.kept.holds if (found := by_hold.get(hold.id))):
+            named = [
+                hold.model_copy(update={"crops": tuple(sorted({*hold.crops, *by_hold.get(hold.id, ())}))})
+                for hold in self.kept.holds
+            ]
+            self._change(lambda kept: kept.model_copy(update={"holds": tuple(named)}))
+        return set[str]().union(*by_hold.values())
+
+    def due(self, now: datetime | None = None) -> Due:
+        """What the rules say now; changes nothing."""
+        now = datetime.now(UTC).replace(tzinfo=None) if now is None else now
+        rules, found = self.kept.rules, set[str]()
+        own = [rule.camera for rule in rules if rule.camera is not None]
+        for rule in rules:
+            before = now - timedelta(days=rule.days)
+            if rule.camera is None:
+                found |= self._passing(Where(before=before, not_cameras=own))
+            else:
+                found |= self._passing(Where(before=before, cameras=[rule.camera]))
+        held = self.held(found)
+        return Due(tuple(sorted(found - held)), len(held), int(np.isnat(self._rows().times).sum()))
+
+    def _by_hold(self, ids: Collection[str]) -> dict[str, set[str]]:
+        """Which of some crops each hold keeps, by the hold's id; holds that keep none of them are left out."""
+        wanted, found = set(ids), dict[str, set[str]]()
+        for hold in self.kept.holds if wanted else ():
+            kept = wanted & set(hold.crops)
+            if hold.where:
+                kept |= wanted & self._passing(Where.from_json(hold.where))
+            found |= {hold.id: kept} if kept else {}
+        return found
+
+    def _passing(self, where: Where) -> set[str]:
+        """Ids of the rows that pass; a camera or label that no crop has, or has any more, is no error here."""
+        rows = self._rows()
+        return {each.decode() for each in rows.ids[allowed(where, rows)]}
+
+    def _change(self, change: Callable[[Keeping], Keeping]) -> None:
+        with writing(self._gallery):
+            write_atomically(self._gallery / RETENTION, change(self.kept).model_dump_json(indent=1) + "\n")
