@@ -86,6 +86,9 @@ def load_run(path: Path, *, precision: Precision = "auto", weights: Path | None 
     """Read a folder that `save_model` wrote, or other `weights` of the same model beside it. A CheckpointError where a
     file is missing, damaged or of another version, or they do not belong together."""
     run = read_run_settings(path)
+    if weights is None and not (path / WEIGHTS_FILE).exists():
+        remedy = "a run writes it with its first epoch that is kept: give pickout train the same --out to go on"
+        raise CheckpointError(f"{path / WEIGHTS_FILE}: no such file; {remedy}")
     file = read_weights(weights or path / WEIGHTS_FILE)
     tokenizer = read_tokenizer(path, file.metadata.get(_TOKENIZER_HASH))
     report = KeyReport(str(path), "a run of Pickout", ignored=file.ignored)

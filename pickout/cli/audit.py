@@ -11,7 +11,7 @@ import typer
 from pickout.cli.model import open_gallery
 from pickout.cli.options import GalleryPath, Json
 from pickout.cli.terminal import say, tell
-from pickout.errors import GalleryDamaged, NothingFound, UsageError, printable
+from pickout.errors import DataError, GalleryDamaged, NothingFound, UsageError, printable
 from pickout.gallery.audit.heads import (
     Head,
     as_csv,
@@ -111,14 +111,15 @@ def shown(gallery: GalleryPath, crop: Annotated[str, typer.Argument(help="Id or 
 
 
 def _head(file: Path) -> Head:
+    text = _text(file)
     try:
-        return read_head(_text(file))
+        return read_head(text)
     except UsageError as error:
-        raise UsageError(f"{file}: {error}") from None
+        raise DataError(f"{file}: {error}") from None
 
 
 def _text(file: Path) -> str:
     try:
         return file.read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
-        raise UsageError(f"{file}: cannot be read ({error})") from None
+        raise DataError(f"{file}: cannot be read ({getattr(error, 'strerror', None) or 'it is no text'})") from None

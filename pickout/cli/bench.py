@@ -17,7 +17,7 @@ import typer
 
 from pickout.cli import model as loading
 from pickout.cli.options import Json, Runtime
-from pickout.cli.terminal import progress, say, say_table, tell, write
+from pickout.cli.terminal import check_place, progress, say, say_table, tell, write
 from pickout.errors import ImageUnreadable, NothingFound
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ def bench(
 
     from pickout.export.exported_images import with_runtime
 
+    check_place(out, "--out")
     rows = _FEWEST
     if gallery is not None:
         opened = loading.open_gallery(gallery)

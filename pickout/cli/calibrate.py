@@ -30,10 +30,11 @@ def calibrate(
     Half of the split's people are used for fitting, the other half for the check. Written to the gallery's folder:
     calibration.json and calibration.png. Do it again when the gallery has grown much."""
     from pickout.checkpoints.sentence_encoder import DEFAULT
-    from pickout.gallery.calibration.fit import CalibrationSettings, plot_reliability
+    from pickout.gallery.calibration.fit import CalibrationSettings, check_size, plot_reliability
 
     settings = settings_of(CalibrationSettings, set_)
     opened = loading.open_gallery(gallery)
+    check_size(opened.count())
     place = model or loading.remembered_model(gallery, opened.manifest)
     with ExitStack() as stack:
         home = Path(place) if Path(place).is_dir() else None

@@ -18,7 +18,7 @@ from pickout.cli.evaluate import write_report
 from pickout.cli.index import indexing_progress
 from pickout.cli.options import Device, Json, Texts, setting
 from pickout.cli.search import answers_page
-from pickout.cli.terminal import progress, say, tell, write
+from pickout.cli.terminal import check_place, progress, say, tell, write
 from pickout.config import apply_overrides, parse_settings
 from pickout.data.registry import open_data
 from pickout.errors import UsageError
@@ -55,6 +55,10 @@ def demo(
     from pickout.gallery.gallery import Gallery
     from pickout.synthetic.street import StreetSettings, draw_street
 
+    check_place(out / "results.html", "--out")
+    is_ours = any((out / name).exists() for name in ("people", "street", "results.html"))
+    if out.is_dir() and any(out.iterdir()) and not is_ours:
+        raise UsageError(f"--out {out}: holds other files and no demo; give a new folder")
     # Whatever does not go together is told before anything is drawn.
     others = [pair for pair in set_ or () if not pair.startswith("street.")]
     if train and crops is not None:
@@ -90,7 +94,7 @@ def demo(
     page = out / "results.html"
     with voice.stage("search"):
         answers = [gallery.ask(each, top=top) for each in sentence or SENTENCES]
-        write(page, "--out", lambda: answers_page(gallery, answers))
+        write(page, "--out", lambda: answers_page(gallery, answers), private=True)
     seconds = time.monotonic() - begun
     voice.tell("done", page=str(page), gallery=str(gallery.path), seconds=round(seconds, 1))
     voice.say(f"Done in {seconds / 60:.1f} minutes. Look at {page} in a browser. Then ask:")

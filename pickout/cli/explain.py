@@ -69,7 +69,7 @@ def show(
         write(out / "sheet.png", "--out", lambda: figures.explanation_sheet(found))
         if heat is not None:
             write(out / "overlay.png", "--out", lambda: figures.overlay(found.picture, heat, found.grid))
-    write(html, "--html", lambda: page.explanation_page(found, image=image.name))
+    write(html, "--html", lambda: page.explanation_page(found, image=image.name), private=True)
     if json:
         tell(found.as_json(), json=True)
         return

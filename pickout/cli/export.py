@@ -33,12 +33,11 @@ def export(
 
     Refused with the numbers where its vectors differ too much from torch's in fp32, or drawn people are found less
     often. The text side stays with torch."""
+    from pickout.export.exported_images import check_export, remember_export
     from pickout.export.exported_images import export as write_export
-    from pickout.export.exported_images import remember_export
-    from pickout.export.graph import require
 
     check_place(out / "export.json", "OUT")
-    require(format, writing=True, int8=precision == "int8")
+    check_export(out, format, precision)
     pictures = _read(crops) if crops is not None else []
     loaded = loading.load_model(model, "cpu")
     with loading.drawn_people(quiet=json) as drawn:

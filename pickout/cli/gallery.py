@@ -8,6 +8,7 @@ import typer
 from pickout.cli import model as loading
 from pickout.cli.options import Crops, Device, GalleryPath, Json, Model, Texts, filtered, setting, settings_of
 from pickout.cli.terminal import ask, progress, say, tell
+from pickout.data.spreadsheet import column_of
 from pickout.errors import GalleryDamaged, UsageError
 from pickout.gallery.approximate.build import ApproximateSettings, check_size
 from pickout.gallery.changes.verification import verify as check
@@ -76,21 +77,28 @@ def _not_held(gallery: Path, crops: Texts, where: Where) -> tuple[Gallery, list[
 def update(
     gallery: GalleryPath, where: Where, crop: Crops = None, set_: _Set = None, yes: _Yes = False, json: Json = False
 ) -> None:
-    """Tell more about crops: their camera, time, place in a video or labels. Nothing is encoded again."""
-    told = _metadata(set_ or [])
+    """Tell more about crops: their camera, time, place in a video or labels. Nothing is encoded again.
+
+    --set camera= takes back what is known of the camera, and so on."""
+    told, forget = _metadata(set_ or [])
     opened, ids = loading.chosen(gallery, crop, where)
     ask(f"update {len(ids)} of {opened.count()} crops", yes=yes)
-    change = opened.update(ids, told)
+    change = opened.update(ids, told, forget=forget)
     tell({"updated": change.rows, "rows": opened.count()}, json=json)
 
 
-def _metadata(pairs: list[str]) -> Metadata:
-    told = {name: values[-1] for name, values in parse_labels(pairs).items()}
-    if not told:
+def _metadata(pairs: list[str]) -> tuple[Metadata, list[str]]:
+    forget = [name.strip() for name, equals, value in (pair.partition("=") for pair in pairs) if equals and not value]
+    rest = [pair for pair in pairs if pair.partition("=")[0].strip() not in forget]
+    told = {name: values[-1] for name, values in parse_labels(rest).items()}
+    if not told and not forget:
         raise UsageError("nothing to tell; give --set NAME=VALUE, for example --set camera=lobby")
     found: dict[str, Any] = {name: told.pop(name, None) for name in ("camera", "video", "track")}
     found |= {name: read(told.pop(name)) for name, read in READERS.items() if name in told}
-    return Metadata(labels=told, **found)
+    for name in told:
+        if (meant := column_of(name)) in found.keys() | READERS.keys():
+            raise UsageError(f"--set {name}={told[name]}: such a label is easily taken for {meant}; write {meant}=")
+    return Metadata(labels=told, **found), forget
 
 
 @app.command()

@@ -77,7 +77,7 @@ def search(
         answer = opened.ask(query, top=top, page=page, where=where, grouping=group, settings=settings)
     if save is not None:
         opened.saved.save(save, query, where, group)
-    write(html, "--html", lambda: answers_page(opened, [answer], loaded))
+    write(html, "--html", lambda: answers_page(opened, [answer], loaded), private=True)
     _show(answer, html, json=json)
     if answer.faults:
         raise GalleryDamaged(f"{gallery}: {'; '.join(answer.faults)}; pickout gallery verify names every fault")

@@ -8,7 +8,7 @@ import typer
 
 from pickout.cli.options import Json, Texts, setting
 from pickout.cli.terminal import say, write
-from pickout.errors import printable
+from pickout.errors import UsageError, printable
 
 if TYPE_CHECKING:
     from pickout.study.comparison import Row
@@ -34,6 +34,8 @@ def study(
 
     tell = partial(say, err=True)
     settings = load_plan(plan, set_ or [])
+    if out.is_dir() and any(out.iterdir()) and not (out / "runs").is_dir():
+        raise UsageError(f"--out {out}: holds other files and no study; give a new folder")
     runs = runs_of(settings, plan, out, draw(settings, data, jobs, tell))
     done = sum(run.is_finished for run in runs)
     tell(f"{settings.name}: {len(runs)} runs, {done} of them finished")

@@ -7,10 +7,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import click
 import typer
 
 from pickout.errors import UsageError, printable
-from pickout.files import write_atomically
+from pickout.files import atomic_path
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -53,16 +54,38 @@ def say_table(
     Console(width=None if sys.stdout.isatty() else 100).print(table)
 
 
+_HEAD = 64  # bytes of a file by which its kind is told
+_KINDS = {b"\x89PNG": "a PNG", b"\xff\xd8\xff": "a JPEG", b"PK": "an archive", b"<": "a page", b"{": "JSON"}
+
+
+def _kind(head: bytes) -> str:
+    """What a file is by its first bytes; empty for one that holds nothing."""
+    start = head.lstrip()
+    return next((kind for mark, kind in _KINDS.items() if start.startswith(mark)), "text" if start else "")
+
+
 def check_place(file: Path | None, option: str) -> None:
-    """Refuse a file in a gallery's folder, where it would outlive what is erased or replace a file."""
+    """Refuse a file in a gallery's folder, where it would outlive what is erased or replace a file, and one that the
+    command line also names as something else."""
+    if file is None:
+        return
     from pickout.gallery.storage.tables import MANIFEST
 
-    if file is not None and any((folder / MANIFEST).exists() for folder in file.resolve().parents):
+    if any((folder / MANIFEST).exists() for folder in file.resolve().parents):
         raise UsageError(f"{option} {file}: lies in a gallery's folder; give another place for it")
+    if file.is_dir():
+        raise UsageError(f"{option} {file}: cannot be written (is a folder); give another place")
+    context = click.get_current_context(silent=True)
+    given = [] if context is None else [Path(each) for each in context.params.values() if isinstance(each, str | Path)]
+    if sum(place.exists() and file.exists() and place.samefile(file) for place in given) > 1:
+        raise UsageError(f"{option} {file}: is what this command reads; give another place")
 
 
-def write(file: Path | None, option: str, content: Callable[[], "str | bytes | Image"]) -> None:
-    """Write a file that an option asked for, whole or not at all, a picture as PNG; None was not asked for."""
+def write(
+    file: Path | None, option: str, content: Callable[[], "str | bytes | Image"], *, private: bool = False
+) -> None:
+    """Write a file that an option asked for, whole or not at all, a picture as PNG; None was not asked for. Where it
+    shows people it is `private`, its owner's alone. A file of another kind that is there stays: it is the user's."""
     if file is None:
         return
     from pickout.pages import picture_bytes
@@ -70,7 +93,12 @@ def write(file: Path | None, option: str, content: Callable[[], "str | bytes | I
     check_place(file, option)
     try:
         made = content()
-        write_atomically(file, made if isinstance(made, str | bytes) else picture_bytes(made, "PNG", optimize=True))
+        data = made.encode() if isinstance(made, str) else made
+        data = data if isinstance(data, bytes) else picture_bytes(data, "PNG", optimize=True)
+        if file.is_file() and (there := _kind(file.read_bytes()[:_HEAD])) != _kind(data[:_HEAD]) and there:
+            raise UsageError(f"{option} {file}: is there and is {there}, which would be lost; give another place")
+        with atomic_path(file, private=private) as temporary:
+            temporary.write_bytes(data)
     except OSError as error:
         raise UsageError(f"{option} {file}: cannot be written ({error.strerror}); give another place") from None
 

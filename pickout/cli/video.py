@@ -11,7 +11,7 @@ import typer
 
 from pickout.cli.options import Device, Json, Texts
 from pickout.cli.terminal import say, tell
-from pickout.errors import NothingFound, printable
+from pickout.errors import DataError, NothingFound, printable
 
 if TYPE_CHECKING:
     from pickout.video.harvest import HarvestReport
@@ -72,8 +72,10 @@ def video(
         from pickout.cli.index import index
 
         index(out, gallery, model=model, table=out / TABLE, device=device, json=json)
+    if len(report.failed) == len(found):
+        raise DataError(f"{out}: none of {len(found)} recordings could be read")
     if not report.crops:
-        raise NothingFound(f"{out}: nobody was found in {len(found)} recordings")
+        raise NothingFound(f"{out}: nobody was found in {len(found) - len(report.failed)} of {len(found)} recordings")
 
 
 @contextmanager

@@ -30,7 +30,7 @@ ENDINGS = (".csv", ".jsonl", ".ndjson", ".parquet")
 
 _NAMELESS = re.compile(r"(Unnamed: \d+|__index_level_\d+__)?")  # columns with the numbers of a data frame's rows
 _WHOLE = re.compile(r"([+-]?\d+)(\.0*)?")
-_NEAR = 0.8
+_NEAR = 0.75
 _BLANKS = "\ufeff \t\r\n\f\v\xa0"
 
 
@@ -107,17 +107,30 @@ def _cell(value: Any) -> Any:
     return value
 
 
+def column_of(name: str) -> str | None:
+    """The column that a table's header means by `name`, by its own or another name; None where it means none."""
+    plain = _plain(name)
+    return next((column for column, names in SYNONYMS.items() if plain == column or plain in names), None)
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[\W_]", "", name).casefold()
+
+
 def _standard_names(
     file: Path, header: Sequence[str], known: Sequence[str], *, others: bool
 ) -> tuple[list[str | None], list[str]]:
     """Each column's standard name, its own, or None where it has none; and which were read as which."""
     names = [normalize("NFC", name.strip(_BLANKS)) for name in header]
-    plain = [re.sub(r"[\W_]", "", name).casefold() for name in names]
+    plain = [_plain(name) for name in names]
     standard: list[str | None] = [None if _NAMELESS.fullmatch(name) else name for name in names]
     notes, missing = [], []
     for column in known:
         exact = [place for place, name in enumerate(plain) if name == column]
-        places = exact or [place for place, name in enumerate(plain) if name in SYNONYMS[column]]
+        like = [place for place, name in enumerate(plain) if name in SYNONYMS[column]]
+        places = exact or like
+        if exact and others:
+            notes += [f"column '{names[place]}' is taken as it is, since {column} is there too" for place in like]
         if len(places) > 1:
             found = " and ".join(f"'{names[place]}'" for place in places)
             raise AnnotationError(file, None, column, f"the columns {found} both mean {column}; keep one or rename one")

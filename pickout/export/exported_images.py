@@ -117,6 +117,13 @@ def machine() -> str:
     return f"{names[0] if names else platform.processor()} ({flags}), {os.cpu_count()} cores, torch {torch.__version__}"
 
 
+def check_export(out: Path, format: Format, precision: ExportPrecision) -> None:
+    """Refuse a place that is taken, and what a program cannot do, before anything is computed: a `UsageError`."""
+    if out.exists() and not (out / ABOUT).is_file():
+        raise UsageError(f"{out}: exists and is no earlier export; name a new folder")
+    require(format, precision)
+
+
 def export(
     model: LoadedModel,
     out: Path,
@@ -128,8 +135,7 @@ def export(
     """Write `model`'s image side to the folder `out`, in the place of an earlier export. `crops`, at least one, are
     what it is compared on and quantised by; `people` are drawn ones. `ExportRefused`: it does not pass the gate, and
     nothing is written. `UsageError`: there is something else at `out`, or a package is missing."""
-    if out.exists() and not (out / ABOUT).is_file():
-        raise UsageError(f"{out}: exists and is no earlier export; name a new folder")
+    check_export(out, format, precision)
     exact = _with(model, precision="fp32", look=None)
     out.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=out.parent, prefix=".export-") as scratch:

@@ -31,9 +31,13 @@ _RUNNING = {"openvino": ("openvino",), "onnx": ("onnxruntime",)}
 _WRITING = {"openvino": ("openvino",), "onnx": ("onnxruntime", "onnx", "onnxscript")}
 
 
-def require(format: str, *, writing: bool = False, int8: bool = False) -> None:
-    """Make sure that a format's packages are installed. `UsageError`: they are not."""
-    names = [*(_WRITING if writing else _RUNNING)[format], *(["nncf"] if int8 and format == "openvino" else [])]
+def require(format: str, precision: str | None = None) -> None:
+    """Make sure that a format's packages are installed, those that run it or, for a `precision`, those that write it.
+    `UsageError`: they are not, or the format has no such precision."""
+    if (format, precision) == ("onnx", "bf16"):
+        raise UsageError("--precision bf16: ONNX Runtime has none on a CPU; use fp32 or int8, or --format openvino")
+    names = [*(_WRITING if precision else _RUNNING)[format]]
+    names += ["nncf"] if (format, precision) == ("openvino", "int8") else []
     if missing := [name for name in names if find_spec(name) is None]:
         why = f"{format} needs more packages ({', '.join(missing)})"
         raise UsageError(f"{why}: pip install 'pickout[runtime]' {' '.join(missing)}")
@@ -54,9 +58,7 @@ def write_graph(
 ) -> None:
     """Write the files of `GRAPHS`; `crops` are prepared images, by which `int8` finds ranges. `UsageError`: a package
     is missing, or the format has no such precision."""
-    if (format, precision) == ("onnx", "bf16"):
-        raise UsageError("--precision bf16: ONNX Runtime has none on a CPU; use fp32 or int8, or --format openvino")
-    require(format, writing=True, int8=precision == "int8")
+    require(format, precision)
     batch = torch.export.Dim("batch", min=1, max=4096)
     with warnings.catch_warnings(), torch.inference_mode():
         warnings.simplefilter("ignore")

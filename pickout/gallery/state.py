@@ -122,16 +122,17 @@ class OpenGallery:
             self.erase(due.erase)
         return due
 
-    def update(self, ids: Sequence[str], told: Metadata) -> edits.Change:
-        """Tell more about crops without encoding them: what is told replaces what a row has. What was held stays so. A
-        UsageError for another type than a row has, a number beyond 32 bits, or a box without area."""
+    def update(self, ids: Sequence[str], told: Metadata, *, forget: Sequence[str] = ()) -> edits.Change:
+        """Tell more about crops without encoding them: what is told replaces what a row has, and what its fields and
+        labels to `forget` told goes. What was held stays so. A UsageError for another type than a row has, a number
+        beyond 32 bits, or a box without area."""
         checked = edits.checked_metadata(told)
-        wanted, store = self._recorded("update", ids)
+        wanted, store = self._recorded("update", ids, told=[*checked.told(), *forget])
         updated = 0
         for some in slices(wanted, 500):
             with changing(self.path, store):
                 rows, tokens = store.fetch(some), store.fetch_tokens(some)
-                new = {key: checked.over(row.metadata) for key, row in rows.items()}
+                new = {key: checked.over(row.metadata.without(forget)) for key, row in rows.items()}
                 store.put([replace(row, metadata=new[key], tokens=tokens.get(key)) for key, row in rows.items()])
                 updated += len(rows)
         return edits.Change(updated)
@@ -209,14 +210,14 @@ class OpenGallery:
         self.manifest = edits.finish_everything(self.path, self._store, self.manifest)
         return self._store
 
-    def _recorded(self, change: str, ids: Sequence[str]) -> tuple[list[str], Store]:
+    def _recorded(self, change: str, ids: Sequence[str], **what: object) -> tuple[list[str], Store]:
         """Ids and rows for a change, which is in the audit from now on."""
         store, wanted = self._writable(), edits.checked_ids(ids)
         if change == "update":
             self.retention.keep(wanted)
         else:
             self.retention.refuse_held(wanted)
-        record_change(self.path, change, len(wanted))
+        record_change(self.path, change, len(wanted), **what)
         return wanted, store
 
     def _model(self, encoder: Encoder | None) -> Encoder:

@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 from pydantic import Field, StringConstraints, model_validator
 
 from pickout.config import Settings, apply_overrides, parse_settings, read_toml
-from pickout.errors import DataError, RecipeError
+from pickout.errors import DataError, RecipeError, ResumeMismatch
 from pickout.files import write_atomically
 from pickout.synthetic.street import ANNOTATIONS, StreetSettings, draw_street
-from pickout.train.recipe import Recipe, find_recipe, load_recipe
+from pickout.train.recipe import Recipe, differences, find_recipe, load_recipe
+from pickout.train.run_folder import RECIPE_FILE
 
 Name = Annotated[str, StringConstraints(pattern=r"^[\w+=-][\w+=. -]{0,99}$")]
 """Of a variant or a population, which is also that of a folder."""
@@ -138,6 +139,20 @@ class Run:
         """Whether its answers are there."""
         return (self.folder / ANSWERS).is_file()
 
+    def check(self) -> None:
+        """Refuse a finished run of another recipe: a plan or its base was changed since. `ResumeMismatch` names it."""
+        file = self.folder / RECIPE_FILE
+        if not self.is_finished or not file.is_file():  # committed answers come without
+            return
+        before = parse_settings(Recipe, read_toml(file), source=str(file))
+        places = {"features": self.recipe.data.features, "root": self.recipe.data.root}
+        before = before.model_copy(update={"data": before.data.model_copy(update=places)})
+        precision = {"precision": before.train.precision}  # what `auto` became there
+        now = self.recipe.model_copy(update={"train": self.recipe.train.model_copy(update=precision)})
+        if changed := differences(before, now):
+            remedy = "give another --out, or remove this folder to train it anew"
+            raise ResumeMismatch(f"{self.folder}: was trained by another recipe ({'; '.join(changed)}); {remedy}")
+
     def answers(self) -> dict[str, Answers]:
         """Its answers by population, and by `FIRST` of a population where the plan compares the first look too."""
         names = [name + look for name in self.populations for look in ("", FIRST)[: 1 + self.plan.first_look]]
@@ -173,7 +188,8 @@ def checksum(street: Path) -> str:
 
 
 def runs_of(plan: Plan, path: Path, out: Path, populations: dict[str, Path]) -> list[Run]:
-    """Every run, the seeds one after the other, so that a study that was stopped has compared what it has."""
+    """Every run, the seeds one after the other, so that a study that was stopped has compared what it has. Errors as of
+    `Run.check`."""
     root = next(iter(populations.values()), None)
     found = []
     for seed in plan.seeds:
@@ -181,6 +197,7 @@ def runs_of(plan: Plan, path: Path, out: Path, populations: dict[str, Path]) -> 
             recipe = recipe_of(plan, path, variant, seed, root)
             asked = populations or {"own": recipe.data.root}
             found.append(Run(variant, seed, out / "runs" / variant / str(seed), recipe, asked, plan))
+            found[-1].check()
     return found
 
 

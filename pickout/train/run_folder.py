@@ -16,7 +16,7 @@ from typing import IO, Any, cast
 import numpy as np
 import torch
 
-from pickout.checkpoints.saved_model import TOKENIZER_FILE
+from pickout.checkpoints.saved_model import SETTINGS_FILE, TOKENIZER_FILE, WEIGHTS_FILE
 from pickout.config import parse_settings, read_toml, to_toml
 from pickout.errors import RecipeError, ResumeMismatch, TrainingError
 from pickout.files import atomic_path, half_written, storage_errors, write_atomically
@@ -101,7 +101,7 @@ def _open_tensorboard(folder: Path) -> Any:
     return SummaryWriter(str(folder))
 
 
-CHECKPOINTS, RECIPE_FILE, LOCK_FILE = "checkpoints", "recipe.toml", ".lock"
+CHECKPOINTS, RECIPE_FILE, LOCK_FILE, SUMMARY = "checkpoints", "recipe.toml", ".lock", "summary.json"
 
 
 @contextmanager
@@ -145,6 +145,23 @@ def claim(folder: Path, recipe: Recipe) -> None:
     if changed:
         (folder / TOKENIZER_FILE).unlink(missing_ok=True)
         write_atomically(file, to_toml(recipe))
+
+
+def read_summary(folder: Path) -> dict[str, Any] | None:
+    """What a finished run tells about itself; None where it is not finished. `TrainingError` where its end is garbled,
+    or its model is gone."""
+    file = folder / SUMMARY
+    if not file.exists():
+        return None
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+        {name: found[name] for name in ("best", "epochs", "selected_on")}
+    except (OSError, ValueError, KeyError, TypeError):
+        raise TrainingError(f"{file}: garbled; delete it, and the run goes on from its checkpoints") from None
+    if gone := [name for name in (SETTINGS_FILE, TOKENIZER_FILE, WEIGHTS_FILE) if not (folder / name).exists()]:
+        remedy = "put it back, or give another --out to train again"
+        raise TrainingError(f"{folder}: this run is finished, but its {gone[0]} is gone; {remedy}")
+    return dict(found)
 
 
 @dataclass(frozen=True, slots=True)

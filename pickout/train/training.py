@@ -13,7 +13,7 @@ from accelerate.utils import set_seed
 from torch.utils.data import DataLoader, Dataset
 
 from pickout.checkpoints.loaded_model import choose_device, choose_precision
-from pickout.checkpoints.saved_model import save_model
+from pickout.checkpoints.saved_model import WEIGHTS_FILE, save_model
 from pickout.checkpoints.starting_weights import initialise
 from pickout.data.batching import Collate, EpochSampler
 from pickout.data.data_set import Split
@@ -27,7 +27,7 @@ from pickout.train.engine import Engine, StepReport, launch, mean
 from pickout.train.features import FrozenPairs
 from pickout.train.material import Material, gather
 from pickout.train.recipe import Recipe, build_optimiser
-from pickout.train.run_folder import Checkpoints, Journal, TrainingState, claim, training_in
+from pickout.train.run_folder import SUMMARY, Checkpoints, Journal, TrainingState, claim, read_summary, training_in
 from pickout.train.system import Interruption, leave_signals_to_parent
 
 _AUTOCAST = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -57,9 +57,7 @@ def train(recipe: Recipe, folder: Path, *, device: str = "auto", display: Displa
             stack.enter_context(training_in(folder))
             claim(folder, recipe)
         accelerator.wait_for_everyone()
-        summary = folder / "summary.json"
-        if summary.exists():
-            finished: dict[str, Any] = json.loads(summary.read_text(encoding="utf-8"))
+        if (finished := read_summary(folder)) is not None:
             shown.say(f"{folder}: this run is finished; remove the folder or give another --out to train again")
             shown.event("done", finished)
             return finished
@@ -83,6 +81,8 @@ class _Run:
         self.checkpoints = Checkpoints(folder, keep=recipe.train.keep, tell=display.say)
         self.data = material.pairs.fingerprint()
         state = self.checkpoints.newest()
+        if state is None and (folder / WEIGHTS_FILE).exists():
+            display.say(f"{folder}: no checkpoint is there to go on from: training begins anew and replaces the model")
         if state is not None and state.data != self.data:
             raise ResumeMismatch(f"{folder}: the training data changed meanwhile; put it back or give another --out")
         if recipe.train.precision == "bf16" and choose_precision("auto", accelerator.device) == "fp32":
@@ -142,7 +142,7 @@ class _Run:
         }
         if self.accelerator.is_main_process:
             told = json.dumps(summary, indent=2, ensure_ascii=False) + "\n"
-            write_atomically(self.folder / "summary.json", told)
+            write_atomically(self.folder / SUMMARY, told)
         self.accelerator.wait_for_everyone()
         self.display.event("done", summary)
         return summary

@@ -43,7 +43,7 @@ def test_no_command_writes_into_a_gallerys_folder(gallery):
 
 
 def test_a_page_that_is_there_is_replaced(run, gallery, tmp_path):
-    (tmp_path / "page.html").write_text("old")
+    (tmp_path / "page.html").write_text("<p>old</p>")
     assert run("search", gallery, "teal", "--html", tmp_path / "page.html")[0] == 0
     assert "Candidates, not identifications" in (tmp_path / "page.html").read_text()
 
@@ -140,3 +140,89 @@ def test_an_address_is_refused_before_a_model_is_loaded(run, gallery, tmp_path, 
     code, out, error = run("index", tmp_path / "crops", "--out", "s3://bucket/g", "--model", "colour")
     assert (code, out) == (3, "") and "is an address; a gallery is a folder on this machine" in error
     assert not (tmp_path / "s3:").exists()
+
+
+@pytest.mark.parametrize(
+    "there", [b"\xff\xd8\xff\xe0 a photograph", b"\x89PNG\r\n\x1a\n", b'{"mine": 1}', b"notes", b"PK\x03\x04"]
+)
+def test_a_page_does_not_replace_a_file_of_another_kind(run, gallery, tmp_path, there):
+    (tmp_path / "mine").write_bytes(there)
+    code, out, error = run("search", gallery, "teal", "--html", tmp_path / "mine")
+    assert (code, out) == (2, "") and "which would be lost; give another place" in error
+    assert (tmp_path / "mine").read_bytes() == there
+
+
+def test_nothing_is_written_over_what_the_command_reads(run, gallery, tmp_path):
+    picture = draw_crop(tmp_path / "mine.png", shade=9)
+    before = picture.read_bytes()
+    code, out, error = run("search", gallery, "--image", picture, "--html", picture)
+    assert (code, out) == (2, "") and "mine.png" in error
+    assert picture.read_bytes() == before
+
+
+def test_a_page_with_pictures_of_people_is_its_owners_alone(run, gallery, tmp_path):
+    assert run("search", gallery, "teal", "--html", tmp_path / "page.html")[0] == 0
+    assert (tmp_path / "page.html").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("pattern", ["", "/", "[", "a[b"])
+def test_a_pattern_that_fits_nothing_is_refused(run, gallery, tmp_path, pattern):
+    code, out, error = run("index", tmp_path / "crops", "--out", gallery, "--exclude", pattern)
+    assert (code, out) == (2, "") and f"exclude '{pattern}'" in error
+
+
+def test_what_is_known_is_taken_back_by_an_empty_value(run, gallery):
+    assert run("gallery", "update", gallery, "--crop", "lobby/*", "--set", "hat=red", "--yes")[0] == 0
+    assert (
+        run("gallery", "update", gallery, "--crop", "lobby/1.png", "--set", "camera=", "--set", "hat=", "--yes")[0] == 0
+    )
+    opened = Gallery.open(gallery)
+    told = [opened.rows(opened.choose([name]))[opened.choose([name])[0]].metadata for name in ("1.png", "2.png")]
+    assert [(each.camera, dict(each.labels)) for each in told] == [(None, {}), ("lobby", {"hat": "red"})]
+
+
+@pytest.mark.parametrize(
+    ("name", "column"), [("cam", "camera"), ("Date", "time"), ("Track ID", "track"), ("bbox", "box")]
+)
+def test_a_label_by_another_name_of_a_column_is_refused(run, gallery, name, column):
+    code, out, error = run("gallery", "update", gallery, "--crop", "lobby/*", "--set", f"{name}=1", "--yes")
+    assert (code, out) == (2, "") and f"write {column}=" in error
+
+
+def test_a_rule_says_what_it_does_and_whom_it_does_not_meet(run, gallery):
+    code, out, _ = run("retention", "set", gallery, "--days", "3", "--camera", "loby=2")
+    assert code == 0 and "no crop has the camera 'loby' so far" in out and "lobby" in out
+    assert "rules: other cameras: 3 days, loby: 2 days" in out and "due: 0" in out and "undated: 3" in out
+    for wrong in (
+        ("--days", "-1"),
+        ("--days", "nan"),
+        ("--days", "40000"),
+        ("--camera", "a=x"),
+        ("--camera", "=3"),
+        ("--camera", "a"),
+    ):
+        code, out, error = run("retention", "set", gallery, *wrong)
+        assert (code, out) == (2, "") and wrong[1].split("=")[0] in error and "0 to 36500 days" in error, wrong
+    code, out, error = run("retention", "lift", gallery, "nope")
+    assert (code, out) == (3, "") and "no hold has the id 'nope'; there is none" in error
+
+
+def test_few_crops_are_not_calibrated_before_anything_is_drawn(run, gallery, monkeypatch):
+    monkeypatch.setattr("pickout.cli.model.drawn_people", lambda **_: pytest.fail("people are being drawn"))
+    code, out, error = run("calibrate", gallery)
+    assert (code, out) == (3, "") and "3 crops; a gallery can be calibrated once it holds 50" in error
+
+
+@pytest.mark.parametrize("content", [None, b"no head", b"\xff\xfe"])
+def test_a_head_that_is_none_is_bad_input_and_named_once(run, gallery, tmp_path, content):
+    if content is not None:
+        (tmp_path / "head").write_bytes(content)
+    code, out, error = run("audit", "verify", gallery, "--head", tmp_path / "head")
+    assert (code, out) == (3, "") and error.count(str(tmp_path / "head")) == 1
+
+
+def test_a_filter_by_what_an_empty_gallery_does_not_know_finds_nothing(run, gallery, tmp_path):
+    opened = Gallery.open(gallery)
+    opened.remove(opened.choose(["*.png"]))
+    code, out, error = run("search", gallery, "teal", "--camera", "lobby")
+    assert (code, out) == (4, "") and "holds no crops" in error

@@ -12,6 +12,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from colour_encoder import COLOURS, ColourEncoder
 
+from pickout.gallery.audit.log import AUDIT
 from pickout.gallery.gallery import Gallery
 
 
@@ -82,9 +83,10 @@ def crops(tmp_path):
 
 @pytest.fixture
 def gallery(tmp_path, encoder, crops):
-    """The six people, indexed."""
+    """The six people, indexed, with a log that begins after that."""
     made = Gallery.create(tmp_path / "people.gallery", encoder)
     made.add(crops)
+    (made.path / AUDIT).unlink()
     return made
 
 

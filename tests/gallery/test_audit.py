@@ -9,7 +9,11 @@ import sys
 import pytest
 
 from pickout.errors import GalleryError
-from pickout.gallery.audit.log import user_name
+from pickout.gallery.audit.log import AUDIT, user_name
+from pickout.gallery.gallery import Gallery
+from pickout.gallery.intake.report import IngestSettings
+from pickout.gallery.portable.reader import import_gallery
+from pickout.gallery.storage.rows import Metadata
 
 
 def lines(gallery):
@@ -85,3 +89,24 @@ def test_lines_of_many_processes_do_not_mix(gallery):
     processes = [subprocess.Popen([sys.executable, "-c", code]) for _ in range(3)]
     assert [process.wait() for process in processes] == [0, 0, 0]
     assert sorted(json.loads(line)["rows"] for line in lines(gallery)[:-1]) == sorted([*range(200)] * 3)
+
+
+def test_indexing_importing_and_telling_more_leave_lines_of_what_was_changed(tmp_path, encoder, crops, draw):
+    gallery = Gallery.create(tmp_path / "people.gallery", encoder)
+    assert gallery.add(crops, settings=IngestSettings(commit=4)).added == 6
+    gallery.export(tmp_path / "all.pickout")
+    assert gallery.add(crops).unchanged == 6
+    draw(crops / "0007.png", top="red", shade=9)
+    (tmp_path / "table.csv").write_text("image,camera\n0006.png,lobby\n")
+    assert gallery.add(crops, table=tmp_path / "table.csv").updated == 1
+    gallery.update(gallery.choose(["000*.png"]), Metadata(camera="yard", labels={"hat": "red"}), forget=["track"])
+    gallery.erase(gallery.choose(["0007.png"]))
+    import_gallery(tmp_path / "all.pickout", gallery.path)
+    import_gallery(tmp_path / "all.pickout", gallery.path, replace_rows=True)
+    lines = [json.loads(line) for line in (gallery.path / AUDIT).read_text().splitlines()]
+    changes = [(line["change"], line["rows"]) for line in lines if line["change"] == "index"]
+    assert sum(rows for _, rows in changes) == 6 + 2 and len(changes) >= 2
+    assert [(line["change"], line["rows"]) for line in lines if line["change"] != "index"] == [
+        ("export", 6), ("update", 7), ("erase", 1), ("import", 6)
+    ]  # fmt: skip
+    assert [line["told"] for line in lines if "told" in line] == [["camera", "hat", "track"]]

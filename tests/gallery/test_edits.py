@@ -25,6 +25,7 @@ def told(gallery, crops):
     from pickout.gallery.intake.metadata import CameraFrom
 
     gallery.add(crops, camera_from=CameraFrom.FOLDER)
+    (gallery.path / AUDIT).unlink()
     return gallery
 
 
@@ -331,3 +332,11 @@ def test_tables_of_an_abandoned_rebuild_and_tokens_of_two_shapes_are_named(told)
         "tokens of 2 shapes [(2, 9), (3, 9)]; index again into a new folder"
     ]
     assert (told.path / "crops-old.lance").exists()
+
+
+def test_what_is_known_can_be_taken_back(gallery):
+    ids = gallery.choose(["0006.png", "0005_c3.png"])
+    gallery.update(ids, Metadata(camera="x", time=datetime(2026, 1, 1), labels={"hat": "red", "shoe": "blue"}))
+    gallery.update(ids, Metadata(labels={"hat": "green"}), forget=["camera", "shoe", "nothing"])
+    for row in gallery.rows(ids).values():
+        assert row.metadata == Metadata(time=datetime(2026, 1, 1), labels={"hat": "green"})

@@ -75,6 +75,37 @@ def test_a_table_without_images_tells_what_is_nearly_that(tmp_path, name):
             MetadataTable(tmp_path / "table.csv")
 
 
+def test_another_name_beside_the_column_is_a_label_and_is_told(tmp_path):
+    assert told_by(tmp_path, "image,cam,camera\na.png,x,y\n") == Metadata(camera="y", labels={"cam": "x"})
+    assert MetadataTable(tmp_path / "table.csv").notes == ("column 'cam' is taken as it is, since camera is there too",)
+
+
+COMPOSED, DECOMPOSED = "\u00e9.png", "e\u0301.png"
+
+
+@pytest.mark.parametrize("written", [(COMPOSED,), (DECOMPOSED,), (COMPOSED, DECOMPOSED), (DECOMPOSED, COMPOSED)])
+@pytest.mark.parametrize("there", [(COMPOSED,), (DECOMPOSED,), (COMPOSED, DECOMPOSED)])
+def test_a_row_belongs_to_the_file_of_its_very_name_else_to_the_same_name_in_another_form(tmp_path, written, there):
+    for name in there:
+        (tmp_path / name).write_bytes(name.encode())
+    (tmp_path / "table.csv").write_text("image,camera\n" + "".join(f"{name},{name!a}\n" for name in written))
+    table = MetadataTable(tmp_path / "table.csv")
+    for name in there:
+        expected = name if name in written else written[0] if len(there) == 1 else None
+        told = table.of(tmp_path, tmp_path / name)
+        assert (told and told.camera) == (expected and ascii(expected))
+
+
+@pytest.mark.parametrize(
+    "written", ["cam_a/../cam_a/1.png", "./cam_a//1.png", "../crops/cam_a/1.png", "cam_a\\1.png", "cam_a/./1.png"]
+)
+def test_a_path_may_lead_there_by_dots_and_slashes(tmp_path, written):
+    (tmp_path / "table.csv").write_text(f"image,camera\n{written},lobby\n")
+    table, root = MetadataTable(tmp_path / "table.csv"), tmp_path / "crops"
+    assert table.of(root, root / "cam_a" / "1.png").camera == "lobby"
+    assert table.unasked(root) == [] and table.of(root, root / "1.png") is None
+
+
 @pytest.mark.parametrize("missing", ["nan", "NaN", "None", "NaT", "<NA>", "#N/A", "  "])
 def test_a_missing_value_tells_nothing(tmp_path, missing):
     head = "image,camera,time,frame,box,track,zone\n"

@@ -448,7 +448,7 @@ def test_they_can_be_left_out_and_stand_on_the_quarantine_list(told, crops):
     assert [(entry.file.name, entry.reason) for entry in report.dropped] == [("0006.png", "is not there any more")]
     assert told.quarantined() == list(report.dropped) and told.count() == report.rows == 5
     changes = [json.loads(line) for line in (told.path / AUDIT).read_text().splitlines()]
-    assert [(line["change"], line["rows"]) for line in changes] == [("remove", 1), ("rebuild", 5)]
+    assert [(line["change"], line["rows"]) for line in changes][-2:] == [("remove", 1), ("rebuild", 5)]
     assert is_clean(told)
 
 

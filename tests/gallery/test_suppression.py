@@ -62,7 +62,7 @@ def test_it_comes_back_when_that_is_said_which_is_audited_and_then_stays(gallery
     report = gallery.add(crops, again=True)
     assert (report.erased, report.added) == (0, 1) and rows_by_path(gallery)[NAME].content == erased.content
     lines = [json.loads(line) for line in (gallery.path / AUDIT).read_text().splitlines()]
-    assert [(line["change"], line["rows"]) for line in lines] == [("erase", 1), ("again", 1)]
+    assert [(line["change"], line["rows"]) for line in lines] == [("erase", 1), ("again", 1), ("index", 1)]
     assert read_suppression(gallery.path).crops == ()
     gallery.remove([erased.id])
     assert gallery.add(crops).added == 1  # it is no erased crop any more

@@ -56,9 +56,9 @@ def record_search(gallery: Path, shown: Sequence[str], **facts: Any) -> None:
     _append(gallery, facts, _commitments(gallery, shown))
 
 
-def record_change(gallery: Path, change: str, rows: int) -> None:
+def record_change(gallery: Path, change: str, rows: int, **what: Any) -> None:
     """Append a change of rows, before it is made: how many, not which, so that it holds nothing of an erased crop."""
-    _append(gallery, {"change": change, "rows": rows}, {})
+    _append(gallery, {"change": change, "rows": rows, **what}, {})
 
 
 def record_event(gallery: Path, event: str, shown: Sequence[str] = (), **details: Any) -> None:

@@ -88,6 +88,12 @@ class CalibrationSettings(Settings):
     """Draws the sentences, who is used for fitting, and the parts of the gallery that are searched."""
 
 
+def check_size(crops: int) -> None:
+    """Refuse a gallery of too few crops: a `GalleryError`."""
+    if crops < FEWEST_CROPS:
+        raise GalleryError(f"{crops} crops; a gallery can be calibrated once it holds {FEWEST_CROPS}")
+
+
 def calibrate(
     split: Split, encoder: Encoder, resident: Resident, store: Store, settings: CalibrationSettings, tell: Tell
 ) -> Calibration:
@@ -95,8 +101,7 @@ def calibrate(
     fit, half check. Their sentences are searched in the gallery and in random parts of it, once with their images added
     and once without. A logistic regression is fitted on the best ten of each list (Platt, 1999)."""
     size, data = len(resident.ids), f"{split.data}, {split.name}"
-    if size < FEWEST_CROPS:
-        raise GalleryError(f"{size} crops; a gallery can be calibrated once it holds {FEWEST_CROPS}")
+    check_size(size)
     candidates = encoder.candidates if keeps_tokens(encoder) else 0
     most = settings.looked_again if candidates else settings.searches
     people = encode_people(split, encoder, searches=most, seed=settings.seed, tell=tell)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Self
 
 from pickout.gallery.approximate.build import keep_codes
+from pickout.gallery.audit.log import record_change
 from pickout.gallery.intake.left_out import Quarantined, Suppression, read_suppression, update_quarantine
 from pickout.gallery.intake.report import IngestReport, IngestSettings
 from pickout.gallery.storage.lock import writing
@@ -164,6 +165,8 @@ class Committer:
                 erased = read_suppression(self._gallery).since(self._suppression)
                 kept = {row.id: row for row in commit.rows.values() if not erased.covers(row.id, row.content)}
                 commit.rows, commit.erased = kept, len(commit.rows) - len(kept)
+                if kept:
+                    record_change(self._gallery, "index", len(kept))
                 self._store.put(list(commit.rows.values()))
                 commit.written = True
             if commit.merges:

@@ -155,7 +155,8 @@ class Ingest:
 
     def _is_changed(self, examined: _Examined) -> bool:
         self._report.found += 1
-        self._report.untold += self._table is not None and self._table.of(self._root, examined.file) is None
+        if examined.problem is None and self._table is not None:
+            self._report.untold += self._table.of(self._root, examined.file) is None
         self._touched[examined.file.parent if examined.problem is None else examined.file] = examined.file
         if examined.erased and not self._again:
             self._report.erased += 1

@@ -1,11 +1,12 @@
 """Camera, time, place in a video and labels of a crop: from a table, its name or folder, its EXIF block."""
 
 import io
+import posixpath
 import re
 from collections.abc import Callable, Collection
 from datetime import datetime
 from enum import StrEnum
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 from unicodedata import normalize
 
@@ -52,21 +53,39 @@ class MetadataTable:
             raise sheet.problems[0]
         counted = {name for name in sheet.columns if all(is_whole(row[name]) for _, row in sheet.rows)}
         self._rows: dict[str, Metadata] = {}
+        self._below: tuple[Path, dict[str, str], dict[str, list[str]]] | None = None
+        """The root that was asked for last, each row by the place of its image below it, and the places that are not
+        ASCII by their composed form."""
         self._asked = set[str]()
         for record, values in sheet.rows:
             if values["image"] is None:
                 raise AnnotationError(file, record, "image", "missing; expected the path of a crop")
             image, metadata = str(values["image"]), _metadata(file, record, values, counted)
-            if self._rows.setdefault(_key(image), metadata) != metadata:
+            if self._rows.setdefault(_place(image), metadata) != metadata:
                 raise AnnotationError(file, record, "image", f"'{image}' stands in the table twice, differently")
 
     def of(self, root: Path, image: Path) -> Metadata | None:
         """What the table tells about `image`, a path below `root`; None where it does not name it."""
-        for key in (_key(str(image.relative_to(root))), _key(str(image))):
-            if key in self._rows:
-                self._asked.add(key)
-                return self._rows[key]
-        return None
+        if self._below is None or self._below[0] != root:  # threads may ask at once: each makes it whole
+            self._below = (root, *self._placed(str(root)))
+        _, places, composed = self._below
+        place = _place(str(image))
+        if place not in places and not place.isascii():
+            # Another file may have the very name that a row has; this one is meant where there is none.
+            forms = composed.get(normalize("NFC", place), [])
+            place = next((form for form in forms if not _is_another(Path(form), image)), place)
+        if (key := places.get(place)) is None:
+            return None
+        self._asked.add(key)
+        return self._rows[key]
+
+    def _placed(self, root: str) -> tuple[dict[str, str], dict[str, list[str]]]:
+        places, composed = dict[str, str](), dict[str, list[str]]()
+        for key in self._rows:
+            place = _place(root, key)
+            if places.setdefault(place, key) == key and not place.isascii():
+                composed.setdefault(normalize("NFC", place), []).append(place)
+        return places, composed
 
     def unasked(self, root: Path) -> list[str]:
         """A note where rows name no image that `of` was asked for."""
@@ -95,8 +114,16 @@ def exif_time(content: bytes) -> datetime | None:
         return time
 
 
-def _key(image: str) -> str:
-    return normalize("NFC", str(PurePosixPath(image.replace("\\", "/"))))
+def _place(*parts: str) -> str:
+    """A path as it is compared: joined, without `.` and `..`, with slashes."""
+    return posixpath.normpath(posixpath.join(*(part.replace("\\", "/") for part in parts)))
+
+
+def _is_another(file: Path, image: Path) -> bool:
+    try:
+        return not file.samefile(image)
+    except OSError:  # it is not there
+        return False
 
 
 def _metadata(file: Path, record: int, values: Row, counted: Collection[str]) -> Metadata:

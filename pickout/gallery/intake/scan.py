@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from pickout.data.images import SUFFIXES, is_image
-from pickout.errors import DataMissing
+from pickout.errors import DataMissing, UsageError
 
 _OWN_PICTURES = {"calibration.png": "gallery.json", "cmc.png": "report.json"}  # and the file that lies beside each
 _NOT_KEPT_BY_PEOPLE = frozenset(
@@ -29,6 +29,11 @@ class Scan:
     name and each path below the folder. Only one folder's names are held at a time."""
 
     def __init__(self, folder: Path, exclude: Sequence[str] = ()) -> None:
+        for pattern in exclude:
+            if not pattern.strip("/") or pattern.count("[") > pattern.count("]"):
+                raise UsageError(
+                    f"exclude '{pattern}': expected a pattern like *_mask.png or thumbs, brackets closed"
+                )
         self._folder, self._exclude = folder, [pattern.rstrip("/") for pattern in exclude]
         self.passed_over: Counter[str] = Counter(dict.fromkeys(map(_excluded, self._exclude), 0))
         """How many files or folders were passed over so far, by kind: an ending, a folder's name, or words."""

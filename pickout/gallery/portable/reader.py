@@ -113,7 +113,6 @@ class _Import:
             tables.make_gallery(gallery, tables.new_manifest(contents.model, contents.model.run))
         manifest, store = self._opened()
         finish_everything(gallery, store, manifest)
-        record_change(gallery, "import", report.rows)
         suppression, back = read_suppression(gallery), list[Crop]()
         for member in contents.members:
             for row in read_rows(self._portable, member):
@@ -157,7 +156,7 @@ class _Import:
         if not _is_there(file, row.content):
             try:
                 # Not forced to the disk one by one: the same command can make them again.
-                with atomic_path(file, durable=False) as temporary, temporary.open("wb") as stream:
+                with atomic_path(file, durable=False, private=True) as temporary, temporary.open("wb") as stream:
                     stream.writelines(self._portable.read(name, row.content))
             except PermissionError:
                 raise GalleryError(f"{self._folder}: may not be written to; check its permissions") from None
@@ -178,6 +177,8 @@ class _Import:
             left = [row for row in rows if not erased.covers(row.id, row.content)]
             self.report.erased += len(rows) - len(left)
             wanted = [row for row in left if self._is_wanted(row, there.get(row.id), unsealed.get(row.id), held)]
+            if wanted:
+                record_change(self._gallery, "import", len(wanted))
             store.put(wanted)
             self._commits += bool(wanted)
         self._done += len(rows)

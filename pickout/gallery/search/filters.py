@@ -125,7 +125,7 @@ def parse_labels(pairs: Collection[str]) -> dict[str, list[str]]:
 
 def check_where(where: Where, resident: Resident) -> None:
     """Refuse a name that no crop has, asked for or ruled out, most likely misspelt; tells the known ones."""
-    for what, wanted, unwanted in where.named():
+    for what, wanted, unwanted in where.named() if len(resident.ids) else ():
         names = _facet(what, resident).names
         for name in (*wanted, *unwanted):
             if composed(name) not in _composed(names):

@@ -5,7 +5,7 @@ import json
 import os
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -39,6 +39,17 @@ class Metadata:
         own = {field.name: getattr(self, field.name) for field in fields(self)}
         told = {name: value for name, value in own.items() if value is not None}
         return replace(older, **{**told, "labels": {**older.labels, **self.labels}})
+
+    def told(self) -> list[str]:
+        """The names of what is told here, those of labels among them."""
+        own = [field.name for field in fields(self) if field.name != "labels" and getattr(self, field.name) is not None]
+        return [*own, *self.labels]
+
+    def without(self, names: Collection[str]) -> "Metadata":
+        """The same, but nothing is told of these: fields, or else labels."""
+        own = {field.name: None for field in fields(self) if field.name != "labels" and field.name in names}
+        labels = {name: value for name, value in self.labels.items() if name not in names}
+        return replace(self, labels=labels, **own) if own or len(labels) < len(self.labels) else self
 
 
 @dataclass(frozen=True, slots=True)
