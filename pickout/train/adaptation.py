@@ -58,7 +58,8 @@ def adapt(model: LoadedModel, crops: Sequence[Image], settings: AdaptationSettin
     helps."""
     tower = getattr(model.method, "vision", None)
     if not isinstance(tower, MultiStageTower):
-        raise UsageError(f"{model.name}: has no statistics that could be adapted; pickout-small has")
+        remedy = "pickout-small has: pickout gallery rebuild GALLERY --model pickout-small"
+        raise UsageError(f"{model.name}: has no statistics that could be adapted; {remedy}")
     if len(crops) < settings.fewest:
         raise DataError(f"{len(crops)} crops; adapting takes at least {settings.fewest}")
     chance = np.random.default_rng(settings.seed)

@@ -78,6 +78,8 @@ class HarvestReport:
     def as_json(self) -> dict[str, Any]:
         """For `--json`."""
         named = {name: entry.model_dump(exclude={"number", "size"}) for name, entry in self.recordings.items()}
+        for name, why in self.failed.items():
+            named[name]["fault"] = why
         return {"crops": self.crops, "tracks": self.tracks, "recordings": named, "failed": self.failed}
 
 

@@ -54,10 +54,25 @@ def test_recordings_become_a_gallery_that_is_searched_by_camera_and_time(run, tm
 
 def test_json_tells_each_recording_and_nobody_is_exit_code_four(run, tmp_path):
     write_video(tmp_path / "a.mkv", seconds=0.8)
-    code, out, error = run(tmp_path / "a.mkv", "--out", tmp_path / "out", "--detector", "m.onnx", "--json")
+    code, out, error = run(
+        tmp_path / "a.mkv", "--out", tmp_path / "out", "--detector", "m.onnx", "--workers", "1", "--json"
+    )
     told = json.loads(out)
     assert code == 4 and "nobody was found" in error
     assert told["recordings"]["a"]["over"] and told["crops"] == 0 and told["failed"] == {}
+
+
+def test_what_could_not_be_read_is_not_called_empty(run, tmp_path):
+    for name in ("a.mp4", "b.mp4"):
+        (tmp_path / name).write_bytes(b"")
+    words = ("--out", tmp_path / "out", "--detector", "m.onnx", "--workers", "1", "--json")
+    code, out, error = run(tmp_path / "a.mp4", tmp_path / "b.mp4", *words)
+    told = json.loads(out)
+    assert code == 3 and "none of 2 recordings could be read" in error and "nobody" not in error
+    assert {name: entry["fault"] for name, entry in told["recordings"].items()} == told["failed"] != {}
+    write_video(tmp_path / "c.mkv", seconds=0.8)
+    code, out, error = run(tmp_path / "a.mp4", tmp_path / "c.mkv", *words)
+    assert code == 4 and "nobody was found in 1 of 2 recordings" in error, error
 
 
 @pytest.mark.parametrize(

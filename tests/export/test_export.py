@@ -18,7 +18,16 @@ from pickout.cli.app import main
 from pickout.data.data_set import Split
 from pickout.errors import CheckpointError, CheckpointMismatch, ExportRefused, UsageError
 from pickout.export import exported_images
-from pickout.export.exported_images import ABOUT, Gate, about_export, export, remember_export, with_export, with_runtime
+from pickout.export.exported_images import (
+    ABOUT,
+    Gate,
+    about_export,
+    check_export,
+    export,
+    remember_export,
+    with_export,
+    with_runtime,
+)
 from pickout.export.graph import require, write_graph
 from pickout.methods.base import ImageFeatures
 
@@ -74,6 +83,7 @@ def test_bad_int8_is_refused_with_the_numbers_and_leaves_nothing(
         write_graph(other, "openvino", "fp32", ranges, folder)
 
     monkeypatch.setattr(exported_images, "write_graph", coarse)
+    monkeypatch.setattr(exported_images, "require", lambda *_: None)  # this writer needs no package to quantise
     with pytest.raises(ExportRefused, match=r"refused: mean cosine .*at least 0.999") as refused:
         export(model, tmp_path / "out", "openvino", "int8", crops, people)
     assert refused.value.exit_code == 3
@@ -96,6 +106,16 @@ def test_the_gate_reads_every_number() -> None:
 def test_another_models_export_is_refused(exported: tuple[LoadedModel, Path]) -> None:
     with pytest.raises(CheckpointMismatch, match="made from itself"):
         with_export(small_model("itself", seed=1), exported[1])
+
+
+def test_what_cannot_be_written_is_told_before_anything_is_computed(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    with pytest.raises(UsageError, match="exists and is no earlier export"):
+        check_export(tmp_path / "mine", "openvino", "fp32")
+    with pytest.raises(UsageError, match="ONNX Runtime has none on a CPU"):
+        check_export(tmp_path / "new", "onnx", "bf16")
+    need("onnx")
+    check_export(tmp_path / "new", "onnx", "fp32")
 
 
 def test_damaged_and_foreign_folders_are_told(exported: tuple[LoadedModel, Path], tmp_path: Path) -> None:
@@ -141,7 +161,7 @@ def test_threads_may_share_an_export(exported: tuple[LoadedModel, Path], crops: 
 def test_a_missing_package_tells_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pickout.export.graph.find_spec", lambda name: None)
     with pytest.raises(UsageError, match=r"openvino, nncf\): pip install 'pickout\[runtime\]' openvino nncf"):
-        require("openvino", writing=True, int8=True)
+        require("openvino", "int8")
     with pytest.raises(UsageError, match="onnxruntime"):
         require("onnx")
 

@@ -191,6 +191,36 @@ def test_the_first_look_is_compared_where_the_plan_asks(plan, tmp_path, command)
     assert by_look[0]["itself"] == by_look[1]["itself"] and by_look[0]["fusion"] != by_look[1]["fusion"]
 
 
+def test_finished_runs_of_another_recipe_are_not_compared(plan, tmp_path, command, capsys):
+    out, data = tmp_path / "out", tmp_path / "data"
+    given = ["study", plan, "--out", out, "--data", data]
+    plan.write_text(PLAN.replace("[1, 2]", "[1]"))
+    command(*given)
+    for changed in (
+        PLAN.replace('name = "dual"', 'name = "dual", id_terms = false'),
+        PLAN.replace("_up = 0", "_up = 1"),
+    ):
+        plan.write_text(changed.replace('"schedule.epochs" = 1, "schedule.warm_up" = 1', '"schedule.epochs" = 2'))
+        with pytest.raises(SystemExit) as stop:
+            main([str(each) for each in given])
+        error = capsys.readouterr().err
+        assert stop.value.code == 3 and "was trained by another recipe (" in error and " -> " in error, error
+        assert "remove this folder to train it anew" in error and not (out / "runs" / "dual" / "2").exists()
+    plan.write_text(PLAN.replace("[1, 2]", "[1]"))
+    assert "2 runs, 2 of them finished" in command(*given).err
+    data.rename(tmp_path / "moved")  # where the people lie does not matter
+    assert "2 runs, 2 of them finished" in command(*given[:-1], tmp_path / "moved").err
+
+
+def test_a_study_does_not_go_among_files_of_others(plan, tmp_path, capsys):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "table.md").write_text("mine")
+    with pytest.raises(SystemExit) as stop:
+        main(["study", str(plan), "--out", str(tmp_path / "out"), "--data", str(tmp_path / "data")])
+    assert stop.value.code == 2 and "holds other files and no study" in capsys.readouterr().err
+    assert (tmp_path / "out" / "table.md").read_text() == "mine" and not (tmp_path / "data").exists()
+
+
 @pytest.mark.parametrize("file", sorted(STUDIES.glob("[aiu]*.toml")), ids=lambda file: file.stem)
 def test_a_shipped_study_compares_recipes_that_differ(file):
     plan = load_plan(file)

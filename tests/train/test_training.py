@@ -16,6 +16,7 @@ from pickout.checkpoints.saved_model import load_run
 from pickout.config import read_toml
 from pickout.data.images import open_image
 from pickout.errors import (
+    CheckpointError,
     DataError,
     DataMissing,
     ImageUnreadable,
@@ -177,6 +178,40 @@ def test_a_finished_run_says_so_and_is_left_alone(recipe, tmp_path):
     assert train(recipe(), tmp_path / "run", device="cpu", display=told) == first
     assert "this run is finished" in told.said[0]
     assert (tmp_path / "run" / "model.safetensors").stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize("end", [b"garbled", b"\xff", b"[]", b'{"x": 1}', b"{}", b"null", b""])
+def test_a_garbled_end_of_a_run_is_told_and_made_again_once_it_is_deleted(recipe, tmp_path, end):
+    first = train(recipe(), tmp_path / "run", device="cpu")
+    (tmp_path / "run" / "summary.json").write_bytes(end)
+    with pytest.raises(TrainingError, match=r"summary.json: garbled; delete it, and the run goes on"):
+        train(recipe(), tmp_path / "run", device="cpu")
+    (tmp_path / "run" / "summary.json").unlink()
+    assert train(recipe(), tmp_path / "run", device="cpu") | {"seconds": 0} == first | {"seconds": 0}
+
+
+@pytest.mark.parametrize("lost", ["model.toml", "tokenizer.json", "model.safetensors"])
+def test_a_finished_run_without_its_model_is_not_called_finished(recipe, tmp_path, lost):
+    train(recipe(), tmp_path / "run", device="cpu")
+    (tmp_path / "run" / lost).unlink()
+    with pytest.raises(TrainingError, match=f"this run is finished, but its {lost} is gone; put it back"):
+        train(recipe(), tmp_path / "run", device="cpu")
+
+
+def test_a_run_that_lost_its_checkpoints_says_that_it_begins_anew(recipe, tmp_path):
+    train(recipe(), tmp_path / "run", device="cpu")
+    shutil.rmtree(tmp_path / "run" / "checkpoints")
+    (tmp_path / "run" / "summary.json").unlink()
+    told = Listening()
+    train(recipe(), tmp_path / "run", device="cpu", display=told)
+    assert any("training begins anew and replaces the model" in line for line in told.said)
+
+
+def test_a_run_without_weights_yet_tells_how_it_goes_on(recipe, tmp_path):
+    train(recipe(), tmp_path / "run", device="cpu")
+    (tmp_path / "run" / "model.safetensors").unlink()
+    with pytest.raises(CheckpointError, match="give pickout train the same --out to go on"):
+        load_run(tmp_path / "run")
 
 
 def test_another_recipe_in_the_same_folder_is_refused_with_the_keys_that_differ(recipe, tmp_path):

@@ -31,9 +31,7 @@ class Scan:
     def __init__(self, folder: Path, exclude: Sequence[str] = ()) -> None:
         for pattern in exclude:
             if not pattern.strip("/") or pattern.count("[") > pattern.count("]"):
-                raise UsageError(
-                    f"exclude '{pattern}': expected a pattern like *_mask.png or thumbs, brackets closed"
-                )
+                raise UsageError(f"exclude '{pattern}': expected a pattern like *_mask.png or thumbs, brackets closed")
         self._folder, self._exclude = folder, [pattern.rstrip("/") for pattern in exclude]
         self.passed_over: Counter[str] = Counter(dict.fromkeys(map(_excluded, self._exclude), 0))
         """How many files or folders were passed over so far, by kind: an ending, a folder's name, or words."""
