@@ -116,12 +116,13 @@ class Retention:
         """Those of some crops that are held. Holds by filters name them from now on, so that no change of a camera, a
         time or a label takes a crop out of a hold."""
         by_hold = self._by_hold(ids)
-        if any(found - set(hold.crops) for hold in self.kept.holds if (found := by_hold.get(hold.id))):
-            named = [
-                hold.model_copy(update={"crops": tuple(sorted({*hold.crops, *by_hold.get(hold.id, ())}))})
-                for hold in self.kept.holds
-            ]
-            self._change(lambda kept: kept.model_copy(update={"holds": tuple(named)}))
+
+        def naming(hold: Hold) -> Hold:
+            more = sorted(by_hold.get(hold.id, set()) - set(hold.crops))
+            return hold.model_copy(update={"crops": (*hold.crops, *more)}) if more else hold
+
+        if any(naming(hold) is not hold for hold in self.kept.holds):
+            self._change(lambda kept: kept.model_copy(update={"holds": tuple(map(naming, kept.holds))}))
         return set[str]().union(*by_hold.values())
 
     def due(self, now: datetime | None = None) -> Due:
