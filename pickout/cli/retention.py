@@ -40,8 +40,6 @@ def set_(
 def _rule(given: str, camera: str | None, days: str) -> KeepRule:
     """One rule; `given` is how it was said."""
     try:
-        if camera == "":
-            raise ValueError("no name")
         return KeepRule(camera=camera, days=float(days))
     except ValueError:
         kind = "NAME=DAYS, for example lobby=30, of" if camera is not None else "a number of"
@@ -57,7 +55,8 @@ def show(gallery: GalleryPath, json: Json = False) -> None:
 def _show(opened: Gallery, *, json: bool) -> None:
     kept, due = opened.retention.kept, opened.retention.due()
     rules = [f"{rule.camera or 'other cameras'}: {rule.days:g} days" for rule in kept.rules]
-    holds = [f"{hold.id} ({hold.reason}, {hold.by})" for hold in kept.holds]
+    counts = opened.retention.counts()
+    holds = [f"{hold.id} ({hold.reason}, {hold.by}): {counts.get(hold.id, 0)} crops" for hold in kept.holds]
     told: dict[str, object] = {"rules": rules, "holds": holds, "due": len(due.erase), "held": due.held}
     tell({**told, "undated": due.undated}, json=json)
 
@@ -80,7 +79,9 @@ def hold(
     """Keep crops whatever the rules say, until the hold is lifted. Prints the hold's id."""
     opened = open_gallery(gallery)
     ids = opened.choose(crop, where) if crop else []
-    typer.echo(opened.retention.hold(reason, ids, None if crop else where).id)
+    made = opened.retention.hold(reason, ids, None if crop else where)
+    say(f"{opened.retention.counts()[made.id]} crops are held by it now", err=True)
+    typer.echo(made.id)
 
 
 @app.command()

@@ -13,7 +13,7 @@ from pickout.cli.options import Device, GalleryPath, Json, Model, Runtime, Texts
 from pickout.cli.terminal import check_place, say, say_table, tell, write
 from pickout.data.images import open_image
 from pickout.errors import GalleryDamaged, ImageUnreadable, NothingFound, UsageError
-from pickout.gallery.audit.log import Acting, acting, user_name
+from pickout.gallery.audit.log import Acting, acting, record_event, user_name
 from pickout.gallery.search.filters import ANYWHERE, Where
 from pickout.gallery.search.query import Query
 from pickout.gallery.search.ranking import Grouping, SearchSettings
@@ -97,6 +97,7 @@ def saved(
     opened = loading.open_gallery(gallery)
     if remove is not None:
         opened.saved.remove(remove)
+        record_event(gallery, "saved search deleted", name=remove)
     for kept in opened.saved.all():
         if json:
             tell(kept.as_json(), json=True)

@@ -92,7 +92,8 @@ def serve(
     except SystemExit:  # it could not listen, and said why in its own words
         pass
     if not server.started:
-        raise cannot_listen(host, port)
+        check_port(host, port)
+        raise UsageError(f"the server could not begin on {host}:{port}; the lines before this one tell why")
 
 
 def check_certificate(chain: Path, key: Path | None) -> None:

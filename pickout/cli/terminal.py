@@ -55,12 +55,13 @@ def say_table(
 
 
 _HEAD = 64  # bytes of a file by which its kind is told
-_KINDS = {b"\x89PNG": "a PNG", b"\xff\xd8\xff": "a JPEG", b"PK": "an archive", b"<": "a page", b"{": "JSON"}
+_KINDS = {b"\x89PNG": "a PNG", b"\xff\xd8\xff": "a JPEG", b"GIF8": "a GIF", b"RIFF": "a WebP", b"PK": "an archive"}
+_KINDS |= {b"%PDF": "a PDF", b"<!": "a page", b"<html": "a page", b"<": "XML", b"{": "JSON"}
 
 
 def _kind(head: bytes) -> str:
     """What a file is by its first bytes; empty for one that holds nothing."""
-    start = head.lstrip()
+    start = head.removeprefix(b"\xef\xbb\xbf").lstrip()
     return next((kind for mark, kind in _KINDS.items() if start.startswith(mark)), "text" if start else "")
 
 

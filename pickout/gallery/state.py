@@ -101,18 +101,27 @@ class OpenGallery:
     def remove(self, ids: Sequence[str]) -> edits.Change:
         """Take crops out. They are found no more, but their bytes stay in the table's files; see `erase`. A UsageError
         where one of them is held."""
-        wanted, store = self._recorded("remove", ids)
+        wanted, store = edits.checked_ids(ids), self._writable()
         with changing(self.path, store):
+            self.retention.refuse_held(wanted)
+            record_change(self.path, "remove", len(wanted))
             before = store.count()
             store.remove(wanted)
             return edits.Change(before - store.count())
 
-    def erase(self, ids: Sequence[str]) -> edits.Change:
+    def erase(self, ids: Sequence[str], *, first: Callable[[], object] = lambda: None) -> edits.Change:
         """Take crops out and leave nothing of them in the gallery's folder: vectors, thumbnails, tokens, paths,
         versions. Pictures, backups, exports and pages of results are not touched. A UsageError where one of them is
-        held, a GalleryError where files of the table cannot be deleted; the next change tries again."""
-        wanted, store = self._recorded("erase", ids)
-        return edits.erase_rows(self.path, store, wanted)
+        held, a GalleryError where files of the table cannot be deleted; the next change tries again. `first` is called
+        before anything goes, once it is sure that nothing is held."""
+        wanted, store = edits.checked_ids(ids), self._writable()
+
+        def begin() -> None:
+            self.retention.refuse_held(wanted)
+            record_change(self.path, "erase", len(wanted))
+            first()
+
+        return edits.erase_rows(self.path, store, wanted, begin)
 
     def erase_due(self, now: datetime | None = None) -> Due:
         """Erase what is due by the rules of retention and not held; the erasure leaves its lines in the audit."""
@@ -127,10 +136,14 @@ class OpenGallery:
         labels to `forget` told goes. What was held stays so. A UsageError for another type than a row has, a number
         beyond 32 bits, or a box without area."""
         checked = edits.checked_metadata(told)
-        wanted, store = self._recorded("update", ids, told=[*checked.told(), *forget])
-        updated = 0
+        wanted, store = edits.checked_ids(ids), self._writable()
+        record_change(self.path, "update", len(wanted), told=[*checked.told(), *forget])
+        updated, kept = 0, None
         for some in slices(wanted, 500):
             with changing(self.path, store):
+                if self.retention.kept != kept:  # the first, or somebody has set a hold meanwhile
+                    self.retention.keep(wanted)
+                    kept = self.retention.kept
                 rows, tokens = store.fetch(some), store.fetch_tokens(some)
                 new = {key: checked.over(row.metadata.without(forget)) for key, row in rows.items()}
                 store.put([replace(row, metadata=new[key], tokens=tokens.get(key)) for key, row in rows.items()])
@@ -209,16 +222,6 @@ class OpenGallery:
         """The rows, once what an earlier process left undone is done."""
         self.manifest = edits.finish_everything(self.path, self._store, self.manifest)
         return self._store
-
-    def _recorded(self, change: str, ids: Sequence[str], **what: object) -> tuple[list[str], Store]:
-        """Ids and rows for a change, which is in the audit from now on."""
-        store, wanted = self._writable(), edits.checked_ids(ids)
-        if change == "update":
-            self.retention.keep(wanted)
-        else:
-            self.retention.refuse_held(wanted)
-        record_change(self.path, change, len(wanted), **what)
-        return wanted, store
 
     def _model(self, encoder: Encoder | None) -> Encoder:
         if encoder is not None:

@@ -101,7 +101,10 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     ]
     for hosted in parts.service.galleries.values():  # pictures that were kept before the server died
         for folder in parts.service.uploads(hosted).pending():
-            index_upload(folder, hosted, lambda _: None)
+            try:
+                index_upload(folder, hosted, lambda _: None)
+            except PickoutError as error:  # one request that cannot be indexed keeps nobody from searching
+                _log.error("%s: not indexed: %s", folder, error)
         hosted.refresh()
     parts.service.tend()
     for thread in threads:

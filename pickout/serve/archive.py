@@ -67,7 +67,7 @@ def verify_archive(file: Path, key: str | None = None) -> Verified:
     """What is wrong with an archive, signed with the public `key` as somebody else told it, or None: with whichever it
     names. `DataError`: the file is not there; `UsageError`: `key` is no key."""
     if not file.is_file():
-        raise DataError(f"{file}: no such file; give the archive of a case")
+        raise DataError(f"{file}: {'is a folder' if file.is_dir() else 'no such file'}; give the archive of a case")
     try:
         with zipfile.ZipFile(file) as archive:
             return _examined(archive, file, key)

@@ -21,6 +21,7 @@ from pickout.gallery.audit.heads import (
 from pickout.gallery.audit.heads import proof as proof_between
 from pickout.gallery.audit.log import Acting, acting, record_event
 from pickout.gallery.changes.retention import Due, Hold
+from pickout.gallery.search.filters import ANYWHERE
 from pickout.serve import answers
 from pickout.serve.access import Action, Token, permit
 from pickout.serve.calling import Called, Caller, on, raw
@@ -59,7 +60,10 @@ def hold(called: Called, hosted: Kept, body: HoldBody) -> Hold:
     """Keep crops whatever the rules say, and refuse to remove or erase them. Recorded."""
     permit(called.actor, Action.KEEP, hosted.name, hosted.found(body.crops))
     where = hosted.turns.ask(lambda opened: limited(called.actor, body.where.where(), opened))
-    return hosted.open().retention.hold(body.reason, body.crops, where)
+    opened = hosted.open()
+    if body.crops and where != ANYWHERE:  # of these crops, those that pass
+        return opened.retention.hold(body.reason, opened.choose(body.crops, where))
+    return opened.retention.hold(body.reason, body.crops, where)
 
 
 @router.delete(_GALLERY + "/holds/{hold}", tags=["duty"], status_code=204)

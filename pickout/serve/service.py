@@ -88,10 +88,13 @@ class Service:
 
     def erase(self, hosted: Hosted, ids: Sequence[str]) -> Change:
         """Erase crops that nothing stands against, and their pictures where they were uploaded."""
-        hosted.turns.ask(lambda gallery: gallery.retention.refuse_held(ids))
-        record_event(hosted.path, "erasing", crops=len(ids))  # no picture is deleted without a record
-        self.uploads(hosted).delete([row.file for row in hosted.rows(ids).values()])
-        change = hosted.open().erase(ids)
+        opened, files = hosted.open(), [row.file for row in hosted.rows(ids).values()]
+
+        def delete_pictures() -> None:
+            record_event(hosted.path, "erasing", crops=len(ids))  # no picture is deleted without a record
+            self.uploads(hosted).delete(files)
+
+        change = opened.erase(ids, first=delete_pictures)
         for forget in self.on_erasing:
             forget(ids)
         hosted.refresh()

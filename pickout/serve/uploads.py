@@ -13,9 +13,11 @@ from typing import Any
 
 from PIL import Image
 
+from pickout.data.spreadsheet import column_of
 from pickout.errors import ImageUnreadable, NotThere, UsageError
 from pickout.files import write_atomically
 from pickout.gallery.audit.log import record_event
+from pickout.gallery.changes.edits import checked_metadata
 from pickout.gallery.intake.picture import decode
 from pickout.gallery.intake.report import IngestProgress
 from pickout.gallery.storage.rows import Metadata, row_id
@@ -47,9 +49,9 @@ class Uploads:
         """Write pictures and what is told about them; the same request again gives the same folder."""
         named: dict[str, tuple[bytes, Metadata]] = {}
         for content, told in sent:
-            if reserved := _COLUMNS & set(told.labels):
+            if reserved := [name for name in told.labels if column_of(name) in _COLUMNS]:
                 raise UsageError(f"label '{min(reserved)}': this name is taken; give it as what it is, or another name")
-            named[hashlib.sha256(content).hexdigest()[:32] + suffix_of(content)] = content, told
+            named[hashlib.sha256(content).hexdigest()[:32] + suffix_of(content)] = content, checked_metadata(told)
         table = "".join(f"{json.dumps(_line(name, told))}\n" for name, (_, told) in sorted(named.items()))
         folder = self.folder / hashlib.sha256(table.encode()).hexdigest()[:32]
         before = (folder / _TABLE).exists()  # sent before: rows have its pictures
@@ -93,9 +95,11 @@ def index_upload(folder: Path, hosted: Hosted, tell: Tell) -> dict[str, Any]:
     report = gallery.add(folder, table=table, on_progress=lambda at: tell(told_progress(at)))
     (folder / _PENDING).unlink(missing_ok=True)
     # By their paths, not by looking through every crop of the gallery.
-    ids = [row_id(file) for file in sorted(folder.iterdir()) if not file.name.startswith(".")]
+    files = {row_id(file): file for file in sorted(folder.iterdir()) if not file.name.startswith(".")}
+    rows = gallery.rows(files)
+    Uploads(folder.parent).delete([file for each, file in files.items() if each not in rows])  # nothing leads to these
     report.passed_over = {}  # the server's own files beside the pictures
-    return {**report.as_json(), "crops": list(gallery.rows(ids))}
+    return {**report.as_json(), "crops": list(rows)}
 
 
 def told_progress(at: IngestProgress) -> dict[str, Any]:

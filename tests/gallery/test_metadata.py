@@ -80,6 +80,31 @@ def test_another_name_beside_the_column_is_a_label_and_is_told(tmp_path):
     assert MetadataTable(tmp_path / "table.csv").notes == ("column 'cam' is taken as it is, since camera is there too",)
 
 
+@pytest.mark.parametrize("rows", [("a.png", "{root}/a.png"), ("a.png", "../{name}/a.png"), ("{root}/a.png", "./a.png")])
+def test_one_file_told_differently_by_two_spellings_is_an_error(tmp_path, rows):
+    first, second = (row.format(root=tmp_path, name=tmp_path.name) for row in rows)
+    (tmp_path / "table.csv").write_text(f"image,camera\n{first},one\n{second},two\n")
+    with pytest.raises(AnnotationError, match=r"are one file, told differently|stands in the table twice, differently"):
+        MetadataTable(tmp_path / "table.csv").of(tmp_path, tmp_path / "a.png")
+    (tmp_path / "table.csv").write_text(f"image,camera\n{first},one\n{second},one\n")
+    assert MetadataTable(tmp_path / "table.csv").of(tmp_path, tmp_path / "a.png").camera == "one"
+
+
+def test_a_backslash_in_a_name_is_its_own_where_there_is_such_a_file(tmp_path):
+    for name in ("c/a\\b.png", "c/a/b.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(name.encode())
+    (tmp_path / "table.csv").write_text("image,camera\nc/a\\b.png,name\n")
+    table = MetadataTable(tmp_path / "table.csv")
+    assert (
+        table.of(tmp_path, tmp_path / "c/a\\b.png").camera == "name"
+        and table.of(tmp_path, tmp_path / "c/a/b.png") is None
+    )
+    (tmp_path / "table.csv").write_text("image,camera\nc/a\\b.png,name\nc/a/b.png,folder\n")
+    table = MetadataTable(tmp_path / "table.csv")
+    assert [table.of(tmp_path, tmp_path / "c" / name).camera for name in ("a\\b.png", "a/b.png")] == ["name", "folder"]
+
+
 COMPOSED, DECOMPOSED = "\u00e9.png", "e\u0301.png"
 
 

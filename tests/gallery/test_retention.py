@@ -6,12 +6,14 @@ from datetime import datetime
 import pytest
 from colour_encoder import ColourEncoder
 
-from pickout.errors import GalleryError, NotThere, UsageError
+from pickout.errors import GalleryDamaged, GalleryError, NotThere, UsageError
 from pickout.gallery.changes.retention import KeepRule
+from pickout.gallery.changes.verification import verify
 from pickout.gallery.gallery import Gallery
 from pickout.gallery.intake.metadata import CameraFrom
 from pickout.gallery.portable.reader import import_gallery
 from pickout.gallery.search.filters import Where
+from pickout.gallery.storage import lock
 from pickout.gallery.storage.rows import Metadata
 
 
@@ -152,3 +154,73 @@ def test_a_hold_by_filters_names_what_it_kept_only_once_a_change_could_let_go_of
     assert [len(hold["crops"]) for hold in json.loads(file.read_text())["holds"]] == [1, 0]
     told.update(held[1:2], Metadata(camera="away"))
     assert [hold["crops"] for hold in json.loads(file.read_text())["holds"]] == [held[:1], held[1:2]]
+
+
+@pytest.mark.parametrize("change", ["remove", "erase", "update", "index", "prune", "import"])
+def test_a_hold_that_is_set_while_a_change_waits_for_the_lock_counts(told, crops, tmp_path, draw, monkeypatch, change):
+    """The change has looked at everything but the lock when somebody's hold is acknowledged."""
+    told.export(tmp_path / "all.pickout")
+    ids = told.choose(where=Where(cameras=["cam_b"]))
+    told.update(ids, Metadata(labels={"since": "later"}))
+    if change == "index":
+        draw(crops / "cam_b/0003_c2.png", top="white", shade=99)
+    if change == "prune":
+        (crops / "cam_b/0003_c2.png").unlink()
+    before, locked, held = told.rows(ids), lock.locked, []
+
+    def hold_first(file, *rest):
+        if file.name == lock.LOCK and not held:
+            held.append(True)
+            other = Gallery.open(told.path)
+            other.retention.hold("case 9", where=Where(cameras=["cam_b"]))
+        return locked(file, *rest)
+
+    monkeypatch.setattr(lock, "locked", hold_first)
+    if change in ("remove", "erase"):
+        with pytest.raises(UsageError, match="2 of these crops are held"):
+            getattr(told, change)(ids)
+    elif change == "update":
+        told.update(ids, Metadata(camera="elsewhere"))
+    elif change == "import":
+        import_gallery(tmp_path / "all.pickout", told.path, replace_rows=True)
+    else:
+        report = told.add(crops, prune=change == "prune", camera_from=CameraFrom.FOLDER)
+        assert (report.quarantined, report.held) == ((1, 0) if change == "index" else (0, 1))
+    assert held and told.retention.held(ids) == set(ids)
+    after = told.rows(ids)
+    assert {key: row.content for key, row in after.items()} == {key: row.content for key, row in before.items()}
+    assert all(row.metadata.labels == {"since": "later"} for row in after.values())
+
+
+@pytest.mark.parametrize("named", ["0" * 32, ["cam_a/0001_c1.png"], ["0" * 32], ["A" * 32], [1]])
+def test_a_hold_of_what_is_no_crop_is_refused(told, named):
+    with pytest.raises(UsageError):
+        told.retention.hold("case", crops=named)
+    assert told.retention.kept.holds == ()
+
+
+def test_how_many_crops_a_hold_keeps_is_counted(told, held):
+    told.retention.hold("nobody yet", where=Where(cameras=["gone"]))
+    assert list(told.retention.counts().values()) == [1, 2, 0]
+
+
+@pytest.mark.parametrize("change", ["remove", "erase", "update"])
+def test_a_link_to_rules_that_are_not_there_switches_nothing_off(told, held, tmp_path, change):
+    file = told.path / "retention.json"
+    file.rename(tmp_path / "rules.json")
+    file.symlink_to(tmp_path / "rules.json")
+    rest = (Metadata(camera="x"),) if change == "update" else ()
+    if change != "update":
+        with pytest.raises(UsageError, match="held"):
+            getattr(told, change)(held, *rest)
+    (tmp_path / "rules.json").unlink()
+    with pytest.raises(GalleryDamaged, match=r"retention.json: is a link to what is not there"):
+        getattr(told, change)(held, *rest)
+    assert told.count() == 6
+    assert [fault.what for fault in verify(told.path) if "link to what is not there" in fault.what]
+
+
+@pytest.mark.parametrize("garbled", ['{"holdz": []}', "[]", "", "\x00", '{"rules": [{"days": 0, "camera": ""}]}'])
+def test_verify_names_garbled_rules(told, garbled):
+    (told.path / "retention.json").write_text(garbled)
+    assert any("retention.json" in fault.what for fault in verify(told.path))

@@ -9,6 +9,7 @@ from small_server import draw_crop, result_of
 
 from pickout.gallery.gallery import Gallery
 from pickout.gallery.search.filters import Where
+from pickout.gallery.storage.rows import Metadata
 
 
 def search(server, gallery="people", headers=None, **body):
@@ -145,8 +146,6 @@ def test_metadata_can_be_told_for_each_file(server, tmp_path):
 def test_an_upload_that_the_server_did_not_finish_is_finished_when_it_starts_again(serve, tmp_path, encoder):
     server = serve()
     uploads = server.service.uploads(server.galleries["people"])
-    from pickout.gallery.storage.rows import Metadata
-
     new = draw_crop(tmp_path / "new.png", "black", "blue", "yellow", shade=100)
     uploads.keep([(new.read_bytes(), Metadata(camera="door"))])  # and then it died
     (uploads.folder / "half").mkdir()
@@ -185,6 +184,56 @@ def test_crops_are_described_removed_and_erased(server):
     assert server.client.post("/v1/galleries/people/erase", json=body).status_code == 404
     changes = [(entry["change"], entry["user"], entry["via"]) for entry in server.log() if "change" in entry]
     assert [change for change, _, _ in changes] == ["update", "remove", "erase"]
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"box": [0, 0, 0, 0]},
+        {"box": [1, 2, -3, 4]},
+        {"labels": {"date": "blue"}},
+        {"labels": {"Camera": "cam_b"}, "camera": "cam_a"},
+        {"labels": {"Track ID": "7"}},
+    ],
+)
+def test_an_upload_that_no_row_could_have_is_refused_before_anything_is_kept(server, tmp_path, told):
+    answer = upload(server, draw_crop(tmp_path / "new.png", shade=100), **told)
+    assert answer.status_code == 422, answer.text
+    assert not list(server.service.uploads(server.galleries["people"]).folder.rglob("*.png"))
+
+
+def test_one_upload_that_cannot_be_indexed_keeps_no_server_from_starting(serve, tmp_path, caplog):
+    server = serve()
+    uploads = server.service.uploads(server.galleries["people"])
+    bad = uploads.keep([(draw_crop(tmp_path / "bad.png", shade=90).read_bytes(), Metadata(camera="door"))])
+    (bad / ".table.jsonl").write_text("garbled")
+    uploads.keep([(draw_crop(tmp_path / "new.png", shade=91).read_bytes(), Metadata(camera="door"))])
+    again = serve()
+    assert again.client.get("/v1/galleries/people").json()["crops"] == 7
+    assert f"{bad}: not indexed" in caplog.text and uploads.pending() == [bad]
+
+
+def test_a_picture_that_was_erased_is_not_kept_when_it_is_sent_again(server, tmp_path):
+    new = [draw_crop(tmp_path / f"new{n}.png", shade=100 + n) for n in range(2)]
+    crops = result_of(upload(server, *new, camera="er"))["crops"]
+    folder = server.service.uploads(server.galleries["people"]).folder
+    assert server.client.post("/v1/galleries/people/erase", json={"crops": crops[:1]}).json()["erased"] == 1
+    assert len(list(folder.rglob("*.png"))) == 1
+    report = result_of(upload(server, *new, camera="er"))
+    assert report["erased"] == 1 and report["crops"] == crops[1:]
+    assert len(list(folder.rglob("*.png"))) == 1, "no row leads to the other, so nothing could delete it"
+
+
+def test_a_held_crops_picture_stays_however_late_the_hold_came(server, tmp_path):
+    crops = result_of(upload(server, draw_crop(tmp_path / "new.png", shade=100), camera="up"))["crops"]
+    other = Gallery.open(server.galleries["people"].path)
+    other.retention.hold("case 9", where=Where(cameras=["vault"]))
+    other.update(crops, Metadata(camera="vault"))  # the server has not read the rows again
+    for change in ("erase", "remove"):
+        answer = server.client.post(f"/v1/galleries/people/{change}", json={"crops": crops})
+        assert answer.status_code == 422 and "case 9" in answer.json()["error"]
+    assert len(list(server.service.uploads(server.galleries["people"]).folder.rglob("*.png"))) == 1
+    assert not [line for line in server.log() if line.get("event") == "erasing"]
 
 
 def test_erasing_an_uploaded_crop_deletes_its_picture(server, tmp_path):

@@ -87,6 +87,18 @@ def test_over_http(server):
     assert server.client.get(url).json()["crops"] == 1
 
 
+def test_a_hold_of_crops_and_filters_keeps_those_of_the_crops_that_pass(server):
+    url, ids = "/v1/galleries/people", server.ids()
+    crops = [ids["0001.png"], ids["0003.png"]]
+    hold = server.client.post(
+        f"{url}/holds", json={"reason": "x", "crops": crops, "where": {"cameras": ["cam_b"]}}
+    ).json()
+    assert hold["crops"] == [ids["0003.png"]] and hold["where"] is None
+    assert server.client.post(f"{url}/holds", json={"reason": "x", "crops": ["0" * 32]}).status_code in (404, 422)
+    for rule in ({"days": 0, "camera": ""}, {"days": -1}, {"days": 99999}):
+        assert server.client.put(f"{url}/retention", json={"rules": [rule]}).status_code == 422
+
+
 @pytest.mark.parametrize(
     ("sentence", "verdict"),
     [

@@ -1,7 +1,7 @@
 """What changes of rows that are there rest on: how rows are chosen, checked and erased, and what a kill left undone."""
 
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime
 from fnmatch import fnmatchcase
@@ -99,12 +99,13 @@ def checked_metadata(told: Metadata) -> Metadata:
         raise UsageError(f"expected Metadata, with labels by name and a box of four numbers: {error}") from None
 
 
-def erase_rows(gallery: Path, store: Store, ids: Iterable[str]) -> Change:
+def erase_rows(gallery: Path, store: Store, ids: Iterable[str], first: Callable[[], object] = lambda: None) -> Change:
     """Remove rows, their quarantine lines, the saved searches that name them, and every trace of them and of what was
     removed or replaced before from the gallery's folder, also from a table that is being built. Killed at any moment,
-    it is finished by the next writer. `GalleryError` where files of the table cannot be deleted; the next change tries
-    again."""
+    it is finished by the next writer. `first` is called under the lock, and what it raises ends it. `GalleryError`
+    where files of the table cannot be deleted; the next change tries again."""
     with tables.changing(gallery, store):
+        first()
         wanted = sorted({*ids, *unfinished(gallery)})
         write_atomically(gallery / ERASING, json.dumps(wanted) + "\n")
         chosen = frozenset(wanted)

@@ -14,6 +14,7 @@ from pickout.config import Settings
 from pickout.errors import NotThere, UsageError, listed
 from pickout.files import write_atomically
 from pickout.gallery.audit.log import record_event, user_name
+from pickout.gallery.changes.edits import checked_ids
 from pickout.gallery.search.filters import Where, allowed
 from pickout.gallery.storage.lock import writing
 from pickout.gallery.storage.rows import Resident, composed
@@ -27,7 +28,7 @@ class KeepRule(Settings):
 
     days: float = Field(strict=True, ge=0, allow_inf_nan=False, le=36_500)
     """Crops whose time lies further back are erased."""
-    camera: str | None = Field(default=None, max_length=200)
+    camera: str | None = Field(default=None, min_length=1, max_length=200)
     """Of this camera; none: of every camera that has no rule of its own, and of none."""
 
 
@@ -49,6 +50,11 @@ class Keeping(Settings):
     holds: tuple[Hold, ...] = Field((), description="What is kept all the same.")
 
 
+def read_retention(gallery: Path) -> Keeping:
+    """Rules and holds. `GalleryDamaged` where their file is garbled: nothing is erased before it is mended."""
+    return read_small_file(gallery / RETENTION, Keeping, "mend it; nothing is removed or erased before") or Keeping()
+
+
 @dataclass(frozen=True, slots=True)
 class Due:
     """What the rules say now."""
@@ -66,46 +72,57 @@ class Retention:
 
     @property
     def kept(self) -> Keeping:
-        """Rules and holds. `GalleryDamaged` where their file is garbled: nothing is erased before it is mended."""
-        file = self._gallery / RETENTION
-        return read_small_file(file, Keeping, "mend it; nothing is removed or erased before") or Keeping()
+        """Rules and holds; `GalleryDamaged` as of `read_retention`."""
+        return read_retention(self._gallery)
 
     def set_rules(self, rules: Collection[KeepRule]) -> None:
         """Replace the rules."""
         cameras = [rule.camera and composed(rule.camera) for rule in rules]
         if len(set(cameras)) < len(cameras):
             raise UsageError("two rules for one camera; give one for each")
-        record_event(self._gallery, "retention", rules=[rule.model_dump() for rule in rules])
-        self._change(lambda kept: kept.model_copy(update={"rules": tuple(rules)}))
+        with writing(self._gallery):
+            record_event(self._gallery, "retention", rules=[rule.model_dump() for rule in rules])
+            self._write(rules=tuple(rules))
 
     def hold(self, reason: str, crops: Collection[str] = (), where: Where | None = None) -> Hold:
-        """Keep crops whatever the rules say."""
+        """Keep crops, by their ids, and those that pass the filters. `UsageError`: one is not there, or no reason."""
         if not reason.strip() or len(reason) > 1000 or not reason.isprintable():
             raise UsageError("a hold needs a reason of at most 1000 printable characters")
         told = None if where is None else where.as_json()
-        if not crops and not told:
+        ids = tuple(checked_ids(crops))
+        if not ids and not told:
             raise UsageError("a hold needs crops or filters")
         since = datetime.now(UTC).replace(microsecond=0)
-        made = Hold(id=secrets.token_hex(4), reason=reason, crops=tuple(crops), where=told, by=user_name(), since=since)
-        record_event(self._gallery, "hold", hold=made.id, reason=reason, crops=len(crops), where=told)
-        self._change(lambda kept: kept.model_copy(update={"holds": (*kept.holds, made)}))
+        made = Hold(id=secrets.token_hex(4), reason=reason, crops=ids, where=told, by=user_name(), since=since)
+        with writing(self._gallery):
+            if gone := set(ids) - ({each.decode() for each in self._rows().ids} if ids else set()):
+                raise UsageError(f"{len(gone)} of these crops are not in the gallery, for one {min(gone)}")
+            record_event(self._gallery, "hold", hold=made.id, reason=reason, crops=len(ids), where=told)
+            self._write(holds=(*self.kept.holds, made))
         return made
 
     def lift(self, identifier: str) -> None:
         """End a hold; `NotThere` where there is none of this id."""
-        holds = self.kept.holds
-        if all(hold.id != identifier for hold in holds):
-            known = f"there are {listed([hold.id for hold in holds], 10)}" if holds else "there is none"
-            raise NotThere(f"no hold has the id '{identifier}'; {known}")
-        record_event(self._gallery, "hold lifted", hold=identifier)
-        self._change(lambda kept: kept.model_copy(update={"holds": tuple(h for h in kept.holds if h.id != identifier)}))
+        with writing(self._gallery):
+            holds = self.kept.holds
+            if all(hold.id != identifier for hold in holds):
+                known = f"there are {listed([hold.id for hold in holds], 10)}" if holds else "there is none"
+                raise NotThere(f"no hold has the id '{identifier}'; {known}")
+            record_event(self._gallery, "hold lifted", hold=identifier)
+            self._write(holds=tuple(hold for hold in holds if hold.id != identifier))
+
+    def counts(self) -> dict[str, int]:
+        """How many crops each hold keeps now, by its id."""
+        by_hold = self._by_hold({each.decode() for each in self._rows().ids})
+        return {hold.id: len(by_hold.get(hold.id, ())) for hold in self.kept.holds}
 
     def held(self, ids: Collection[str]) -> set[str]:
         """Those of some crops that are held."""
         return set[str]().union(*self._by_hold(ids).values())
 
     def refuse_held(self, ids: Collection[str]) -> None:
-        """Refuse to remove or erase crops that are held: a `UsageError` that names the holds."""
+        """Refuse to remove or erase crops that are held: a `UsageError` that names the holds. Who asks holds the
+        gallery's lock, so that a hold which was acknowledged is seen."""
         if by_hold := self._by_hold(ids):
             held = set[str]().union(*by_hold.values())
             holds = listed([f"{hold.id}: {hold.reason}" for hold in self.kept.holds if hold.id in by_hold], 3)
@@ -114,15 +131,13 @@ class Retention:
 
     def keep(self, ids: Collection[str]) -> set[str]:
         """Those of some crops that are held. Holds by filters name them from now on, so that no change of a camera, a
-        time or a label takes a crop out of a hold."""
-        by_hold = self._by_hold(ids)
-
-        def naming(hold: Hold) -> Hold:
+        time or a label takes a crop out of a hold. Who asks holds the gallery's lock."""
+        by_hold, named = self._by_hold(ids), list[Hold]()
+        for hold in (holds := self.kept.holds):
             more = sorted(by_hold.get(hold.id, set()) - set(hold.crops))
-            return hold.model_copy(update={"crops": (*hold.crops, *more)}) if more else hold
-
-        if any(naming(hold) is not hold for hold in self.kept.holds):
-            self._change(lambda kept: kept.model_copy(update={"holds": tuple(map(naming, kept.holds))}))
+            named.append(hold.model_copy(update={"crops": (*hold.crops, *more)}) if more else hold)
+        if named != list(holds):
+            self._write(holds=tuple(named))
         return set[str]().union(*by_hold.values())
 
     def due(self, now: datetime | None = None) -> Due:
@@ -154,6 +169,6 @@ class Retention:
         rows = self._rows()
         return {each.decode() for each in rows.ids[allowed(where, rows)]}
 
-    def _change(self, change: Callable[[Keeping], Keeping]) -> None:
-        with writing(self._gallery):
-            write_atomically(self._gallery / RETENTION, change(self.kept).model_dump_json(indent=1) + "\n")
+    def _write(self, **changed: Any) -> None:
+        kept = self.kept.model_copy(update=changed)
+        write_atomically(self._gallery / RETENTION, kept.model_dump_json(indent=1) + "\n")

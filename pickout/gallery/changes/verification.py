@@ -19,6 +19,7 @@ from pickout.gallery.approximate.far_vectors import kept_codes
 from pickout.gallery.audit.heads import log_faults
 from pickout.gallery.audit.log import AUDIT
 from pickout.gallery.changes.edits import unfinished
+from pickout.gallery.changes.retention import read_retention
 from pickout.gallery.intake.left_out import read_quarantine, read_suppression
 from pickout.gallery.intake.picture import digest, read_file
 from pickout.gallery.search.probability import read_calibration
@@ -108,8 +109,8 @@ def _texts(gallery: Path, manifest: Manifest) -> Iterator[Fault]:
     if manifest.seal is not None and manifest.seal != manifest.sealed().seal:
         yield Fault(gallery / MANIFEST, f"was changed by hand; put it back {FROM_BACKUP}")
     of_model = (partial(read_calibration, manifest=manifest), partial(read_approximation, manifest=manifest))
-    readers: list[Callable[[Path], object]] = [read_quarantine, read_suppression, *of_model, pending, unfinished]
-    for read in (lambda folder: SavedSearches(folder).all(), *readers):
+    readers: list[Callable[[Path], object]] = [read_quarantine, read_suppression, read_retention, *of_model]
+    for read in (lambda folder: SavedSearches(folder).all(), *readers, pending, unfinished):
         try:
             if read(gallery) and read is unfinished:
                 yield Fault(gallery, "an erasure was interrupted; run it, or any other change, again to finish it")

@@ -157,10 +157,10 @@ class Committer:
     def _write(self, commit: _Commit) -> None:
         """In the other thread: touches nothing but the disk and the commit."""
         if commit.rows:
-            self._leave_held(commit)
             with changing(self._gallery, self._store):
                 if not commit.claim():
                     return
+                self._leave_held(commit)
                 # Rows that were read before an erasure of another process must not come back after it.
                 erased = read_suppression(self._gallery).since(self._suppression)
                 kept = {row.id: row for row in commit.rows.values() if not erased.covers(row.id, row.content)}
@@ -179,12 +179,11 @@ class Committer:
 
     def _leave_held(self, commit: _Commit) -> None:
         """Take out rows whose file has become another picture than the one that is held."""
-        before = {each: content for each in commit.rows if (content := self._inventory.row(each)[0]) is not None}
-        for identifier in self._keep(before) if before else ():
-            row = commit.rows[identifier]
-            if row.content != before[identifier]:
+        held = self._keep(commit.rows)
+        for known in self._store.known(held) if held else ():
+            if (row := commit.rows[known.id]).content != known.content:
                 commit.held.append(Quarantined(row.file, _HELD))
-                del commit.rows[identifier]
+                del commit.rows[known.id]
         commit.bad += commit.held
 
     def _settle(self) -> None:

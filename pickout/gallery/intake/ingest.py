@@ -222,13 +222,15 @@ class Ingest:
         wanted = absent.gone if prune else []
         if prune_folders:
             wanted = [*wanted, *(identifier for ids in deserted.values() for identifier in ids)]
-        if held := self._keep(wanted):
-            wanted, report.held = [each for each in wanted if each not in held], len(held)
-        if wanted:
-            record_change(self._gallery, "prune", len(wanted))
-            with changing(self._gallery, self._store):
-                self._store.remove(wanted)
-            report.pruned = len(wanted)
+        if not wanted:
+            return
+        with changing(self._gallery, self._store):
+            held = self._keep(wanted)
+            pruned = [each for each in wanted if each not in held]
+            if pruned:
+                record_change(self._gallery, "prune", len(pruned))
+                self._store.remove(pruned)
+        report.held, report.pruned = len(held), len(pruned)
 
 
 def _known_of(store: Store, files: Sequence[Path]) -> Iterator[Known]:

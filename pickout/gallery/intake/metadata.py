@@ -54,8 +54,8 @@ class MetadataTable:
         counted = {name for name in sheet.columns if all(is_whole(row[name]) for _, row in sheet.rows)}
         self._rows: dict[str, Metadata] = {}
         self._below: tuple[Path, dict[str, str], dict[str, list[str]]] | None = None
-        """The root that was asked for last, each row by the place of its image below it, and the places that are not
-        ASCII by their composed form."""
+        """The root that was asked for last, each row by the place of its image below it, and the places that may be
+        spelled in another way by how they are plainly."""
         self._asked = set[str]()
         for record, values in sheet.rows:
             if values["image"] is None:
@@ -68,24 +68,28 @@ class MetadataTable:
         """What the table tells about `image`, a path below `root`; None where it does not name it."""
         if self._below is None or self._below[0] != root:  # threads may ask at once: each makes it whole
             self._below = (root, *self._placed(str(root)))
-        _, places, composed = self._below
+        _, places, spelled = self._below
         place = _place(str(image))
-        if place not in places and not place.isascii():
+        if place not in places and spelled:
             # Another file may have the very name that a row has; this one is meant where there is none.
-            forms = composed.get(normalize("NFC", place), [])
-            place = next((form for form in forms if not _is_another(Path(form), image)), place)
+            others = spelled.get(_plainly(place), [])
+            place = next((other for other in others if not _is_another(Path(other), image)), place)
         if (key := places.get(place)) is None:
             return None
         self._asked.add(key)
         return self._rows[key]
 
     def _placed(self, root: str) -> tuple[dict[str, str], dict[str, list[str]]]:
-        places, composed = dict[str, str](), dict[str, list[str]]()
+        places, spelled = dict[str, str](), dict[str, list[str]]()
         for key in self._rows:
             place = _place(root, key)
-            if places.setdefault(place, key) == key and not place.isascii():
-                composed.setdefault(normalize("NFC", place), []).append(place)
-        return places, composed
+            first = places.setdefault(place, key)
+            if self._rows[first] != self._rows[key]:
+                problem = f"'{first}' and '{key}' are one file, told differently"
+                raise AnnotationError(self.file, None, "image", problem)
+            if first == key and (not place.isascii() or "\\" in place):
+                spelled.setdefault(_plainly(place), []).append(place)
+        return places, spelled
 
     def unasked(self, root: Path) -> list[str]:
         """A note where rows name no image that `of` was asked for."""
@@ -115,8 +119,13 @@ def exif_time(content: bytes) -> datetime | None:
 
 
 def _place(*parts: str) -> str:
-    """A path as it is compared: joined, without `.` and `..`, with slashes."""
-    return posixpath.normpath(posixpath.join(*(part.replace("\\", "/") for part in parts)))
+    """A path as it is compared: joined, without `.` and `..`."""
+    return posixpath.normpath(posixpath.join(*parts))
+
+
+def _plainly(place: str) -> str:
+    """With slashes, and letters in Unicode's composed form."""
+    return posixpath.normpath(normalize("NFC", place.replace("\\", "/")))
 
 
 def _is_another(file: Path, image: Path) -> bool:

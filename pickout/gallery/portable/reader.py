@@ -168,8 +168,8 @@ class _Import:
     def _commit(self, store: Store, suppression: Suppression) -> None:
         """Write the rows that have gathered, but none that was erased after `suppression` was read."""
         rows, self._rows, self._bytes = self._rows, [], 0
-        held = Retention(self._gallery, store.resident).held([row.id for row in rows])
         with tables.changing(self._gallery, store):
+            held = Retention(self._gallery, store.resident).held([row.id for row in rows])
             # What is there is looked up under the lock, so that no change of another process is lost.
             there = store.fetch(row.id for row in rows)
             unsealed = store.fetch_tokens(before.id for before in there.values() if before.seal is None)

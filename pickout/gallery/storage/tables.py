@@ -102,6 +102,8 @@ def read_small_file(
     try:
         text = file.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
+        if file.is_symlink():  # what it led to is elsewhere, and not nothing
+            raise GalleryDamaged(f"{file}: is a link to what is not there; put that back or delete the link") from None
         return None
     except OSError as error:
         raise GalleryDamaged(f"{file}: cannot be read: {error.strerror}") from None
