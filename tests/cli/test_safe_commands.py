@@ -43,7 +43,7 @@ def test_no_command_writes_into_a_gallerys_folder(gallery):
 
 
 def test_a_page_that_is_there_is_replaced(run, gallery, tmp_path):
-    (tmp_path / "page.html").write_text("<p>old</p>")
+    (tmp_path / "page.html").write_text("<!doctype html>old")
     assert run("search", gallery, "teal", "--html", tmp_path / "page.html")[0] == 0
     assert "Candidates, not identifications" in (tmp_path / "page.html").read_text()
 
@@ -204,7 +204,7 @@ def test_a_rule_says_what_it_does_and_whom_it_does_not_meet(run, gallery):
         code, out, error = run("retention", "set", gallery, *wrong)
         assert (code, out) == (2, "") and wrong[1].split("=")[0] in error and "0 to 36500 days" in error, wrong
     code, out, error = run("retention", "lift", gallery, "nope")
-    assert (code, out) == (3, "") and "no hold has the id 'nope'; there is none" in error
+    assert (code, out) == (3, "") and "no hold of this id; there is none" in error
 
 
 def test_few_crops_are_not_calibrated_before_anything_is_drawn(run, gallery, monkeypatch):

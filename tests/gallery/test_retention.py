@@ -145,7 +145,7 @@ def test_a_camera_is_the_same_in_either_form_of_unicode(told, stored, ruled):
 def test_what_was_removed_before_it_could_be_held_is_no_error(told, held):
     told.retention.keep(["0" * 32])
     told.retention.refuse_held(["0" * 32])
-    with pytest.raises(NotThere, match=r"no hold has the id 'nope'; there are [0-9a-f]{8}, [0-9a-f]{8}"):
+    with pytest.raises(NotThere, match=r"no hold of this id; there are [0-9a-f]{8}, [0-9a-f]{8}"):
         told.retention.lift("nope")
 
 

@@ -107,7 +107,7 @@ class Retention:
             holds = self.kept.holds
             if all(hold.id != identifier for hold in holds):
                 known = f"there are {listed([hold.id for hold in holds], 10)}" if holds else "there is none"
-                raise NotThere(f"no hold has the id '{identifier}'; {known}")
+                raise NotThere(f"no hold of this id; {known}")
             record_event(self._gallery, "hold lifted", hold=identifier)
             self._write(holds=tuple(hold for hold in holds if hold.id != identifier))
 
