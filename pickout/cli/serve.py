@@ -92,8 +92,7 @@ def serve(
     except SystemExit:  # it could not listen, and said why in its own words
         pass
     if not server.started:
-        check_port(host, port)
-        raise UsageError(f"the server could not begin on {host}:{port}; the lines before this one tell why")
+        raise could_not_begin(host, port)
 
 
 def check_certificate(chain: Path, key: Path | None) -> None:
@@ -173,6 +172,12 @@ def demo_gallery(folder: Path, device: str) -> Path:
 def cannot_listen(host: str, port: int) -> UsageError:
     """What is wrong with an address that nothing can listen on."""
     return UsageError(f"cannot listen on {host}:{port}; is the port taken? give another with --port")
+
+
+def could_not_begin(host: str, port: int) -> UsageError:
+    """Why a server ended before it began: the port was taken, or what it has said itself."""
+    check_port(host, port)
+    return UsageError(f"the server could not begin on {host}:{port}; the lines before this one tell why")
 
 
 def check_port(host: str, port: int) -> None:
