@@ -350,7 +350,7 @@ def test_a_table_may_name_absolute_paths_and_spreadsheet_files(gallery, crops, t
 
 def test_rows_of_a_table_that_name_no_crop_are_counted_and_the_first_is_named(gallery, crops, tmp_path):
     table = tmp_path / "table.csv"
-    told = ["0006.png,lobby", "0OO6.png,yard", "../crops/0006.png,yard", "/etc/passwd,yard"]
+    told = ["0006.png,lobby", "0OO6.png,yard", "../other/0006.png,yard", "/etc/passwd,yard"]
     table.write_text("\n".join(["image,camera", *told]))
     notes = gallery.add(crops, table=table).notes
     assert notes == [f"{table}: 3 rows name no image below {crops}, the first '0OO6.png'"]
