@@ -16,6 +16,7 @@ from pickout.errors import AccessDenied, DataError, GalleryModelMismatch, Nothin
 from pickout.files import storage_errors
 from pickout.gallery.audit.log import record_event
 from pickout.gallery.intake.report import IngestReport
+from pickout.gallery.intake.scan import Scan
 from pickout.gallery.portable.file import opened
 from pickout.gallery.portable.reader import ImportReport, import_gallery
 from pickout.gallery.search.filters import ANYWHERE
@@ -59,6 +60,7 @@ def index(work: Indexing, body: FolderBody) -> Response:
     hosted, allowed = work.hosted, work.called.folder
     folder, table = allowed(body.folder), None if body.table is None else allowed(body.table)
     how = {**body.model_dump(exclude={"folder"}), "table": table}
+    Scan(folder, body.exclude)  # a wrong pattern is told before the work begins
 
     def add(tell: Tell) -> dict[str, Any]:
         record_event(hosted.path, "folder indexed", folder=str(folder), prune=body.prune)
@@ -88,8 +90,8 @@ def sample(work: Indexing) -> Response:
 def update(called: Called, hosted: Annotated[Hosted, on(Action.INDEX)], body: UpdateBody) -> dict[str, Any]:
     """Tell more about crops; nothing is encoded again."""
     told, ids = body.told(), _chosen(called, Action.INDEX, hosted, body)
-    called.own_camera(told.camera, needed=False)
-    rows = hosted.open().update(ids, told).rows
+    called.own_camera(told.camera, needed="camera" in body.forget)
+    rows = hosted.open().update(ids, told, forget=body.forget).rows
     hosted.refresh()
     return {"updated": rows}
 

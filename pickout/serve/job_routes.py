@@ -14,7 +14,7 @@ from pickout.serve.access import Action
 from pickout.serve.calling import Called, Caller, Work, long, on, stream
 from pickout.serve.hosting import Hosted
 from pickout.serve.jobs import Job
-from pickout.serve.recordings import find_people
+from pickout.serve.recordings import find_people, meant_recordings
 from pickout.serve.requests import Id, Name, VideoBody
 from pickout.video import require_libraries
 
@@ -77,8 +77,8 @@ def video(work: Annotated[Work, long(Action.INDEX)], body: VideoBody) -> Respons
     if body.detector.endswith(".onnx"):
         body = body.model_copy(update={"detector": str(called.folder(body.detector))})
     require_libraries()
-    find = partial(find_people, work.hosted, kept, called.actor, body, place, service.jobs)
-    return work.begin("video", find, of=body.recording or str(place))
+    found, of = meant_recordings(kept, called.actor, body, place), body.recording or str(place)
+    return work.begin("video", partial(find_people, work.hosted, kept, body, found, of, service.jobs), of=of)
 
 
 @router.get("/jobs/{job}", response_model=answers.JobAnswer)

@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
@@ -26,6 +26,9 @@ from pickout.serve.hosting import Hosted
 from pickout.serve.jobs import Jobs, Tell
 from pickout.serve.requests import VideoBody
 from pickout.serve.uploads import told_progress
+
+if TYPE_CHECKING:  # its libraries are installed with the extra `video` alone
+    from pickout.video.recordings import Recording
 
 _ABOUT, _COMING, _ID = "about.json", ".coming", re.compile("[0-9a-f]{32}")
 
@@ -108,24 +111,28 @@ class Recordings:
                 shutil.rmtree(half) if half.is_dir() else half.unlink(missing_ok=True)
 
 
-def find_people(
-    hosted: Hosted, kept: Recordings, actor: Actor, body: VideoBody, place: Path | None, jobs: Jobs, tell: Tell
-) -> dict[str, Any]:
-    """Index the people in a recording that was sent, or those at a place; `VideoError` where nothing could be read."""
-    from pickout.video.extraction import ExtractionSettings
-    from pickout.video.harvest import LEDGER, TABLE, HarvestReport, Ledger, harvest
+def meant_recordings(kept: Recordings, actor: Actor, body: VideoBody, place: Path | None) -> "list[Recording]":
+    """The recording that was sent, or those at a place; a `UsageError` where its time or zone is none."""
     from pickout.video.recordings import find_recordings, sent_recording
-    from pickout.video.tracks import TrackSettings
 
     told: dict[str, Any] = {"camera": body.camera, "zone": body.zone}
     told["start"] = None if body.start is None else parse_time(body.start)
-    if body.recording is not None:
-        file, about = kept.own(actor, body.recording)
-        name = _folder_name(about.name, body.recording)
-        found, key = [sent_recording(file, about.name, name, **told)], body.recording
-    else:
-        found, key = find_recordings([str(place)], **told), hashlib.sha256(str(place).encode()).hexdigest()[:32]
-    out = kept.crops(key, body)
+    if body.recording is None:
+        return find_recordings([str(place)], **told)
+    file, about = kept.own(actor, body.recording)
+    return [sent_recording(file, about.name, _folder_name(about.name, body.recording), **told)]
+
+
+def find_people(
+    hosted: Hosted, kept: Recordings, body: VideoBody, found: "Sequence[Recording]", of: str, jobs: Jobs, tell: Tell
+) -> dict[str, Any]:
+    """Index the people in these recordings, which are `of` one that was sent or of a place; `VideoError` where nothing
+    could be read."""
+    from pickout.video.extraction import ExtractionSettings
+    from pickout.video.harvest import LEDGER, TABLE, HarvestReport, Ledger, harvest
+    from pickout.video.tracks import TrackSettings
+
+    out = kept.crops(body.recording or hashlib.sha256(of.encode()).hexdigest()[:32], body)
     record_event(hosted.path, "recordings looked through", recordings=len(found), detector=Path(body.detector).name)
     settings = ExtractionSettings(rate=body.rate, tracks=TrackSettings(per_track=body.per_track))
 

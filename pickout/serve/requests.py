@@ -143,11 +143,13 @@ class CropBody(Sending):
 class UpdateBody(ChosenBody, CropBody):
     """Crops, and what is told about them."""
 
+    forget: Names = Field([], description="What is taken back of them: camera, time ..., or labels by name.")
+
     def told(self) -> Metadata:
         """The same as a gallery takes it."""
         found = super().told()
-        if found == Metadata():
-            raise UsageError("nothing to tell; give a camera, a time, a label ...")
+        if found == Metadata() and not self.forget:
+            raise UsageError("nothing to tell; give a camera, a time, a label ... or what to forget")
         return found
 
 

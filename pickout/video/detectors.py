@@ -28,5 +28,5 @@ def make_detector(name: str, threads: int | None = None) -> Detector:
         from pickout.video.installed_detectors import MoveNetDetector, NanoDetDetector
 
         return MoveNetDetector() if name == "movenet" else NanoDetDetector()
-    why = f"--detector {name}: expected {EMBEDDED}, movenet, nanodet, or the path of an .onnx file (docs/video.md)"
+    why = f"detector {name}: expected {EMBEDDED}, movenet, nanodet, or the path of an .onnx file (docs/video.md)"
     raise UsageError(why)

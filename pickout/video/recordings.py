@@ -70,7 +70,7 @@ def find_recordings(
     # The same recording may be named twice, or lie in a folder that is named too.
     files = list({each if each.startswith(_LIVE) else os.path.realpath(each): each for each in every}.values())
     if start is not None and len(files) > 1:
-        raise UsageError(f"--start is one moment, but there are {len(files)} recordings; give them one by one")
+        raise UsageError(f"start is one moment, but there are {len(files)} recordings; give them one by one")
     local = _zone(zone)
     found: list[Recording] = []
     taken: set[str] = set()
@@ -140,7 +140,7 @@ def _zone(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise UsageError(f"--zone {name}: no such time zone; write for example UTC or Europe/Berlin") from None
+        raise UsageError(f"zone {name}: no such time zone; write for example UTC or Europe/Berlin") from None
 
 
 def _start(stem: str, stated: datetime | None, *, live: bool, zone: ZoneInfo) -> datetime | None:
@@ -158,4 +158,4 @@ def _start(stem: str, stated: datetime | None, *, live: bool, zone: ZoneInfo) ->
     try:
         return (stated if stated.tzinfo else stated.replace(tzinfo=zone)).astimezone(UTC).replace(tzinfo=None)
     except OverflowError:
-        raise UsageError(f"--start {stated}: beyond the calendar in UTC; say when the recording began") from None
+        raise UsageError(f"start {stated}: beyond the calendar in UTC; say when the recording began") from None

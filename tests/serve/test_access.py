@@ -211,8 +211,9 @@ def test_a_token_of_some_cameras_uploads_for_them_only(server, draw, tmp_path):
         data = {"metadata": json.dumps({"camera": camera})}
         answer = server.client.post("/v1/galleries/people/crops", files={"files": file}, data=data, headers=headers)
         assert answer.status_code == status
-    body = {"crops": [server.ids()["0001.png"]], "camera": "cam_b"}
-    assert server.client.post("/v1/galleries/people/update", json=body, headers=headers).status_code == 403
+    for told in ({"camera": "cam_b"}, {"forget": ["camera"]}):
+        body = {"crops": [server.ids()["0001.png"]], **told}
+        assert server.client.post("/v1/galleries/people/update", json=body, headers=headers).status_code == 403
 
 
 def test_a_token_with_blurred_faces_sees_no_others(server):

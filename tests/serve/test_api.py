@@ -167,6 +167,8 @@ def test_a_folder_of_the_server_is_indexed_where_its_owner_allows_it(serve, tmp_
         body = {"folder": f"{tmp_path}/{folder}"}
         assert server.client.post("/v1/galleries/people/index", json=body).status_code == 404
     assert server.client.post("/v1/galleries/people/index", json={"folder": "/etc"}).status_code == 404
+    body = {"folder": str(tmp_path / "allowed"), "exclude": ["[a"]}
+    assert server.client.post("/v1/galleries/people/index", json=body).status_code == 422
 
 
 def test_crops_are_described_removed_and_erased(server):
@@ -174,6 +176,10 @@ def test_crops_are_described_removed_and_erased(server):
     body = {"crops": [ids["0001.png"]], "camera": "hall", "labels": {"case": "9"}}
     assert server.client.post("/v1/galleries/people/update", json=body).json() == {"updated": 1}
     assert search(server, sentences=["teal"], where={"cameras": ["hall"]}).json()["passed"] == 1
+    body = {"crops": [ids["0001.png"]], "track": "7", "forget": ["camera", "case"]}
+    assert server.client.post("/v1/galleries/people/update", json=body).json() == {"updated": 1}
+    told = server.client.get(f"/v1/galleries/people/crops/{ids['0001.png']}").json()
+    assert (told["camera"], told["labels"], told["track"]) == (None, {"colour": "teal"}, "7")
     body = {"where": {"cameras": ["cam_b"]}}
     assert server.client.post("/v1/galleries/people/remove", json=body).json() == {"removed": 2}
     body = {"crops": [ids["0001.png"]]}
@@ -183,7 +189,7 @@ def test_crops_are_described_removed_and_erased(server):
     assert server.client.post("/v1/galleries/people/erase", json={}).status_code == 422
     assert server.client.post("/v1/galleries/people/erase", json=body).status_code == 404
     changes = [(entry["change"], entry["user"], entry["via"]) for entry in server.log() if "change" in entry]
-    assert [change for change, _, _ in changes] == ["update", "remove", "erase"]
+    assert [change for change, _, _ in changes] == ["update", "update", "remove", "erase"]
 
 
 @pytest.mark.parametrize(

@@ -137,6 +137,9 @@ def test_a_folder_of_the_server(seeing, detector, tmp_path):
     moving(detector.parent / "yard2.mkv", 1)  # one more, later
     again = result_of(seeing.client.post(VIDEO, json=body))["indexed"]
     assert again["added"] >= 1 and again["unchanged"] >= 1
+    for wrong in ({"zone": "Mars/Olympus"}, {"start": "yesterday"}, {"start": "2026-01-01"}):  # two recordings
+        answer = seeing.client.post(VIDEO, json={**body, **wrong})
+        assert answer.status_code == 422 and "--" not in answer.json()["error"]
     assert seeing.client.post(VIDEO, json={**body, "folder": str(tmp_path)}).status_code == 404
     assert seeing.client.post(VIDEO, json={**body, "detector": "/etc/x.onnx"}).status_code == 404
     assert seeing.client.post(VIDEO, json={"detector": str(detector)}).status_code == 422
