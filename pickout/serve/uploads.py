@@ -18,9 +18,10 @@ from pickout.errors import ImageUnreadable, NotThere, UsageError
 from pickout.files import write_atomically
 from pickout.gallery.audit.log import record_event
 from pickout.gallery.changes.edits import checked_metadata
+from pickout.gallery.intake.metadata import MetadataTable
 from pickout.gallery.intake.picture import decode
 from pickout.gallery.intake.report import IngestProgress
-from pickout.gallery.storage.rows import Metadata, row_id
+from pickout.gallery.storage.rows import Metadata, composed, row_id
 from pickout.serve.hosting import Hosted
 from pickout.serve.jobs import Tell
 
@@ -61,6 +62,9 @@ class Uploads:
             for name, (content, _) in named.items():
                 write_atomically(folder / name, content, durable=False)
             write_atomically(folder / _TABLE, table)
+            read = MetadataTable(folder / _TABLE)
+            for name, (_, told) in named.items():
+                _refuse_loss(told, read.of(folder, folder / name) or Metadata())
         except Exception:
             if not before:
                 shutil.rmtree(folder, ignore_errors=True)
@@ -110,6 +114,18 @@ def told_progress(at: IngestProgress) -> dict[str, Any]:
 def told_steps(tell: Tell) -> Any:
     """The same for work that tells its steps by name."""
     return lambda what, done=0, total=None: tell({"doing": what, "done": done, "total": total})
+
+
+def _refuse_loss(told: Metadata, read: Metadata) -> None:
+    """A table takes some words for no value, and blanks and `.0` for a spreadsheet's: none may be lost."""
+    sent, kept = (
+        [each.camera, each.video, each.track, *each.labels.values(), *map(composed, each.labels)]
+        for each in (told, read)
+    )
+    lost = [each for each in sent if each not in kept]
+    if lost:
+        why = "blanks at its ends, .0 behind a number, and words for no value, such as NA, are not kept"
+        raise UsageError(f"'{lost[0]}': {why}; give another name")
 
 
 def _line(name: str, told: Metadata) -> dict[str, Any]:

@@ -200,12 +200,26 @@ def test_crops_are_described_removed_and_erased(server):
         {"labels": {"date": "blue"}},
         {"labels": {"Camera": "cam_b"}, "camera": "cam_a"},
         {"labels": {"Track ID": "7"}},
+        {"labels": {"colour": " red "}},
+        {"labels": {"colour": "None"}},
+        {"labels": {"colour\xa0": "red"}},
+        {"labels": {"shelf": "7.0"}},
+        {"camera": "NA"},
+        {"track": "7.0"},
     ],
 )
 def test_an_upload_that_no_row_could_have_is_refused_before_anything_is_kept(server, tmp_path, told):
     answer = upload(server, draw_crop(tmp_path / "new.png", shade=100), **told)
     assert answer.status_code == 422, answer.text
     assert not list(server.service.uploads(server.galleries["people"]).folder.rglob("*.png"))
+
+
+def test_what_an_upload_tells_is_kept_to_the_letter(server, tmp_path):
+    told = {"camera": "gate\u3000", "track": "0x7", "frame": 7, "box": [-1, 2, 3, 4]}
+    told |= {"time": "2026-03-01T14:30:00.000001", "labels": {"cafe\u0301": "naïve 7.01", "note": "not, 'quoted' so"}}
+    result = result_of(upload(server, draw_crop(tmp_path / "new.png", shade=100), **told))
+    row = server.client.get(f"/v1/galleries/people/crops/{result['crops'][0]}").json()
+    assert {key: row[key] for key in told} == {**told, "labels": {"caf\xe9": "naïve 7.01", "note": "not, 'quoted' so"}}
 
 
 def test_one_upload_that_cannot_be_indexed_keeps_no_server_from_starting(serve, tmp_path, caplog):

@@ -75,7 +75,7 @@ def test_bad_places_are_told(tmp_path):
     with pytest.raises(UsageError, match="2 recordings"):
         find_recordings([str(tmp_path)], start=datetime(2026, 1, 1))
     for zone in ("Mars/Olympus", "../../etc/passwd", ""):
-        with pytest.raises(UsageError, match="^zone "):
+        with pytest.raises(UsageError, match="zone "):
             find_recordings([str(tmp_path / "a.mp4")], zone=zone)
 
 
