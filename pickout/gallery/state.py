@@ -84,7 +84,7 @@ class OpenGallery:
     @property
     def retention(self) -> Retention:
         """How long crops are kept, and which are held."""
-        return Retention(self.path, self._all)
+        return Retention(self.path, self._all, self._store.present)
 
     def files(self) -> list[Path]:
         """Where every crop was when it was indexed."""

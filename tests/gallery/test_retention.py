@@ -11,10 +11,12 @@ from pickout.gallery.changes.retention import KeepRule
 from pickout.gallery.changes.verification import verify
 from pickout.gallery.gallery import Gallery
 from pickout.gallery.intake.metadata import CameraFrom
+from pickout.gallery.intake.report import IngestSettings
 from pickout.gallery.portable.reader import import_gallery
 from pickout.gallery.search.filters import Where
 from pickout.gallery.storage import lock
 from pickout.gallery.storage.rows import Metadata
+from pickout.gallery.storage.store import Store
 
 
 @pytest.fixture
@@ -224,3 +226,13 @@ def test_a_link_to_rules_that_are_not_there_switches_nothing_off(told, held, tmp
 def test_verify_names_garbled_rules(told, garbled):
     (told.path / "retention.json").write_text(garbled)
     assert any("retention.json" in fault.what for fault in verify(told.path))
+
+
+def test_new_crops_are_added_beside_a_hold_by_filters_without_reading_every_row(told, crops, draw, monkeypatch):
+    told.retention.hold("case", where=Where(cameras=["cam_b"]))
+    whole, real = [], Store.resident
+    monkeypatch.setattr(Store, "resident", lambda *given, **how: whole.append(1) or real(*given, **how))
+    for number in range(4):
+        draw(crops / f"new{number}.png", shade=150 + number)
+    told.add(crops, settings=IngestSettings(commit=1))
+    assert told.count() == 10 and not whole

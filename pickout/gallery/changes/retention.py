@@ -21,6 +21,7 @@ from pickout.gallery.storage.rows import Resident, composed
 from pickout.gallery.storage.tables import read_small_file
 
 RETENTION = "retention.json"
+_FEW = 1000  # crops that are looked for by their ids sooner than by reading every row
 
 
 class KeepRule(Settings):
@@ -65,10 +66,12 @@ class Due:
 
 
 class Retention:
-    """The rules and holds of one gallery; `rows` gives its rows as they are now."""
+    """The rules and holds of one gallery; `rows` gives its rows as they are now, `present` those ids that have one."""
 
-    def __init__(self, gallery: Path, rows: Callable[[], Resident]) -> None:
-        self._gallery, self._rows = gallery, rows
+    def __init__(
+        self, gallery: Path, rows: Callable[[], Resident], present: Callable[[Collection[str]], set[str]]
+    ) -> None:
+        self._gallery, self._rows, self._present = gallery, rows, present
 
     @property
     def kept(self) -> Keeping:
@@ -156,8 +159,10 @@ class Retention:
 
     def _by_hold(self, ids: Collection[str]) -> dict[str, set[str]]:
         """Which of some crops each hold keeps, by the hold's id; holds that keep none of them are left out."""
-        wanted, found = set(ids), dict[str, set[str]]()
-        for hold in self.kept.holds if wanted else ():
+        wanted, found, holds = set(ids), dict[str, set[str]](), self.kept.holds
+        if len(wanted) <= _FEW and any(hold.where for hold in holds):
+            wanted = self._present(wanted)  # a filter reads every row, and each commit of an index run asks
+        for hold in holds if wanted else ():
             kept = wanted & set(hold.crops)
             if hold.where:
                 kept |= wanted & self._passing(Where.from_json(hold.where))

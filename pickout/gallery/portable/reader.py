@@ -169,7 +169,7 @@ class _Import:
         """Write the rows that have gathered, but none that was erased after `suppression` was read."""
         rows, self._rows, self._bytes = self._rows, [], 0
         with tables.changing(self._gallery, store):
-            held = Retention(self._gallery, store.resident).held([row.id for row in rows])
+            held = Retention(self._gallery, store.resident, store.present).held([row.id for row in rows])
             # What is there is looked up under the lock, so that no change of another process is lost.
             there = store.fetch(row.id for row in rows)
             unsealed = store.fetch_tokens(before.id for before in there.values() if before.seal is None)
