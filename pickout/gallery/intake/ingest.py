@@ -15,13 +15,7 @@ from pickout.errors import DataMissing, ImageUnreadable
 from pickout.gallery.audit.log import record_change
 from pickout.gallery.encoder import BatchSize, Encoder, keeps_tokens, vectors_and_tokens
 from pickout.gallery.intake.commit import Committer, Inventory, Keep
-from pickout.gallery.intake.left_out import (
-    Crop,
-    read_quarantine,
-    read_suppression,
-    update_quarantine,
-    write_suppression,
-)
+from pickout.gallery.intake.left_out import read_quarantine, read_suppression, update_quarantine, write_suppression
 from pickout.gallery.intake.metadata import CameraFrom, MetadataTable, camera_of, exif_time
 from pickout.gallery.intake.picture import Picture, decode, digest, read_file, reading_ahead
 from pickout.gallery.intake.report import IngestProgress, IngestReport, IngestSettings
@@ -86,7 +80,7 @@ class Ingest:
         self._suppression = read_suppression(gallery)
         self._inventory = Inventory(store.known() if len(few) > _FEW else _known_of(store, few))
         self._touched: dict[Path, Path] = {}
-        self._back: list[Crop] = []
+        self._back: list[tuple[str, str]] = []  # ids and contents
         self._committer = Committer(gallery, store, self._inventory, self._report, self._suppression, settings, keep)
 
     def run(self, *, prune: bool, prune_folders: bool, on_progress: Callable[[IngestProgress], None]) -> IngestReport:

@@ -9,19 +9,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from pickout.gallery.storage.rows import (
-    FACETS,
-    LABEL,
-    NO_TIME,
-    RESIDENT,
-    Facet,
-    Located,
-    Resident,
-    completed,
-    row_schema,
-)
+from pickout.gallery.storage.rows import FACETS, LABEL, RESIDENT, Facet, Located, Resident, completed, row_schema
 from pickout.gallery.vectors.exact import HeldVectors, Rows, Seals, Vectors, damaged_rows
 
+NO_TIME = np.datetime64("NaT", "us")  # stands in `Resident.times` for a crop without time
 _SEAL = 16  # bytes of a row's seal, see `row_seal`
 
 MakeVectors = Callable[[Any, NDArray[np.bytes_], Seals, NDArray[np.uint64], Rows], Vectors]

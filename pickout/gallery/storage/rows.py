@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from pickout.errors import UsageError
 from pickout.gallery.vectors.exact import Vectors
 
-NO_TIME = np.datetime64("NaT", "us")  # stands in `Resident.times` for a crop without time
 LABEL = "label:"  # stands before a label's name in `Resident.facets`
 
 
