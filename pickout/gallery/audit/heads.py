@@ -16,7 +16,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pickout.errors import GalleryDamaged, GalleryError, GalleryMissing, UsageError
+from pickout.errors import GalleryDamaged, GalleryError, GalleryMissing, UsageError, printable
 from pickout.files import atomic_path, storage_errors
 from pickout.gallery.audit.log import MENDED, entry, is_cut, key_of, lines, showed
 
@@ -111,17 +111,6 @@ def check_signature(head: Head, key: str) -> None:
     except InvalidSignature:
         why = "the head was changed, or the log and its key were replaced"
         raise GalleryDamaged(f"the head of {head.size} entries was not signed with this log's key: {why}") from None
-
-
-def given_out(gallery: Path) -> list[Head]:
-    """The heads in `audit-heads.txt`."""
-    try:
-        rows = (gallery / HEADS).read_text(encoding="utf-8").splitlines()
-        return [read_head("\n".join(rows[start : start + 5])) for start in range(0, len(rows), 6)]
-    except FileNotFoundError:
-        return []
-    except (OSError, ValueError, UsageError):
-        raise GalleryDamaged(f"{gallery / HEADS}: garbled; the file was changed") from None
 
 
 def _private_key(file: Path) -> "Ed25519PrivateKey":
@@ -243,9 +232,12 @@ def examine(gallery: Path, heads: Sequence[Head] = (), key_file: Path | None = N
     faults, every = list(log_faults(gallery)), list(heads)
     leaves = [leaf(line) for line in lines(gallery)]
     try:
-        every += given_out(gallery)
-    except GalleryDamaged as error:
-        faults.append(str(error))
+        rows = (gallery / HEADS).read_text(encoding="utf-8").splitlines()
+        every += [read_head("\n".join(rows[start : start + 5])) for start in range(0, len(rows), 6)]
+    except FileNotFoundError:
+        pass
+    except (OSError, ValueError, UsageError):
+        faults.append(printable(f"{gallery / HEADS}: garbled; the file was changed"))
     key = verifier(gallery, key_file) if every else ""
     for head in every:
         try:
