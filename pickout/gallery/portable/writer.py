@@ -60,7 +60,9 @@ def export_gallery(
     with _reading(gallery):
         opened: Any = lancedb.connect(str(gallery)).open_table(manifest.table)
         opened.checkout(opened.version)
-        positions = _positions(opened, ids)
+        wanted = None if ids is None else frozenset(ids)
+        rows = (row for batch in batches(opened, ["id", PLACE]) for row in batch.to_pylist())
+        positions = sorted(row[PLACE] for row in rows if wanted is None or row["id"] in wanted)
     try:
         with atomic_path(file, private=True) as temporary:
             with zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
@@ -84,13 +86,6 @@ def _check_target(gallery: Path, file: Path, force: bool) -> None:
         raise UsageError(f"{file}: is a folder; give the name of a file to make")
     if not force and os.path.lexists(file):
         raise UsageError(f"{file}: is there already; give another name, or --force to replace it")
-
-
-def _positions(table: Any, ids: Collection[str] | None) -> list[int]:
-    """Where the rows lie, in the table's order: of all of them, or of those with one of `ids`."""
-    wanted = None if ids is None else frozenset(ids)
-    rows = (row for batch in batches(table, ["id", PLACE]) for row in batch.to_pylist())
-    return sorted(row[PLACE] for row in rows if wanted is None or row["id"] in wanted)
 
 
 def _taken(gallery: Path, table: Any, positions: list[int], manifest: Manifest) -> pa.Table:
