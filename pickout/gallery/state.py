@@ -19,6 +19,7 @@ from pickout.gallery.changes import edits
 from pickout.gallery.changes.retention import Due, Retention
 from pickout.gallery.encoder import Encoder, sentence_vectors
 from pickout.gallery.intake.left_out import Quarantined, read_quarantine
+from pickout.gallery.intake.report import Progress
 from pickout.gallery.portable.writer import ExportReport, export_gallery
 from pickout.gallery.search.filters import ANYWHERE, Where, allowed
 from pickout.gallery.search.saved_searches import SavedSearches
@@ -157,12 +158,12 @@ class OpenGallery:
         *,
         crops: bool = False,
         force: bool = False,
-        on_progress: Callable[[int, int], None] = lambda _done, _total: None,
+        on_progress: Progress = lambda _done, _total: None,
     ) -> ExportReport:
         """Write rows, or all of them, to one portable file; see `pickout.gallery.portable.writer.export_gallery`."""
         self._writable()
         wanted, to = None if ids is None else edits.checked_ids(ids), Path(file)
-        return export_gallery(self.path, self.manifest, to, wanted, crops=crops, force=force, on_progress=on_progress)
+        return export_gallery(self.path, self.manifest, to, wanted, crops, force, on_progress)
 
     def compact(self) -> None:
         """Merge the small pieces that many commits leave on disk; changes no row."""

@@ -22,6 +22,7 @@ from pickout.gallery.changes.edits import unfinished
 from pickout.gallery.changes.retention import read_retention
 from pickout.gallery.intake.left_out import read_quarantine, read_suppression
 from pickout.gallery.intake.picture import digest, read_file
+from pickout.gallery.intake.report import Progress
 from pickout.gallery.search.probability import read_calibration
 from pickout.gallery.search.saved_searches import SavedSearches
 from pickout.gallery.storage.rows import Row, row_id, row_seal
@@ -46,9 +47,7 @@ class Fault:
         return {name: str(value) for name, value in asdict(self).items()}
 
 
-def verify(
-    gallery: Path, *, files: bool = False, on_progress: Callable[[int, int], None] = lambda _done, _total: None
-) -> Iterator[Fault]:
+def verify(gallery: Path, *, files: bool = False, on_progress: Progress = lambda *_: None) -> Iterator[Fault]:
     """Everything that is wrong with the gallery in this folder; nothing for a whole one. With `files` the crops
     themselves are read too. `on_progress` is called with rows done and rows in all."""
     try:
@@ -59,7 +58,7 @@ def verify(
         yield Fault(gallery, str(error))
 
 
-def _rows(gallery: Path, manifest: Manifest, files: bool, on_progress: Callable[[int, int], None]) -> Iterator[Fault]:
+def _rows(gallery: Path, manifest: Manifest, files: bool, on_progress: Progress) -> Iterator[Fault]:
     store = Store(gallery, manifest.model.dimension, manifest.table)
     store.version()
     ids = Counter(known.id for known in store.known())

@@ -4,7 +4,7 @@ import hashlib
 import io
 import os
 import zipfile
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,7 +21,7 @@ from pickout.files import atomic_path
 from pickout.gallery.audit.log import record_change
 from pickout.gallery.changes.verification import row_faults
 from pickout.gallery.intake.picture import digest, read_file
-from pickout.gallery.intake.report import Report
+from pickout.gallery.intake.report import Progress, Report
 from pickout.gallery.portable.file import EXPORT, LARGEST_ROWS, MOST_PICTURES, Contents, RowsMember, digest_of_names
 from pickout.gallery.storage.reading import PLACE, batches
 from pickout.gallery.storage.rows import Row, completed, row_schema, rows_with_tokens
@@ -42,14 +42,7 @@ class ExportReport(Report):
 
 
 def export_gallery(
-    gallery: Path,
-    manifest: Manifest,
-    file: Path,
-    ids: Collection[str] | None = None,
-    *,
-    crops: bool = False,
-    force: bool = False,
-    on_progress: Callable[[int, int], None] = lambda _done, _total: None,
+    gallery: Path, manifest: Manifest, file: Path, ids: Collection[str] | None, crops: bool, force: bool, tell: Progress
 ) -> ExportReport:
     """Write rows of these ids, or all, as they are at this moment, to one file that only its owner can read. With
     `crops` the original pictures go in too, but those that are gone or have changed. It leaves a line in the audit.
@@ -69,7 +62,7 @@ def export_gallery(
                 writing = _Writing(gallery, manifest, archive, crops)
                 for start in range(0, len(positions), _AT_ONCE):
                     writing.add(_taken(gallery, opened, positions[start : start + _AT_ONCE], manifest))
-                    on_progress(writing.rows, len(positions))
+                    tell(writing.rows, len(positions))
                 writing.finish()
             _check_target(gallery, file, force)
             record_change(gallery, "export", len(positions))

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from pickout.errors import UsageError
 from pickout.gallery.vectors.exact import Vectors
 
+Values = dict[str, Any]  # a row's, by column
 LABEL = "label:"  # stands before a label's name in `Resident.facets`
 
 
@@ -35,8 +36,7 @@ class Metadata:
 
     def over(self, older: "Metadata") -> "Metadata":
         """This metadata laid over `older`: what is not told here stays as it was."""
-        own = {field.name: getattr(self, field.name) for field in fields(self)}
-        told = {name: value for name, value in own.items() if value is not None}
+        told = {each.name: value for each in fields(self) if (value := getattr(self, each.name)) is not None}
         return replace(older, **{**told, "labels": {**older.labels, **self.labels}})
 
     def told(self) -> list[str]:
@@ -188,7 +188,7 @@ def rows_with_tokens(table: pa.Table) -> Iterator[Row]:
         yield replace(to_row(values), tokens=unpack_tokens(own.as_buffer()).copy() if own.is_valid else None)
 
 
-def to_row(values: dict[str, Any]) -> Row:
+def to_row(values: Values) -> Row:
     """A row from its values by column, without tokens."""
     plain: dict[str, Any] = {name: values.get(name) for name in _PLAIN}
     plain |= {"root": os.fsdecode(values["root"]), "path": os.fsdecode(values["path"]), "seal": values.get("seal")}
@@ -225,7 +225,7 @@ def row_mark(row: Row) -> bytes:
     return hashlib.blake2b(repr(facts).encode(), digest_size=16).digest()
 
 
-def to_metadata(values: dict[str, Any]) -> Metadata:
+def to_metadata(values: Values) -> Metadata:
     """The metadata in a row's values by column; columns that an older table lacks are unknown."""
     told = {name: values.get(name) for name in METADATA}
     labels, box = told["labels"], told["box"]

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from pickout.errors import GalleryDamaged, GalleryError, PickoutError, StorageFull
 from pickout.gallery.storage import rows as columns
 from pickout.gallery.storage.reading import EVERY, MakeVectors, batches, read_resident, slices, taken, where_in
-from pickout.gallery.storage.rows import Known, Located, Resident, Row
+from pickout.gallery.storage.rows import Known, Located, Resident, Row, Values
 
 TABLE = "crops"  # name of a new gallery's table
 FROM_BACKUP = "from a backup, and erase again what was erased since: a backup brings it back"
@@ -198,11 +198,7 @@ class Store:
             yield from self.read(lambda table: list(batches(table, names, some, by)))  # noqa: B023
 
     def _each(
-        self,
-        make: Callable[[dict[str, Any]], _Found],
-        names: Sequence[str],
-        ids: Iterable[str] | None = None,
-        by: str = "id",
+        self, make: Callable[[Values], _Found], names: Sequence[str], ids: Iterable[str] | None = None, by: str = "id"
     ) -> Iterator[_Found]:
         for batch in self.scan(names, ids, by=by):
             with lance_errors(self.folder):
