@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pickout.errors import UsageError, listed
-from pickout.gallery.storage.rows import LABEL, NO_FACET, Facet, Resident, composed, parse_time, without_zone
+from pickout.gallery.storage.rows import FACETS, LABEL, NO_FACET, Facet, Resident, composed, parse_time, without_zone
 
 _LISTED = 20  # known names that an error lists at most
 _COLLECTIONS = ("cameras", "not_cameras", "tracks", "not_tracks", "videos", "not_videos")
@@ -60,8 +60,7 @@ class Where:
 
     def named(self) -> list[tuple[str, tuple[str, ...], tuple[str, ...]]]:
         """Each facet that is filtered: its name in `Resident.facets`, the values asked for, the values ruled out."""
-        pairs = [("camera", self.cameras, self.not_cameras), ("track", self.tracks, self.not_tracks)]
-        pairs.append(("video", self.videos, self.not_videos))
+        pairs = [(what, getattr(self, f"{what}s"), getattr(self, f"not_{what}s")) for what in FACETS]
         names = sorted({*self.labels, *self.not_labels})
         pairs += [(LABEL + name, self.labels.get(name, ()), self.not_labels.get(name, ())) for name in names]
         return [(what, tuple(wanted), tuple(unwanted)) for what, wanted, unwanted in pairs if wanted or unwanted]
