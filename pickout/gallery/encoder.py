@@ -4,11 +4,10 @@ from collections.abc import Sequence
 from typing import Protocol, TypeGuard, runtime_checkable
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from pickout.errors import GalleryError
-from pickout.gallery.vectors.exact import Floats
+from pickout.gallery.vectors.exact import Floats, Tokens
 from pickout.text.familiarity import Familiarity
 
 
@@ -44,10 +43,10 @@ class Matching(Protocol):
     def candidates(self) -> int:
         """How many of the best by vector to look at again; 0: this model has no second look."""
 
-    def encode_images_with_tokens(self, images: list[Image.Image]) -> tuple[Floats, NDArray[np.uint16]]:
+    def encode_images_with_tokens(self, images: list[Image.Image]) -> tuple[Floats, Tokens]:
         """Unit vectors (n, D), and tokens (n, tokens, width) as bfloat16 bit patterns."""
 
-    def match(self, sentence: str, tokens: NDArray[np.uint16]) -> Floats:
+    def match(self, sentence: str, tokens: Tokens) -> Floats:
         """Matching scores (n,) of a sentence with the tokens (n, tokens, width) of n crops."""
 
 
@@ -66,7 +65,7 @@ def keeps_tokens(encoder: Encoder) -> TypeGuard[Matching]:
 
 def vectors_and_tokens(
     encoder: Encoder, images: list[Image.Image], *, tokens: bool = False
-) -> tuple[Floats, Sequence[NDArray[np.uint16] | None]]:
+) -> tuple[Floats, Sequence[Tokens | None]]:
     """What a gallery keeps of `images`: vectors (n, D), where a row may hold values that are not finite, and tokens
     (tokens, width) where wanted for a second look. As in the other functions here, `GalleryError` where the encoder
     breaks its promise."""

@@ -8,7 +8,6 @@ from datetime import datetime
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pickout.errors import GalleryDamaged, GalleryMissing, UsageError
 from pickout.gallery.approximate import build
@@ -27,6 +26,7 @@ from pickout.gallery.storage.reading import MakeVectors, slices
 from pickout.gallery.storage.rows import Metadata, Resident, Row
 from pickout.gallery.storage.store import Store
 from pickout.gallery.storage.tables import MANIFEST, Manifest, changing, read_manifest
+from pickout.gallery.vectors.exact import Ids, Mask
 
 
 @checked_arguments
@@ -38,7 +38,7 @@ class OpenGallery:
         self._opened, self._encoder = store, encoder
         self._seen: tuple[int, int] | None = None
         self._resident: tuple[int, build.Approximation | None, Resident] | None = None
-        self._hidden: tuple[NDArray[np.bytes_], list[str], NDArray[np.bool_]] | None = None
+        self._hidden: tuple[Ids, list[str], Mask] | None = None
         """Among which ids, those whose erasure has begun, and which rows these are: `Resident.hidden`."""
         self.follows = True
         """Whether a search reads the rows again when they have changed. A server does that beside its searches."""

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
 from pickout.config import Settings
@@ -21,7 +20,7 @@ from pickout.gallery.storage.reading import MakeVectors
 from pickout.gallery.storage.rows import Resident
 from pickout.gallery.storage.store import Store
 from pickout.gallery.storage.tables import Manifest, changing, read_manifest, read_small_file
-from pickout.gallery.vectors.exact import Floats, best_rows, exact_top
+from pickout.gallery.vectors.exact import Doubles, Floats, best_rows, exact_top
 
 APPROXIMATE = "approximate.json"
 FORMAT = 2  # version of the file that this code writes and reads
@@ -220,7 +219,7 @@ class _Trial:
             facts: dict[str, Any] = {"mean": float(shares.mean()), "interval": (low, high), "rows": rows}
             yield Recall(queries=kind, searches=len(shares), at=at, measured=now, **facts)
 
-    def _shares(self, kind: Kind, half: int, at: int, wide: int) -> NDArray[np.float64]:
+    def _shares(self, kind: Kind, half: int, at: int, wide: int) -> Doubles:
         """Share of the best `at` that each search of one half finds."""
         tuned, shares = self._far.tuned(wide), []
         for query, best in zip(self._queries[kind][half::2], self._best[kind][half::2], strict=True):

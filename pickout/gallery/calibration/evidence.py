@@ -15,7 +15,7 @@ from pickout.gallery.search.probability import SHOWN, measures
 from pickout.gallery.search.ranking import LOOKED_AT
 from pickout.gallery.storage.rows import Resident
 from pickout.gallery.storage.store import Store
-from pickout.gallery.vectors.exact import Doubles, Floats, Mask, Rows, best_rows
+from pickout.gallery.vectors.exact import Doubles, Floats, Mask, Rows, Tokens, best_rows
 
 FRACTIONS = (1.0, 1 / 2, 1 / 4, 1 / 8, 1 / 16)  # sizes of the galleries that are searched, as shares of the gallery
 _BATCH = 32
@@ -31,7 +31,7 @@ class People:
     """The people of a validation split, encoded: n images and q sentences."""
 
     vectors: Floats  # (n, D)
-    tokens: NDArray[np.uint16] | None  # for a model that looks again
+    tokens: Tokens | None  # for a model that looks again
     contents: tuple[str, ...]  # SHA-256 of each image file
     shown: Rows  # (n,) who an image shows
     sentences: tuple[str, ...]

@@ -9,7 +9,6 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from pickout.errors import PickoutError
@@ -28,11 +27,12 @@ from pickout.gallery.search.query import SavedSearches
 from pickout.gallery.storage.rows import Row, row_id, row_seal
 from pickout.gallery.storage.store import FROM_BACKUP, Store
 from pickout.gallery.storage.tables import MANIFEST, Manifest, leftover_tables, pending, read_manifest, table_folder
+from pickout.gallery.vectors.exact import Tokens
 
 _AT_ONCE = 200
 _AGAIN = "remove it from the gallery and index it again"
 _LENGTH_OFF = 1e-3  # how far a vector's length may be from one
-_Found = dict[str, tuple[Row | None, NDArray[np.uint16] | None]]  # rows with tokens, by id; None where there is none
+_Found = dict[str, tuple[Row | None, Tokens | None]]  # rows with tokens, by id; None where there is none
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +126,7 @@ def _texts(gallery: Path, manifest: Manifest) -> Iterator[Fault]:
             yield Fault(folder, "left over from another model; any change of the gallery deletes it")
 
 
-def row_faults(row: Row, tokens: NDArray[np.uint16] | None, dimension: int) -> Iterator[Fault]:
+def row_faults(row: Row, tokens: Tokens | None, dimension: int) -> Iterator[Fault]:
     """What is wrong with a row that was fetched, its tokens, and its vector of this length."""
     if row.seal is not None and row.seal != row_seal(row, tokens):
         yield Fault(row.file, f"its row was changed by other hands than Pickout's; {_AGAIN}")

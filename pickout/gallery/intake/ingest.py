@@ -9,7 +9,6 @@ from itertools import chain, islice
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pickout.errors import DataMissing, ImageUnreadable
 from pickout.gallery.audit.log import record_change
@@ -24,6 +23,7 @@ from pickout.gallery.storage.lock import writing
 from pickout.gallery.storage.rows import Known, Metadata, Row, row_id
 from pickout.gallery.storage.store import Store
 from pickout.gallery.storage.tables import changing
+from pickout.gallery.vectors.exact import Floats, Tokens
 
 _FEW = 1000  # files up to which a run asks for the rows that concern them, instead of reading what all rows are
 
@@ -44,7 +44,7 @@ class _Examined:
 
 
 # What a row takes from its file's bytes: vector, width, height, thumbnail, tokens.
-_Pixels = tuple[NDArray[np.float32], int, int, bytes, NDArray[np.uint16] | None]
+_Pixels = tuple[Floats, int, int, bytes, Tokens | None]
 
 
 class Ingest:

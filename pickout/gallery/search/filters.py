@@ -6,10 +6,10 @@ from datetime import datetime
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pickout.errors import UsageError, listed
 from pickout.gallery.storage.rows import FACETS, LABEL, NO_FACET, Facet, Resident, composed, parse_time, without_zone
+from pickout.gallery.vectors.exact import Mask
 
 _LISTED = 20  # known names that an error lists at most
 _COLLECTIONS = ("cameras", "not_cameras", "tracks", "not_tracks", "videos", "not_videos")
@@ -131,7 +131,7 @@ def check_where(where: Where, resident: Resident) -> None:
                 raise UsageError(_unknown(what, name, names, resident))
 
 
-def allowed(where: Where, resident: Resident) -> NDArray[np.bool_] | None:
+def allowed(where: Where, resident: Resident) -> Mask | None:
     """Which rows pass the filters (N,), none of those that are hidden; None when all do."""
     if not where.as_json() and resident.hidden is None:
         return None

@@ -21,7 +21,7 @@ from pickout.gallery.search.query import Query, is_end, possible_ids
 from pickout.gallery.search.ranking import Asked, Grouping, Known, Locate, Ranking, SearchSettings, take_aim
 from pickout.gallery.storage.rows import Located, Metadata, Resident, Row, row_seal
 from pickout.gallery.storage.store import Store
-from pickout.gallery.vectors.exact import HeldVectors
+from pickout.gallery.vectors.exact import Floats, HeldVectors, Ids
 from pickout.text.familiarity import Familiarity
 
 _SHOWN = ("id", "file", "path", "width", "height", "metadata", "thumbnail")  # what a hit takes from its row
@@ -177,8 +177,8 @@ def answer(
 class Scored:
     """Every crop that passes some filters."""
 
-    ids: NDArray[np.bytes_]  # (k,) 32 hexadecimal digits
-    scores: NDArray[np.float32]  # (k,) inner products with the query, less penalties
+    ids: Ids  # (k,) 32 hexadecimal digits
+    scores: Floats  # (k,) inner products with the query, less penalties
     times: NDArray[np.datetime64]  # (k,) microseconds, NaT without time
 
 

@@ -24,6 +24,9 @@ Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 Rows = NDArray[np.int64]  # positions of rows in the arrays of a gallery
+Ids = NDArray[np.bytes_]  # (N,) of rows, 32 hexadecimal digits each
+Places = NDArray[np.uint64]  # (N,) where rows stand in a table, as LanceDB names it
+Tokens = NDArray[np.uint16]  # (tokens, width) of a crop, as bfloat16 bit patterns
 Seals = NDArray[np.uint64]  # (N, 2), digests of all that rows hold
 Best = tuple[Rows, Doubles]  # rows (k,), best first, and their scores (k,)
 
