@@ -198,16 +198,15 @@ class _Trial:
     def faster(self, wide: int) -> float:
         """How many times as fast as an exact search of all vectors in memory: times taken in turns, of medians. That
         one is timed for a sample, and taken to grow with the rows, as it does."""
-        taken: dict[str, list[float]] = {"exact": [], "codes": []}
+        taken: list[tuple[float, float]] = []
         tuned, order = self._far.tuned(wide), np.arange(len(self._sample))
         for query in self._queries["crops"]:
             began = time.perf_counter()
             exact_top(self._sample, query, top=_AT[-1], order_N=order)
             between = time.perf_counter()
             tuned.top(query, top=_AT[-1], order_N=self._resident.order, allowed_N=None, penalties=())
-            taken["exact"].append(between - began)
-            taken["codes"].append(time.perf_counter() - between)
-        exact, codes = (statistics.median(times) for times in taken.values())
+            taken.append((between - began, time.perf_counter() - between))
+        exact, codes = map(statistics.median, zip(*taken, strict=True))
         return exact * len(self._resident.ids) / len(self._sample) / codes
 
     def measured(self, wide: int) -> Iterator[Recall]:
