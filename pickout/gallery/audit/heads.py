@@ -198,10 +198,13 @@ def goes_on(old: int, old_root: bytes, new: int, new_root: bytes, proof: Sequenc
         """The roots over the first `old` and all of `new` leaves, as `consistency` took them apart."""
         if old == new:
             return (old_root,) * 2 if whole else (left.pop(0),) * 2
-        half, right = _half(new), old > _half(new)
-        first, second = roots(old - half, new - half, False) if right else roots(old, half, whole)
+        half = _half(new)
+        if old <= half:
+            first, second = roots(old, half, whole)
+            return first, node(second, left.pop(0))
+        first, second = roots(old - half, new - half, False)
         beside = left.pop(0)
-        return (node(beside, first), node(beside, second)) if right else (first, node(second, beside))
+        return node(beside, first), node(beside, second)
 
     with suppress(IndexError):  # too short
         return roots(old, new, True) == (old_root, new_root) and not left

@@ -60,7 +60,7 @@ class Rebuilding:
         self._stale: set[str] = set()
         self._gone: list[str] = []
         self._seen, self._commits, self._done, self._total = -1, 0, 0, 0
-        self._committed_at = self._began = time.monotonic()
+        self._began = time.monotonic()
         self._encoded = self._resumed = 0
 
     def run(
@@ -97,7 +97,7 @@ class Rebuilding:
     def _replace(self, told: Manifest, drop_missing: bool) -> tuple[Quarantined, ...]:
         """Bring every row, then swap the tables; those that cannot be brought are an error, or left out and told."""
         todo = self._difference()
-        self._resumed = self._done
+        self._resumed, self._committed_at = self._done, time.monotonic()
         for _ in range(_ROUNDS):
             self._bring(todo, alone=False)
             todo = self._difference()
