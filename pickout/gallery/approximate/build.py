@@ -206,7 +206,7 @@ class _Trial:
             between = time.perf_counter()
             tuned.top(query, top=_AT[-1], order_N=self._resident.order, allowed_N=None, penalties=())
             taken.append((between - began, time.perf_counter() - between))
-        exact, codes = map(statistics.median, zip(*taken, strict=True))
+        exact, codes = (statistics.median(each[which] for each in taken) for which in (0, 1))
         return exact * len(self._resident.ids) / len(self._sample) / codes
 
     def measured(self, wide: int) -> Iterator[Recall]:

@@ -77,8 +77,7 @@ class Where:
         told: dict[str, Any] = {name: sorted(getattr(self, name)) for name in _COLLECTIONS}
         for name in ("labels", "not_labels"):
             told[name] = {key: list(values) for key, values in sorted(getattr(self, name).items())}
-        for name in ("after", "before"):
-            told[name] = getattr(self, name) and getattr(self, name).isoformat()
+        told |= {name: time.isoformat() for name in ("after", "before") if (time := getattr(self, name))}
         told["during"] = [f"{start.isoformat()}/{stop.isoformat()}" for start, stop in self.during]
         return {name: value for name, value in told.items() if value}
 

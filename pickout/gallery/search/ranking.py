@@ -11,7 +11,7 @@ from pickout.config import Settings
 from pickout.errors import UsageError
 from pickout.gallery.encoder import Encoder, Matching, picture_vectors, sentence_vectors
 from pickout.gallery.search.filters import ANYWHERE, Where, allowed, check_where
-from pickout.gallery.search.query import Grouping as Grouping
+from pickout.gallery.search.query import Grouping as Grouping  # as the documents import it from here
 from pickout.gallery.search.query import Query
 from pickout.gallery.storage.rows import NO_FACET, Resident
 from pickout.gallery.storage.store import Store

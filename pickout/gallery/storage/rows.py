@@ -6,7 +6,7 @@ import os
 import re
 import unicodedata
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -36,17 +36,16 @@ class Metadata:
 
     def over(self, older: "Metadata") -> "Metadata":
         """This metadata laid over `older`: what is not told here stays as it was."""
-        told = {each.name: value for each in fields(self) if (value := getattr(self, each.name)) is not None}
+        told = {name: value for name in METADATA if (value := getattr(self, name)) is not None}
         return replace(older, **{**told, "labels": {**older.labels, **self.labels}})
 
     def told(self) -> list[str]:
         """The names of what is told here, those of labels among them."""
-        own = [field.name for field in fields(self) if field.name != "labels" and getattr(self, field.name) is not None]
-        return [*own, *self.labels]
+        return [*(name for name in METADATA if name != "labels" and getattr(self, name) is not None), *self.labels]
 
     def without(self, names: Collection[str]) -> "Metadata":
         """The same, but nothing is told of these: fields, or else labels."""
-        own = {field.name: None for field in fields(self) if field.name != "labels" and field.name in names}
+        own = {name: None for name in METADATA if name != "labels" and name in names}
         labels = {name: value for name, value in self.labels.items() if name not in names}
         return replace(self, labels=labels, **own) if own or len(labels) < len(self.labels) else self
 
