@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from typing import Protocol, TypeGuard, runtime_checkable
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from pickout.errors import GalleryError
+from pickout.gallery.vectors.exact import Floats, Tokens
 from pickout.text.familiarity import Familiarity
 
 
@@ -28,10 +28,10 @@ class Encoder(Protocol):
     def dimension(self) -> int:
         """Length D of a vector."""
 
-    def encode_images(self, images: list[Image.Image]) -> NDArray[np.float32]:
+    def encode_images(self, images: list[Image.Image]) -> Floats:
         """Unit vectors (n, D) of n RGB images of any size."""
 
-    def encode_texts(self, texts: list[str]) -> NDArray[np.float32]:
+    def encode_texts(self, texts: list[str]) -> Floats:
         """Unit vectors (n, D) of n sentences."""
 
 
@@ -43,10 +43,10 @@ class Matching(Protocol):
     def candidates(self) -> int:
         """How many of the best by vector to look at again; 0: this model has no second look."""
 
-    def encode_images_with_tokens(self, images: list[Image.Image]) -> tuple[NDArray[np.float32], NDArray[np.uint16]]:
+    def encode_images_with_tokens(self, images: list[Image.Image]) -> tuple[Floats, Tokens]:
         """Unit vectors (n, D), and tokens (n, tokens, width) as bfloat16 bit patterns."""
 
-    def match(self, sentence: str, tokens: NDArray[np.uint16]) -> NDArray[np.float32]:
+    def match(self, sentence: str, tokens: Tokens) -> Floats:
         """Matching scores (n,) of a sentence with the tokens (n, tokens, width) of n crops."""
 
 
@@ -65,7 +65,7 @@ def keeps_tokens(encoder: Encoder) -> TypeGuard[Matching]:
 
 def vectors_and_tokens(
     encoder: Encoder, images: list[Image.Image], *, tokens: bool = False
-) -> tuple[NDArray[np.float32], Sequence[NDArray[np.uint16] | None]]:
+) -> tuple[Floats, Sequence[Tokens | None]]:
     """What a gallery keeps of `images`: vectors (n, D), where a row may hold values that are not finite, and tokens
     (tokens, width) where wanted for a second look. As in the other functions here, `GalleryError` where the encoder
     breaks its promise."""
@@ -79,29 +79,24 @@ def vectors_and_tokens(
     return _checked(encoder, vectors, len(images)), list(kept)
 
 
-def picture_vectors(encoder: Encoder, images: list[Image.Image]) -> NDArray[np.float32]:
+def picture_vectors(encoder: Encoder, images: list[Image.Image]) -> Floats:
     """The vectors (n, D) of pictures that are searched for, finite."""
-    return _finite(encoder, vectors_and_tokens(encoder, images)[0], "the picture's")
+    return _checked(encoder, encoder.encode_images(images) if images else None, len(images), "the picture's")
 
 
-def sentence_vectors(encoder: Encoder, sentences: list[str]) -> NDArray[np.float32]:
+def sentence_vectors(encoder: Encoder, sentences: list[str]) -> Floats:
     """The vectors (n, D) of `sentences`, finite."""
-    vectors = encoder.encode_texts(sentences) if sentences else None
-    return _finite(encoder, _checked(encoder, vectors, len(sentences)), "the sentence's")
+    return _checked(encoder, encoder.encode_texts(sentences) if sentences else None, len(sentences), "the sentence's")
 
 
-def _finite(encoder: Encoder, vectors: NDArray[np.float32], whose: str) -> NDArray[np.float32]:
-    if not np.isfinite(vectors).all():
-        raise GalleryError(f"model {encoder.name}: {whose} vector holds NaN or infinite values; is it trained?")
-    return vectors
-
-
-def _checked(encoder: Encoder, vectors: NDArray[np.float32] | None, count: int) -> NDArray[np.float32]:
-    """Of the promised shape; None stands for none of nothing."""
+def _checked(encoder: Encoder, vectors: Floats | None, count: int, whose: str = "") -> Floats:
+    """Of the promised shape, where None stands for none of nothing, and finite where they are told to be `whose`."""
     found = np.asarray(np.empty((0, encoder.dimension)) if vectors is None else vectors, dtype=np.float32)
     if found.shape != (wanted := (count, encoder.dimension)):
         told = f"gave an array of shape {found.shape} for {count} inputs, expected {wanted}"
         raise GalleryError(f"model {encoder.name}: {told}")
+    if whose and not np.isfinite(found).all():
+        raise GalleryError(f"model {encoder.name}: {whose} vector holds NaN or infinite values; is it trained?")
     return found
 
 

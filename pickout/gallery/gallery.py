@@ -13,7 +13,7 @@ from pickout.gallery.arguments import checked_arguments
 from pickout.gallery.audit.log import Acting, acting, forget, record_search
 from pickout.gallery.calibration.evidence import Tell
 from pickout.gallery.calibration.fit import CalibrationSettings, calibrate
-from pickout.gallery.changes.rebuild import RebuildReport, rebuild
+from pickout.gallery.changes.rebuild import Rebuilding, RebuildReport
 from pickout.gallery.encoder import Encoder
 from pickout.gallery.intake.ingest import Ingest
 from pickout.gallery.intake.metadata import CameraFrom, MetadataTable
@@ -101,9 +101,9 @@ class Gallery(OpenGallery):
         on_progress: Callable[[IngestProgress], None] = lambda _: None,
     ) -> RebuildReport:
         """Change the gallery's model: every crop is encoded anew, then searched with `encoder`. Safe to kill and run
-        again; see `pickout.gallery.changes.rebuild.rebuild` for the arguments and errors."""
-        given = settings or IngestSettings()
-        report = rebuild(self.path, encoder, run, given, drop_missing, restart, on_progress, self.retention)
+        again; see `pickout.gallery.changes.rebuild.Rebuilding.run` for the arguments and errors."""
+        work = Rebuilding(self.path, encoder, settings or IngestSettings(), self.retention)
+        report = work.run(run, drop_missing, restart, on_progress)
         self.use(encoder)
         return report
 

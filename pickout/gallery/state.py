@@ -8,7 +8,6 @@ from datetime import datetime
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pickout.errors import GalleryDamaged, GalleryMissing, UsageError
 from pickout.gallery.approximate import build
@@ -19,13 +18,15 @@ from pickout.gallery.changes import edits
 from pickout.gallery.changes.retention import Due, Retention
 from pickout.gallery.encoder import Encoder, sentence_vectors
 from pickout.gallery.intake.left_out import Quarantined, read_quarantine
+from pickout.gallery.intake.report import Progress
 from pickout.gallery.portable.writer import ExportReport, export_gallery
 from pickout.gallery.search.filters import ANYWHERE, Where, allowed
-from pickout.gallery.search.saved_searches import SavedSearches
+from pickout.gallery.search.query import SavedSearches
 from pickout.gallery.storage.reading import MakeVectors, slices
 from pickout.gallery.storage.rows import Metadata, Resident, Row
 from pickout.gallery.storage.store import Store
 from pickout.gallery.storage.tables import MANIFEST, Manifest, changing, read_manifest
+from pickout.gallery.vectors.exact import Ids, Mask
 
 
 @checked_arguments
@@ -37,7 +38,7 @@ class OpenGallery:
         self._opened, self._encoder = store, encoder
         self._seen: tuple[int, int] | None = None
         self._resident: tuple[int, build.Approximation | None, Resident] | None = None
-        self._hidden: tuple[NDArray[np.bytes_], list[str], NDArray[np.bool_]] | None = None
+        self._hidden: tuple[Ids, list[str], Mask] | None = None
         """Among which ids, those whose erasure has begun, and which rows these are: `Resident.hidden`."""
         self.follows = True
         """Whether a search reads the rows again when they have changed. A server does that beside its searches."""
@@ -157,12 +158,12 @@ class OpenGallery:
         *,
         crops: bool = False,
         force: bool = False,
-        on_progress: Callable[[int, int], None] = lambda _done, _total: None,
+        on_progress: Progress = lambda _done, _total: None,
     ) -> ExportReport:
         """Write rows, or all of them, to one portable file; see `pickout.gallery.portable.writer.export_gallery`."""
         self._writable()
         wanted, to = None if ids is None else edits.checked_ids(ids), Path(file)
-        return export_gallery(self.path, self.manifest, to, wanted, crops=crops, force=force, on_progress=on_progress)
+        return export_gallery(self.path, self.manifest, to, wanted, crops, force, on_progress)
 
     def compact(self) -> None:
         """Merge the small pieces that many commits leave on disk; changes no row."""

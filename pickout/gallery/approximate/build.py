@@ -3,13 +3,13 @@ misses and how much faster it is than an exact search in memory."""
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from itertools import product
 from pathlib import Path
 from typing import Any, Literal, cast
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
 from pickout.config import Settings
@@ -20,7 +20,7 @@ from pickout.gallery.storage.reading import MakeVectors
 from pickout.gallery.storage.rows import Resident
 from pickout.gallery.storage.store import Store
 from pickout.gallery.storage.tables import Manifest, changing, read_manifest, read_small_file
-from pickout.gallery.vectors.exact import Floats, best_rows, exact_top
+from pickout.gallery.vectors.exact import Doubles, Floats, best_rows, exact_top
 
 APPROXIMATE = "approximate.json"
 FORMAT = 2  # version of the file that this code writes and reads
@@ -126,13 +126,13 @@ def approximate(
     faster = trial.faster(wide)
     found = Approximation(
         table=store.name,
-        built=_now(),
+        built=datetime.now(UTC).replace(microsecond=0),
         rows=rows,
         above=settings.above,
         wide=wide,
         target=settings.target,
         faster=round(faster, 2),
-        recalls=trial.measured(wide),
+        recalls=tuple(trial.measured(wide)),
     )
     if faster < settings.faster:
         what = f"only {faster:.1f} times as fast as an exact search in memory, {settings.faster:g} was asked for"
@@ -195,32 +195,30 @@ class _Trial:
                 break
         return wide
 
-    def measured(self, wide: int) -> tuple[Recall, ...]:
-        return tuple(self._recall(kind, at, wide) for kind in self._queries for at in _AT)
-
     def faster(self, wide: int) -> float:
         """How many times as fast as an exact search of all vectors in memory: times taken in turns, of medians. That
         one is timed for a sample, and taken to grow with the rows, as it does."""
-        taken: dict[str, list[float]] = {"exact": [], "codes": []}
+        taken: list[tuple[float, float]] = []
         tuned, order = self._far.tuned(wide), np.arange(len(self._sample))
         for query in self._queries["crops"]:
             began = time.perf_counter()
             exact_top(self._sample, query, top=_AT[-1], order_N=order)
             between = time.perf_counter()
             tuned.top(query, top=_AT[-1], order_N=self._resident.order, allowed_N=None, penalties=())
-            taken["exact"].append(between - began)
-            taken["codes"].append(time.perf_counter() - between)
-        exact, codes = (statistics.median(times) for times in taken.values())
+            taken.append((between - began, time.perf_counter() - between))
+        exact, codes = (statistics.median(each[which] for each in taken) for which in (0, 1))
         return exact * len(self._resident.ids) / len(self._sample) / codes
 
-    def _recall(self, kind: Kind, at: int, wide: int) -> Recall:
-        shares = self._shares(kind, 1, at, wide)
-        draws = np.random.default_rng(0).integers(len(shares), size=(_RESAMPLES, len(shares)))
-        low, high = map(float, np.quantile(shares[draws].mean(1), (0.025, 0.975)))
-        facts: dict[str, Any] = {"mean": float(shares.mean()), "interval": (low, high), "rows": len(self._resident.ids)}
-        return Recall(queries=kind, searches=len(shares), at=at, measured=_now(), **facts)
+    def measured(self, wide: int) -> Iterator[Recall]:
+        now, rows = datetime.now(UTC).replace(microsecond=0), len(self._resident.ids)
+        for kind, at in product(self._queries, _AT):
+            shares = self._shares(kind, 1, at, wide)
+            draws = np.random.default_rng(0).integers(len(shares), size=(_RESAMPLES, len(shares)))
+            low, high = map(float, np.quantile(shares[draws].mean(1), (0.025, 0.975)))
+            facts: dict[str, Any] = {"mean": float(shares.mean()), "interval": (low, high), "rows": rows}
+            yield Recall(queries=kind, searches=len(shares), at=at, measured=now, **facts)
 
-    def _shares(self, kind: Kind, half: int, at: int, wide: int) -> NDArray[np.float64]:
+    def _shares(self, kind: Kind, half: int, at: int, wide: int) -> Doubles:
         """Share of the best `at` that each search of one half finds."""
         tuned, shares = self._far.tuned(wide), []
         for query, best in zip(self._queries[kind][half::2], self._best[kind][half::2], strict=True):
@@ -228,7 +226,3 @@ class _Trial:
             scores = tuned.top(query, top=len(least), order_N=self._resident.order, allowed_N=None, penalties=())[1]
             shares.append(np.count_nonzero(scores >= least[-1] - _EQUAL) / len(least))
         return np.array(shares)
-
-
-def _now() -> datetime:
-    return datetime.now(UTC).replace(microsecond=0)

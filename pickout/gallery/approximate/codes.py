@@ -117,8 +117,7 @@ class Codes:
         for penalty in penalties:
             over = np.maximum(cosines - np.float32(penalty.free), 0) * np.float32(penalty.weight)
             scores -= over[self._differing(penalty.vector, allowed)]
-        worse: NDArray[np.uint16] = np.clip((scores.max() - scores) * bits, 0, 2**16 - 1).astype(np.uint16)
-        return worse
+        return np.asarray(np.clip((scores.max() - scores) * bits, 0, 2**16 - 1).astype(np.uint16))
 
     def _differing(self, query_D: Floats, allowed: Rows | None) -> NDArray[np.uint16]:
         """In how many signs each row differs from the query's weights."""
@@ -154,8 +153,7 @@ class Codes:
 
     def _by_levels(self, query_D: Floats, rows: Rows) -> Floats:
         """The same, from the rows' levels."""
-        scores: Floats = _unpacked(self.levels[rows]) @ (query_D @ self.weights[1]) + self.mean @ query_D
-        return scores
+        return np.asarray(_unpacked(self.levels[rows]) @ (query_D @ self.weights[1]) + self.mean @ query_D)
 
 
 def _unpacked(levels: NDArray[np.uint8]) -> Floats:
@@ -168,8 +166,7 @@ def _least_squares(numbers_nB: Floats, vectors_nD: Floats) -> Floats:
     """What tells vectors from numbers. Shape: (D, B)."""
     covariance = numbers_nB.T @ numbers_nB
     covariance[np.diag_indices_from(covariance)] *= 1 + _RIDGE
-    told: Floats = np.linalg.solve(covariance, numbers_nB.T @ vectors_nD).T
-    return told
+    return np.asarray(np.linalg.solve(covariance, numbers_nB.T @ vectors_nD).T)
 
 
 def _packed(numbers_NB: NDArray[np.floating[Any]]) -> NDArray[np.uint64]:

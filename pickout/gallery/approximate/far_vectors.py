@@ -8,7 +8,6 @@ from dataclasses import fields
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pickout.errors import GalleryDamaged
 from pickout.files import atomic_path
@@ -16,15 +15,12 @@ from pickout.gallery.approximate.codes import FITTED_ON, Codes
 from pickout.gallery.storage.reading import MakeVectors, batches, matrix
 from pickout.gallery.storage.rows import Located, Resident
 from pickout.gallery.storage.store import Store
-from pickout.gallery.vectors.exact import Best, Floats, Mask, Penalties, Rows, Seals, exact_top, known_rows
+from pickout.gallery.vectors.exact import Best, Floats, Ids, Mask, Penalties, Places, Rows, Seals, exact_top, known_rows
 
 CODES = "approximate.npz"
 _DEEP = 128  # candidates are asked for in steps of so many, so that the first pages of a search come from the same ones
 _SCORED = 2  # rows that are fetched and scored exactly, for each that is needed
 _AT_ONCE = 8192  # vectors that are read and coded together
-
-Ids = NDArray[np.bytes_]
-Places = NDArray[np.uint64]
 
 
 class FarVectors:

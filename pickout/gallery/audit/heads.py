@@ -10,11 +10,13 @@ import json
 import os
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pickout.errors import GalleryDamaged, GalleryError, GalleryMissing, UsageError
+from pickout.errors import GalleryDamaged, GalleryError, GalleryMissing, UsageError, printable
 from pickout.files import atomic_path, storage_errors
 from pickout.gallery.audit.log import MENDED, entry, is_cut, key_of, lines, showed
 
@@ -27,7 +29,6 @@ _ED25519 = b"\x01"
 _COUNT = re.compile(r"\d{1,18}", re.ASCII)
 _LARGEST = 100_000  # characters of a head or proof at most
 _COLUMNS = ("number", "time", "user", "via", "purpose", "kind", "sentence", "where", "results", "rows", "details")
-_GARBLED = "line {} is garbled: the file was changed, or a write was cut off"
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,17 +113,6 @@ def check_signature(head: Head, key: str) -> None:
         raise GalleryDamaged(f"the head of {head.size} entries was not signed with this log's key: {why}") from None
 
 
-def given_out(gallery: Path) -> list[Head]:
-    """The heads in `audit-heads.txt`."""
-    try:
-        rows = (gallery / HEADS).read_text(encoding="utf-8").splitlines()
-        return [read_head("\n".join(rows[start : start + 5])) for start in range(0, len(rows), 6)]
-    except FileNotFoundError:
-        return []
-    except (OSError, ValueError, UsageError):
-        raise GalleryDamaged(f"{gallery / HEADS}: garbled; the file was changed") from None
-
-
 def _private_key(file: Path) -> "Ed25519PrivateKey":
     try:
         from cryptography.hazmat.primitives import serialization
@@ -177,7 +167,7 @@ def root(leaves: Sequence[bytes]) -> bytes:
     """The root over all leaves (RFC 6962, 2.1); of none, the hash of nothing."""
     if len(leaves) < 2:
         return leaves[0] if leaves else hashlib.sha256().digest()
-    half = _half(leaves)
+    half = _half(len(leaves))
     return node(root(leaves[:half]), root(leaves[half:]))
 
 
@@ -185,15 +175,15 @@ def consistency(leaves: Sequence[bytes], old: int, *, whole: bool = True) -> lis
     """The proof that the tree of the first `old` leaves is a beginning of the whole (RFC 6962, 2.1.2)."""
     if old in (0, len(leaves)):
         return [] if whole else [root(leaves)]
-    half = _half(leaves)
+    half = _half(len(leaves))
     if old <= half:
         return [*consistency(leaves[:half], old, whole=whole), root(leaves[half:])]
     return [*consistency(leaves[half:], old - half, whole=False), root(leaves[:half])]
 
 
-def _half(leaves: Sequence[bytes]) -> int:
-    """The largest power of two that is less than their number."""
-    return 1 << (len(leaves) - 1).bit_length() - 1
+def _half(count: int) -> int:
+    """The largest power of two that is less."""
+    return 1 << (count - 1).bit_length() - 1
 
 
 def goes_on(old: int, old_root: bytes, new: int, new_root: bytes, proof: Sequence[bytes]) -> bool:
@@ -202,24 +192,23 @@ def goes_on(old: int, old_root: bytes, new: int, new_root: bytes, proof: Sequenc
         return False
     if old in (0, new):
         return not proof and (old < new or old_root == new_root)
-    path = list(proof) if old & (old - 1) else [old_root, *proof]
-    if not path:
-        return False
-    place, last = old - 1, new - 1
-    while place & 1:
-        place, last = place >> 1, last >> 1
-    first = second = path[0]
-    for each in path[1:]:
-        if last == 0:
-            return False
-        if place & 1 or place == last:
-            first, second = node(each, first), node(each, second)
-            while place and not place & 1:
-                place, last = place >> 1, last >> 1
-        else:
-            second = node(second, each)
-        place, last = place >> 1, last >> 1
-    return last == 0 and first == old_root and second == new_root
+    left = list(proof)
+
+    def roots(old: int, new: int, whole: bool) -> tuple[bytes, bytes]:
+        """The roots over the first `old` and all of `new` leaves, as `consistency` took them apart."""
+        if old == new:
+            return (old_root,) * 2 if whole else (left.pop(0),) * 2
+        half = _half(new)
+        if old <= half:
+            first, second = roots(old, half, whole)
+            return first, node(second, left.pop(0))
+        first, second = roots(old - half, new - half, False)
+        beside = left.pop(0)
+        return node(beside, first), node(beside, second)
+
+    with suppress(IndexError):  # too short
+        return roots(old, new, True) == (old_root, new_root) and not left
+    return False
 
 
 def sign_text(gallery: Path, text: str) -> str:
@@ -246,9 +235,12 @@ def examine(gallery: Path, heads: Sequence[Head] = (), key_file: Path | None = N
     faults, every = list(log_faults(gallery)), list(heads)
     leaves = [leaf(line) for line in lines(gallery)]
     try:
-        every += given_out(gallery)
-    except GalleryDamaged as error:
-        faults.append(str(error))
+        rows = (gallery / HEADS).read_text(encoding="utf-8").splitlines()
+        every += [read_head("\n".join(rows[start : start + 5])) for start in range(0, len(rows), 6)]
+    except FileNotFoundError:
+        pass
+    except (OSError, ValueError, UsageError):
+        faults.append(printable(f"{gallery / HEADS}: garbled; the file was changed"))
     key = verifier(gallery, key_file) if every else ""
     for head in every:
         try:
@@ -265,14 +257,12 @@ def examine(gallery: Path, heads: Sequence[Head] = (), key_file: Path | None = N
 
 def log_faults(gallery: Path) -> Iterator[str]:
     """Lines that are no entries. One that a kill cut off, and whose next writer said so, is none of them."""
-    garbled: tuple[int, str] | None = None
-    for number, line in enumerate(lines(gallery), start=1):
+    garbled = ""  # the digest of the line before, where that is no entry
+    for number, line in enumerate(chain(lines(gallery), [b""])):
         values = entry(line)
-        if garbled is not None and (not values or (values.get("event"), values.get("sha256")) != (MENDED, garbled[1])):
-            yield _GARBLED.format(garbled[0])
-        garbled = (number, hashlib.sha256(line).hexdigest()) if values is None else None
-    if garbled is not None:
-        yield _GARBLED.format(garbled[0])
+        if garbled and (not values or (values.get("event"), values.get("sha256")) != (MENDED, garbled)):
+            yield f"line {number} is garbled: the file was changed, or a write was cut off"
+        garbled = hashlib.sha256(line).hexdigest() if values is None else ""
     if is_cut(gallery):
         yield "the last line is garbled: a write was cut off; the next search or change will say so in the log"
 

@@ -16,6 +16,7 @@ from contextlib import closing, contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -71,9 +72,7 @@ def lines(gallery: Path, start: int = 0) -> Iterator[bytes]:
     """The whole lines of the log from entry `start` on, without their line ends; a cut last one is left out."""
     try:
         with (gallery / AUDIT).open("rb") as file:
-            for number, line in enumerate(file):
-                if number >= start and line.endswith(b"\n"):
-                    yield line[:-1]
+            yield from (line[:-1] for line in islice(file, start, None) if line.endswith(b"\n"))
     except FileNotFoundError:
         return
     except OSError as error:

@@ -15,14 +15,14 @@ from pickout.gallery.search.probability import SHOWN, measures
 from pickout.gallery.search.ranking import LOOKED_AT
 from pickout.gallery.storage.rows import Resident
 from pickout.gallery.storage.store import Store
-from pickout.gallery.vectors.exact import best_rows
+from pickout.gallery.vectors.exact import Doubles, Floats, Mask, Rows, Tokens, best_rows
 
 FRACTIONS = (1.0, 1 / 2, 1 / 4, 1 / 8, 1 / 16)  # sizes of the galleries that are searched, as shares of the gallery
 _BATCH = 32
 _KEPT = int(1.5 * LOOKED_AT / FRACTIONS[-1])  # best rows kept, so that the smallest gallery still has a full list
 
 Tell = Callable[[str, int, int], None]  # called with what is encoded, how many are done and of how many
-SecondLook = Callable[[int, NDArray[np.int64], NDArray[np.int64]], NDArray[np.float64]]
+SecondLook = Callable[[int, Rows, Rows], Doubles]
 """From a sentence, its person's images and rows of the gallery to matching scores of all of them."""
 
 
@@ -30,13 +30,13 @@ SecondLook = Callable[[int, NDArray[np.int64], NDArray[np.int64]], NDArray[np.fl
 class People:
     """The people of a validation split, encoded: n images and q sentences."""
 
-    vectors: NDArray[np.float32]  # (n, D)
-    tokens: NDArray[np.uint16] | None  # for a model that looks again
+    vectors: Floats  # (n, D)
+    tokens: Tokens | None  # for a model that looks again
     contents: tuple[str, ...]  # SHA-256 of each image file
-    shown: NDArray[np.int64]  # (n,) who an image shows
+    shown: Rows  # (n,) who an image shows
     sentences: tuple[str, ...]
-    queries: NDArray[np.float32]  # (q, D) the sentences' vectors
-    meant: NDArray[np.int64]  # (q,) who a sentence describes
+    queries: Floats  # (q, D) the sentences' vectors
+    meant: Rows  # (q,) who a sentence describes
 
     def shift(self, resident: Resident) -> float:
         """How much higher their images score than the gallery's rows, in standard deviations of the latter."""
@@ -48,7 +48,7 @@ class People:
     def second_look(self, encoder: Matching, resident: Resident, store: Store) -> SecondLook:
         """Matching scores by the images' tokens and those that the gallery keeps."""
 
-        def look(number: int, images: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[np.float64]:
+        def look(number: int, images: Rows, rows: Rows) -> Doubles:
             ids = [resident.ids[row].decode() for row in rows]
             kept = store.fetch_tokens(ids)
             if self.tokens is None or len(kept) < len(set(ids)):
@@ -64,8 +64,8 @@ class Evidence:
     """One sentence searched in the gallery; scores are two, by vector and the one that ranks."""
 
     person: int
-    own: NDArray[np.float64]  # (m, 2) of the person's own images
-    pool: NDArray[np.float64]  # (r, 2) of the best rows that do not show the person, best first by vector
+    own: Doubles  # (m, 2) of the person's own images
+    pool: Doubles  # (r, 2) of the best rows that do not show the person, best first by vector
     candidates: int  # how many of the best by vector are ranked by the second score; 0: there is none
 
 
@@ -73,11 +73,11 @@ class Evidence:
 class Lists:
     """The n candidates of many searches."""
 
-    inputs: NDArray[np.float64]  # (n, 2) measures
-    match: NDArray[np.bool_]  # whether it shows the person
-    first: NDArray[np.bool_]  # whether it is the best of its search
-    present: NDArray[np.bool_]  # whether the person was there in that search
-    person: NDArray[np.int64]  # who was searched for
+    inputs: Doubles  # (n, 2) measures
+    match: Mask  # whether it shows the person
+    first: Mask  # whether it is the best of its search
+    present: Mask  # whether the person was there in that search
+    person: Rows  # who was searched for
 
 
 def encode_people(split: Split, encoder: Encoder, *, searches: int, seed: int, tell: Tell) -> People:
@@ -104,7 +104,7 @@ def encode_people(split: Split, encoder: Encoder, *, searches: int, seed: int, t
 
 
 def gather(
-    people: People, resident: Resident, shown_N: NDArray[np.int64], look: SecondLook | None, candidates: int, tell: Tell
+    people: People, resident: Resident, shown_N: Rows, look: SecondLook | None, candidates: int, tell: Tell
 ) -> Iterator[Evidence]:
     """Search for every sentence of `people`; `candidates` of the best have a second `look`. `shown_N` tells which of
     the people a row shows, or -1: it is no distractor for that person."""

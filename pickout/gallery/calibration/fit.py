@@ -4,7 +4,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
 from pickout.config import Settings
@@ -15,32 +14,27 @@ from pickout.gallery.encoder import Encoder, keeps_tokens
 from pickout.gallery.search.probability import Bin, Calibration, Check, Fit, Level, logistic, passing
 from pickout.gallery.storage.rows import Resident
 from pickout.gallery.storage.store import Store
+from pickout.gallery.vectors.exact import Doubles, Mask, Rows
 from pickout.pages import figure_bytes, new_figure, open_axes
 
 BINS = 15  # of equal width, as Guo et al. (2017) use
 _RESAMPLES = 1000
 
 
-def bin_sums(
-    probability_n: NDArray[np.float64], match_n: NDArray[np.bool_], weight_n: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def bin_sums(probability_n: Doubles, match_n: Mask, weight_n: Doubles) -> Doubles:
     """For each bin the weight, and the weighted sums of probability and matches. Shape (bins, 3)."""
     place = np.minimum((probability_n * BINS).astype(np.int64), BINS - 1)
     columns = (weight_n, weight_n * probability_n, weight_n * match_n)
     return np.stack([np.bincount(place, weights=column, minlength=BINS) for column in columns], axis=1)
 
 
-def expected_calibration_error(sums: NDArray[np.float64]) -> NDArray[np.float64]:
+def expected_calibration_error(sums: Doubles) -> Doubles:
     """`sum_b n_b / n |matches_b - probability_b|` (Naeini et al., 2015; Guo et al., 2017, Eq. 3), of `bin_sums`."""
     return np.asarray(np.abs(sums[..., 2] - sums[..., 1]).sum(-1) / sums[..., 0].sum(-1))
 
 
 def error_interval(
-    probability_n: NDArray[np.float64],
-    match_n: NDArray[np.bool_],
-    weight_n: NDArray[np.float64],
-    person_n: NDArray[np.int64],
-    generator: np.random.Generator,
+    probability_n: Doubles, match_n: Mask, weight_n: Doubles, person_n: Rows, generator: np.random.Generator
 ) -> tuple[float, float]:
     """95 % percentile interval of the expected calibration error, from people drawn with replacement."""
     order = np.argsort(person_n, kind="stable")
@@ -162,7 +156,7 @@ def _level(lists: Lists, size: int, present: float) -> Level:
     return Level(size=size, best=best, behind=behind, absent=tuple(absent.tolist()))
 
 
-def _fit(inputs: NDArray[np.float64], match: NDArray[np.bool_], weight: NDArray[np.float64]) -> Fit:
+def _fit(inputs: Doubles, match: Mask, weight: Doubles) -> Fit:
     """Weighted logistic regression by Newton's method, with a faint pull of the weights towards 0."""
     means, deviations = inputs.mean(0), inputs.std(0)
     deviations = np.where(deviations > 1e-9, deviations, 1.0)
@@ -201,6 +195,6 @@ def _check(lists: Lists, level: Level, present: float, threshold: float, generat
     )
 
 
-def _weights(lists: Lists, present: float) -> NDArray[np.float64]:
+def _weights(lists: Lists, present: float) -> Doubles:
     """Each search was made with and without the person: 2 p and 2 (1 - p) make the share of the former p."""
     return np.where(lists.present, 2 * present, 2 * (1 - present))

@@ -47,76 +47,57 @@ class RebuildReport:
         return {**asdict(self), "dropped": len(self.dropped)}
 
 
-def rebuild(
-    gallery: Path,
-    encoder: Encoder,
-    run: str | None,
-    settings: IngestSettings,
-    drop_missing: bool,
-    restart: bool,
-    on_progress: Callable[[IngestProgress], None],
-    retention: Retention,
-) -> RebuildReport:
-    """Encode every crop of a gallery anew with another model, loaded from `run`. Safe to kill and run again; until the
-    end the gallery can be searched and changed. Each crop is read from its original again, which must have the bytes
-    that were indexed: `drop_missing` leaves out those that have not. `restart` throws away what an earlier run has
-    begun. A calibration goes. `UsageError` where the gallery is of this model already; `GalleryError` where crops
-    cannot be encoded again and `drop_missing` is not set, one is held, none can, or another process rebuilds;
-    `GalleryModelMismatch` where a rebuild for a third model has begun; `StorageFull` without space: the next run goes
-    on."""
-    began = time.monotonic()
-    swapped = (gallery / REBUILD).exists() and pending(gallery) is None  # killed between the swap and its cleaning up
-    with locked(gallery / REBUILDING, 0.0, f"{gallery}: another process is rebuilding it; wait until it has ended"):
-        before = read_manifest(gallery)
-        old = Store(gallery, before.model.dimension, before.table)
-        finish_everything(gallery, old, before)
-        if before.model.fingerprint == encoder.fingerprint:
-            if swapped:
-                return RebuildReport(old.count(), resumed=old.count())
-            model = f"{before.model.name} {before.model.fingerprint[:8]}"
-            raise UsageError(f"{gallery}: is of this model already ({model}); there is nothing to do")
-        told, new = tables.begin(gallery, encoder, run, restart=restart)
-        calibrated, indexed = (gallery / CALIBRATION).exists(), read_approximation(gallery, before)
-        work = Rebuilding(gallery, old, new, encoder, settings, on_progress, retention)
-        dropped = work.run(told, drop_missing=drop_missing)
-        if indexed is not None:
-            carry_over(gallery, indexed, new)
-        uncalibrated, seconds = calibrated and not (gallery / CALIBRATION).exists(), time.monotonic() - began
-        return RebuildReport(new.count(), work.encoded, work.resumed, dropped, uncalibrated, round(seconds, 3))
-
-
 class Rebuilding:
-    """One run that makes `new` hold what `old` holds. Held in memory: about 0.4 GB a million rows. A row counts as
-    brought when both tables have it with equal marks. Nothing is written to `new` unless `old` still has it, under the
-    gallery's lock: what was erased cannot come back."""
+    """One run that makes a new table hold what the old one holds. Held in memory: about 0.4 GB a million rows. A row
+    counts as brought when both tables have it with equal marks. Nothing is written to the new one unless the old one
+    still has it, under the gallery's lock: what was erased cannot come back."""
 
-    def __init__(
-        self,
-        gallery: Path,
-        old: Store,
-        new: Store,
-        encoder: Encoder,
-        settings: IngestSettings,
-        on_progress: Callable[[IngestProgress], None],
-        retention: Retention,
-    ) -> None:
-        self._retention = retention
-        self._gallery, self._old, self._new = gallery, old, new
-        self._encoder, self._settings, self._on_progress = encoder, settings, on_progress
+    def __init__(self, gallery: Path, encoder: Encoder, settings: IngestSettings, retention: Retention) -> None:
+        self._gallery, self._encoder, self._settings, self._retention = gallery, encoder, settings, retention
         self._batch = BatchSize(settings.batch)
-        self._listed = {entry.file for entry in read_quarantine(gallery)}
         self._arrived: list[Path] = []
         self._lost: dict[str, tuple[bytes, Quarantined]] = {}
         self._stale: set[str] = set()
         self._gone: list[str] = []
         self._seen, self._commits, self._done, self._total = -1, 0, 0, 0
-        self._committed_at = time.monotonic()
-        self.encoded = self.resumed = 0
+        self._began = time.monotonic()
+        self._encoded = self._resumed = 0
 
-    def run(self, told: Manifest, *, drop_missing: bool) -> tuple[Quarantined, ...]:
+    def run(
+        self, run: str | None, drop_missing: bool, restart: bool, on_progress: Callable[[IngestProgress], None]
+    ) -> RebuildReport:
+        """Encode every crop of a gallery anew with another model, loaded from `run`. Safe to kill and run again; until
+        the end the gallery can be searched and changed. Each crop is read from its original again, which must have the
+        bytes that were indexed: `drop_missing` leaves out those that have not. `restart` throws away what an earlier
+        run has begun. A calibration goes. `UsageError` where the gallery is of this model already; `GalleryError` where
+        crops cannot be encoded again and `drop_missing` is not set, one is held, none can, or another process rebuilds;
+        `GalleryModelMismatch` where a rebuild for a third model has begun; `StorageFull` without space: the next run
+        goes on."""
+        gallery, self._on_progress = self._gallery, on_progress
+        swapped = (gallery / REBUILD).exists() and pending(gallery) is None  # killed before it was cleaned up
+        with locked(gallery / REBUILDING, 0.0, f"{gallery}: another process is rebuilding it; wait until it has ended"):
+            before = read_manifest(gallery)
+            self._old = old = Store(gallery, before.model.dimension, before.table)
+            finish_everything(gallery, old, before)
+            if before.model.fingerprint == self._encoder.fingerprint:
+                if swapped:
+                    return RebuildReport(old.count(), resumed=old.count())
+                model = f"{before.model.name} {before.model.fingerprint[:8]}"
+                raise UsageError(f"{gallery}: is of this model already ({model}); there is nothing to do")
+            told, self._new = tables.begin(gallery, self._encoder, run, restart=restart)
+            calibrated, indexed = (gallery / CALIBRATION).exists(), read_approximation(gallery, before)
+            self._listed = {entry.file for entry in read_quarantine(gallery)}
+            dropped = self._replace(told, drop_missing)
+            if indexed is not None:
+                carry_over(gallery, indexed, self._new)
+            uncalibrated = calibrated and not (gallery / CALIBRATION).exists()
+            about = (self._encoded, self._resumed, dropped, uncalibrated)
+            return RebuildReport(self._new.count(), *about, round(time.monotonic() - self._began, 3))
+
+    def _replace(self, told: Manifest, drop_missing: bool) -> tuple[Quarantined, ...]:
         """Bring every row, then swap the tables; those that cannot be brought are an error, or left out and told."""
         todo = self._difference()
-        self.resumed = self._done
+        self._resumed, self._committed_at = self._done, time.monotonic()
         for _ in range(_ROUNDS):
             self._bring(todo, alone=False)
             todo = self._difference()
@@ -176,7 +157,7 @@ class Rebuilding:
         began = time.perf_counter()
         vectors, tokens = vectors_and_tokens(self._encoder, list(images.values()), tokens=keeps)
         self._batch.took(len(batch), time.perf_counter() - began)
-        self.encoded += len(images)
+        self._encoded += len(images)
         made = dict(zip(images, zip(vectors, tokens, strict=True), strict=True))
         rows = []
         for row, _ in batch:
@@ -238,7 +219,7 @@ class Rebuilding:
         return lost
 
     def _tell(self) -> None:
-        self._on_progress(IngestProgress(self._done, max(self._total, self._done), self.encoded, len(self._lost)))
+        self._on_progress(IngestProgress(self._done, max(self._total, self._done), self._encoded, len(self._lost)))
 
     def _lock(self, alone: bool) -> AbstractContextManager[None]:
         return nullcontext() if alone else changing(self._gallery, self._old)

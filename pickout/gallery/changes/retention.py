@@ -149,11 +149,9 @@ class Retention:
         rules, found = self.kept.rules, set[str]()
         own = [rule.camera for rule in rules if rule.camera is not None]
         for rule in rules:
+            cameras, not_cameras = ([], own) if rule.camera is None else ([rule.camera], [])
             before = now - timedelta(days=rule.days)
-            if rule.camera is None:
-                found |= self._passing(Where(before=before, not_cameras=own))
-            else:
-                found |= self._passing(Where(before=before, cameras=[rule.camera]))
+            found |= self._passing(Where(before=before, cameras=cameras, not_cameras=not_cameras))
         held = self.held(found)
         return Due(tuple(sorted(found - held)), len(held), int(np.isnat(self._rows().times).sum()))
 

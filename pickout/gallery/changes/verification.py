@@ -9,7 +9,6 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from pickout.errors import PickoutError
@@ -22,16 +21,18 @@ from pickout.gallery.changes.edits import unfinished
 from pickout.gallery.changes.retention import read_retention
 from pickout.gallery.intake.left_out import read_quarantine, read_suppression
 from pickout.gallery.intake.picture import digest, read_file
+from pickout.gallery.intake.report import Progress
 from pickout.gallery.search.probability import read_calibration
-from pickout.gallery.search.saved_searches import SavedSearches
+from pickout.gallery.search.query import SavedSearches
 from pickout.gallery.storage.rows import Row, row_id, row_seal
 from pickout.gallery.storage.store import FROM_BACKUP, Store
 from pickout.gallery.storage.tables import MANIFEST, Manifest, leftover_tables, pending, read_manifest, table_folder
+from pickout.gallery.vectors.exact import Tokens
 
 _AT_ONCE = 200
 _AGAIN = "remove it from the gallery and index it again"
 _LENGTH_OFF = 1e-3  # how far a vector's length may be from one
-_Found = dict[str, tuple[Row | None, NDArray[np.uint16] | None]]  # rows with tokens, by id; None where there is none
+_Found = dict[str, tuple[Row | None, Tokens | None]]  # rows with tokens, by id; None where there is none
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +47,7 @@ class Fault:
         return {name: str(value) for name, value in asdict(self).items()}
 
 
-def verify(
-    gallery: Path, *, files: bool = False, on_progress: Callable[[int, int], None] = lambda _done, _total: None
-) -> Iterator[Fault]:
+def verify(gallery: Path, *, files: bool = False, on_progress: Progress = lambda *_: None) -> Iterator[Fault]:
     """Everything that is wrong with the gallery in this folder; nothing for a whole one. With `files` the crops
     themselves are read too. `on_progress` is called with rows done and rows in all."""
     try:
@@ -59,7 +58,7 @@ def verify(
         yield Fault(gallery, str(error))
 
 
-def _rows(gallery: Path, manifest: Manifest, files: bool, on_progress: Callable[[int, int], None]) -> Iterator[Fault]:
+def _rows(gallery: Path, manifest: Manifest, files: bool, on_progress: Progress) -> Iterator[Fault]:
     store = Store(gallery, manifest.model.dimension, manifest.table)
     store.version()
     ids = Counter(known.id for known in store.known())
@@ -127,7 +126,7 @@ def _texts(gallery: Path, manifest: Manifest) -> Iterator[Fault]:
             yield Fault(folder, "left over from another model; any change of the gallery deletes it")
 
 
-def row_faults(row: Row, tokens: NDArray[np.uint16] | None, dimension: int) -> Iterator[Fault]:
+def row_faults(row: Row, tokens: Tokens | None, dimension: int) -> Iterator[Fault]:
     """What is wrong with a row that was fetched, its tokens, and its vector of this length."""
     if row.seal is not None and row.seal != row_seal(row, tokens):
         yield Fault(row.file, f"its row was changed by other hands than Pickout's; {_AGAIN}")

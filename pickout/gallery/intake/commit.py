@@ -149,9 +149,9 @@ class Committer:
         """Write the rest, wait until it is written, and leave few pieces on disk."""
         self.commit()
         self._settle()
-        if self._commits > 1:
-            self._compact()
         with changing(self._gallery, self._store):
+            if self._commits > 1:
+                self._store.tidy()
             keep_codes(self._gallery, self._store, unless=0.1)
 
     def _write(self, commit: _Commit) -> None:
@@ -169,8 +169,8 @@ class Committer:
                     record_change(self._gallery, "index", len(kept))
                 self._store.put(list(commit.rows.values()))
                 commit.written = True
-            if commit.merges:
-                self._compact()
+                if commit.merges:
+                    self._store.tidy()
         elif not commit.claim():
             return
         if commit.bad:
@@ -205,7 +205,3 @@ class Committer:
                 self._inventory.add(row.id, row.content, row.metadata)
         if commit.error is not None:
             raise commit.error
-
-    def _compact(self) -> None:
-        with changing(self._gallery, self._store):
-            self._store.tidy()

@@ -9,19 +9,12 @@ from itertools import chain, islice
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pickout.errors import DataMissing, ImageUnreadable
 from pickout.gallery.audit.log import record_change
 from pickout.gallery.encoder import BatchSize, Encoder, keeps_tokens, vectors_and_tokens
 from pickout.gallery.intake.commit import Committer, Inventory, Keep
-from pickout.gallery.intake.left_out import (
-    Crop,
-    read_quarantine,
-    read_suppression,
-    update_quarantine,
-    write_suppression,
-)
+from pickout.gallery.intake.left_out import read_quarantine, read_suppression, update_quarantine, write_suppression
 from pickout.gallery.intake.metadata import CameraFrom, MetadataTable, camera_of, exif_time
 from pickout.gallery.intake.picture import Picture, decode, digest, read_file, reading_ahead
 from pickout.gallery.intake.report import IngestProgress, IngestReport, IngestSettings
@@ -30,6 +23,7 @@ from pickout.gallery.storage.lock import writing
 from pickout.gallery.storage.rows import Known, Metadata, Row, row_id
 from pickout.gallery.storage.store import Store
 from pickout.gallery.storage.tables import changing
+from pickout.gallery.vectors.exact import Floats, Tokens
 
 _FEW = 1000  # files up to which a run asks for the rows that concern them, instead of reading what all rows are
 
@@ -50,7 +44,7 @@ class _Examined:
 
 
 # What a row takes from its file's bytes: vector, width, height, thumbnail, tokens.
-_Pixels = tuple[NDArray[np.float32], int, int, bytes, NDArray[np.uint16] | None]
+_Pixels = tuple[Floats, int, int, bytes, Tokens | None]
 
 
 class Ingest:
@@ -86,7 +80,7 @@ class Ingest:
         self._suppression = read_suppression(gallery)
         self._inventory = Inventory(store.known() if len(few) > _FEW else _known_of(store, few))
         self._touched: dict[Path, Path] = {}
-        self._back: list[Crop] = []
+        self._back: list[tuple[str, str]] = []  # ids and contents
         self._committer = Committer(gallery, store, self._inventory, self._report, self._suppression, settings, keep)
 
     def run(self, *, prune: bool, prune_folders: bool, on_progress: Callable[[IngestProgress], None]) -> IngestReport:

@@ -1,12 +1,15 @@
 """What an indexing run is told, and what it says while it goes on and at its end."""
 
 import os
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from pydantic import Field
 
 from pickout.config import Settings
+
+Progress = Callable[[int, int], None]  # told how many are done, and of how many
 
 
 class IngestSettings(Settings):

@@ -79,10 +79,19 @@ class PortableFile:
             self._take(member)
         if sum(member.file_size for member in self._members.values()) > size:
             raise self.damaged("its members claim more bytes than the file has")
-        self.contents = self._contents()
+        contents = self.contents = self._contents()
         self.pictures = {found[1]: found[0] for found in map(_CROP.fullmatch, self._members) if found}
         """Name of the member by content."""
-        self._check_names()
+        names, crops = {member.name for member in contents.members}, [*filter(_CROP.fullmatch, self._members)]
+        rows = sum(member.rows for member in contents.members)
+        if len(names) != len(contents.members) or rows != contents.rows:
+            raise self.damaged(f"{EXPORT} contradicts itself about its {contents.rows} rows")
+        for name in sorted(names ^ (self._members.keys() - {EXPORT, *crops})):
+            raise self.damaged(f"{name} is missing" if name in names else f"{name} is not listed in {EXPORT}")
+        if (len(crops), digest_of_names(crops)) != (contents.pictures, contents.pictures_digest):
+            raise self.damaged(f"holds other pictures than the {contents.pictures} that were written")
+        if len(self.pictures) != len(crops):
+            raise self.damaged("holds a picture twice")
 
     def damaged(self, what: str) -> GalleryDamaged:
         """The error that says what is wrong with this file."""
@@ -124,20 +133,6 @@ class PortableFile:
         if any(printable(name) != name or len(name) > _LONGEST_NAME for name in names):
             raise self.damaged(f"{EXPORT}: tells of a model that cannot be")
         return contents
-
-    def _check_names(self) -> None:
-        """Compare the members that are there with those that were written."""
-        contents, listed = self.contents, {member.name for member in self.contents.members}
-        rows = sum(member.rows for member in contents.members)
-        if len(listed) != len(contents.members) or rows != contents.rows:
-            raise self.damaged(f"{EXPORT} contradicts itself about its {contents.rows} rows")
-        crops = [name for name in self._members if _CROP.fullmatch(name)]
-        for name in sorted(listed ^ (self._members.keys() - {EXPORT, *crops})):
-            raise self.damaged(f"{name} is missing" if name in listed else f"{name} is not listed in {EXPORT}")
-        if (len(crops), digest_of_names(crops)) != (contents.pictures, contents.pictures_digest):
-            raise self.damaged(f"holds other pictures than the {contents.pictures} that were written")
-        if len(self.pictures) != len(crops):
-            raise self.damaged("holds a picture twice")
 
     def read(self, name: str, sha256: str | None = None) -> Iterator[bytes]:
         """A member's bytes, piece by piece, held against their digest: where they are others, the error comes last."""

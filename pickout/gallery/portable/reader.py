@@ -8,9 +8,6 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from pickout.errors import GalleryError, GalleryModelMismatch, ImageUnreadable, UsageError
 from pickout.files import atomic_path
 from pickout.gallery.audit.log import record_change
@@ -23,6 +20,7 @@ from pickout.gallery.portable.file import PortableFile, opened, read_rows
 from pickout.gallery.storage import tables
 from pickout.gallery.storage.rows import Row, row_id, row_seal
 from pickout.gallery.storage.store import Store
+from pickout.gallery.vectors.exact import Tokens
 
 _COMMIT_BYTES = 32 * 2**20
 _COMMIT_ROWS = 2048
@@ -183,9 +181,7 @@ class _Import:
             self._commits += bool(wanted)
         self._done += len(rows)
 
-    def _is_wanted(
-        self, row: Row, before: Row | None, tokens: NDArray[np.uint16] | None, held: Collection[str]
-    ) -> bool:
+    def _is_wanted(self, row: Row, before: Row | None, tokens: Tokens | None, held: Collection[str]) -> bool:
         """Whether the file's row is written; counts what happens to it."""
         report = self.report
         is_same = before is not None and (before.seal or row_seal(before, tokens)) == (row.seal or row_seal(row))

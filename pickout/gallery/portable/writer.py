@@ -4,7 +4,7 @@ import hashlib
 import io
 import os
 import zipfile
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,7 +21,7 @@ from pickout.files import atomic_path
 from pickout.gallery.audit.log import record_change
 from pickout.gallery.changes.verification import row_faults
 from pickout.gallery.intake.picture import digest, read_file
-from pickout.gallery.intake.report import Report
+from pickout.gallery.intake.report import Progress, Report
 from pickout.gallery.portable.file import EXPORT, LARGEST_ROWS, MOST_PICTURES, Contents, RowsMember, digest_of_names
 from pickout.gallery.storage.reading import PLACE, batches
 from pickout.gallery.storage.rows import Row, completed, row_schema, rows_with_tokens
@@ -42,14 +42,7 @@ class ExportReport(Report):
 
 
 def export_gallery(
-    gallery: Path,
-    manifest: Manifest,
-    file: Path,
-    ids: Collection[str] | None = None,
-    *,
-    crops: bool = False,
-    force: bool = False,
-    on_progress: Callable[[int, int], None] = lambda _done, _total: None,
+    gallery: Path, manifest: Manifest, file: Path, ids: Collection[str] | None, crops: bool, force: bool, tell: Progress
 ) -> ExportReport:
     """Write rows of these ids, or all, as they are at this moment, to one file that only its owner can read. With
     `crops` the original pictures go in too, but those that are gone or have changed. It leaves a line in the audit.
@@ -60,14 +53,16 @@ def export_gallery(
     with _reading(gallery):
         opened: Any = lancedb.connect(str(gallery)).open_table(manifest.table)
         opened.checkout(opened.version)
-        positions = _positions(opened, ids)
+        wanted = None if ids is None else frozenset(ids)
+        rows = (row for batch in batches(opened, ["id", PLACE]) for row in batch.to_pylist())
+        positions = sorted(row[PLACE] for row in rows if wanted is None or row["id"] in wanted)
     try:
         with atomic_path(file, private=True) as temporary:
             with zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
                 writing = _Writing(gallery, manifest, archive, crops)
                 for start in range(0, len(positions), _AT_ONCE):
                     writing.add(_taken(gallery, opened, positions[start : start + _AT_ONCE], manifest))
-                    on_progress(writing.rows, len(positions))
+                    tell(writing.rows, len(positions))
                 writing.finish()
             _check_target(gallery, file, force)
             record_change(gallery, "export", len(positions))
@@ -84,13 +79,6 @@ def _check_target(gallery: Path, file: Path, force: bool) -> None:
         raise UsageError(f"{file}: is a folder; give the name of a file to make")
     if not force and os.path.lexists(file):
         raise UsageError(f"{file}: is there already; give another name, or --force to replace it")
-
-
-def _positions(table: Any, ids: Collection[str] | None) -> list[int]:
-    """Where the rows lie, in the table's order: of all of them, or of those with one of `ids`."""
-    wanted = None if ids is None else frozenset(ids)
-    rows = (row for batch in batches(table, ["id", PLACE]) for row in batch.to_pylist())
-    return sorted(row[PLACE] for row in rows if wanted is None or row["id"] in wanted)
 
 
 def _taken(gallery: Path, table: Any, positions: list[int], manifest: Manifest) -> pa.Table:

@@ -6,10 +6,10 @@ from datetime import datetime
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pickout.errors import UsageError, listed
-from pickout.gallery.storage.rows import LABEL, NO_FACET, Facet, Resident, composed, parse_time, without_zone
+from pickout.gallery.storage.rows import FACETS, LABEL, NO_FACET, Facet, Resident, composed, parse_time, without_zone
+from pickout.gallery.vectors.exact import Mask
 
 _LISTED = 20  # known names that an error lists at most
 _COLLECTIONS = ("cameras", "not_cameras", "tracks", "not_tracks", "videos", "not_videos")
@@ -60,8 +60,7 @@ class Where:
 
     def named(self) -> list[tuple[str, tuple[str, ...], tuple[str, ...]]]:
         """Each facet that is filtered: its name in `Resident.facets`, the values asked for, the values ruled out."""
-        pairs = [("camera", self.cameras, self.not_cameras), ("track", self.tracks, self.not_tracks)]
-        pairs.append(("video", self.videos, self.not_videos))
+        pairs = [(what, getattr(self, f"{what}s"), getattr(self, f"not_{what}s")) for what in FACETS]
         names = sorted({*self.labels, *self.not_labels})
         pairs += [(LABEL + name, self.labels.get(name, ()), self.not_labels.get(name, ())) for name in names]
         return [(what, tuple(wanted), tuple(unwanted)) for what, wanted, unwanted in pairs if wanted or unwanted]
@@ -78,8 +77,7 @@ class Where:
         told: dict[str, Any] = {name: sorted(getattr(self, name)) for name in _COLLECTIONS}
         for name in ("labels", "not_labels"):
             told[name] = {key: list(values) for key, values in sorted(getattr(self, name).items())}
-        for name in ("after", "before"):
-            told[name] = getattr(self, name) and getattr(self, name).isoformat()
+        told |= {name: time.isoformat() for name in ("after", "before") if (time := getattr(self, name))}
         told["during"] = [f"{start.isoformat()}/{stop.isoformat()}" for start, stop in self.during]
         return {name: value for name, value in told.items() if value}
 
@@ -132,7 +130,7 @@ def check_where(where: Where, resident: Resident) -> None:
                 raise UsageError(_unknown(what, name, names, resident))
 
 
-def allowed(where: Where, resident: Resident) -> NDArray[np.bool_] | None:
+def allowed(where: Where, resident: Resident) -> Mask | None:
     """Which rows pass the filters (N,), none of those that are hidden; None when all do."""
     if not where.as_json() and resident.hidden is None:
         return None

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Annotated
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
 from pickout.config import Settings
 from pickout.errors import GalleryModelMismatch
 from pickout.gallery.storage.tables import CALIBRATION, Manifest, read_small_file
+from pickout.gallery.vectors.exact import Doubles, Mask
 
 FORMAT = 2  # version of the file that this code writes and reads
 METHOD = "logistic regression on score and lead, of the best and of those behind, by size of gallery (Platt, 1999)"
@@ -30,7 +30,7 @@ class Fit(Settings):
     deviations: tuple[_Positive, _Positive]
     weights: tuple[float, float, float]
 
-    def logits(self, measures_n2: NDArray[np.float64]) -> NDArray[np.float64]:
+    def logits(self, measures_n2: Doubles) -> Doubles:
         """`w0 + sum_i w_i (x_i - mean_i) / deviation_i` for each row (Platt, 1999, with two inputs). Shape (n,)."""
         standard = (measures_n2 - np.array(self.means)) / np.array(self.deviations)
         return np.asarray(self.weights[0] + standard @ np.array(self.weights[1:]))
@@ -44,7 +44,7 @@ class Level(Settings):
     behind: Fit
     absent: tuple[float, ...]  # best probability of each search for a person who is not there, sorted
 
-    def logits(self, measures_n2: NDArray[np.float64], is_best_n: NDArray[np.bool_]) -> NDArray[np.float64]:
+    def logits(self, measures_n2: Doubles, is_best_n: Mask) -> Doubles:
         """The logit (n,) of each candidate's probability."""
         return np.where(is_best_n, self.best.logits(measures_n2), self.behind.logits(measures_n2))
 
@@ -90,9 +90,7 @@ class Calibration(Settings):
     shift: float  # how much higher other people's validation crops score than the gallery's, in standard deviations
     check: Check  # measured on people not used for fitting
 
-    def probabilities(
-        self, scores_n: NDArray[np.float64], head_h: NDArray[np.float64], passed: int
-    ) -> NDArray[np.float64]:
+    def probabilities(self, scores_n: Doubles, head_h: Doubles, passed: int) -> Doubles:
         """The probability (n,) that each candidate shows the person who was described, from the scores that rank them,
         the first scores of the whole ranking, best first, and how many crops were searched."""
         # The best one comes along, since no candidate behind it is told to be likelier.
@@ -128,7 +126,7 @@ class Calibration(Settings):
         return [unlike] * (best < self.floor) + [f"{grown}; run pickout calibrate again."] * is_grown
 
 
-def measures(scores_n: NDArray[np.float64], head_h: NDArray[np.float64]) -> NDArray[np.float64]:
+def measures(scores_n: Doubles, head_h: Doubles) -> Doubles:
     """What a probability is computed from (n, 2): the score, and its lead over the mean score of places 11 to 30, or of
     the worse half of fewer, which is high for a sentence that fits many."""
     start, stop = _BEHIND
@@ -137,7 +135,7 @@ def measures(scores_n: NDArray[np.float64], head_h: NDArray[np.float64]) -> NDAr
     return np.stack([scores_n, scores_n - level], axis=1)
 
 
-def logistic(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+def logistic(logits: Doubles) -> Doubles:
     """`1 / (1 + exp(-x))`."""
     return np.asarray(1 / (1 + np.exp(-np.clip(logits, -500, 500))))
 

@@ -2,34 +2,23 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
 from pickout.config import Settings
 from pickout.errors import UsageError
 from pickout.gallery.encoder import Encoder, Matching, picture_vectors, sentence_vectors
 from pickout.gallery.search.filters import ANYWHERE, Where, allowed, check_where
+from pickout.gallery.search.query import Grouping as Grouping  # as the documents import it from here
 from pickout.gallery.search.query import Query
 from pickout.gallery.storage.rows import NO_FACET, Resident
 from pickout.gallery.storage.store import Store
-from pickout.gallery.vectors.exact import Penalty
+from pickout.gallery.vectors.exact import Doubles, Floats, Penalty, Rows
 
 
-class Grouping(StrEnum):
-    """Which candidates are shown as one."""
-
-    NONE = "none"  # each crop by itself
-    TRACK = "track"  # crops of one track of one camera and video. A crop without track is by itself.
-    DUPLICATE = "duplicate"  # crops whose vectors are nearly equal to that of a better candidate
-
-
-def grouped(
-    positions_k: NDArray[np.int64], resident: Resident, grouping: Grouping, *, duplicate: float
-) -> list[list[int]]:
+def grouped(positions_k: Rows, resident: Resident, grouping: Grouping, *, duplicate: float) -> list[list[int]]:
     """Walk down a ranking; each crop joins the first group it belongs to, or leads a new one. Places in the ranking."""
     numbers: Iterable[int] = range(len(positions_k))
     if grouping is Grouping.TRACK and resident.facets.get("track", NO_FACET).names:
@@ -45,7 +34,7 @@ def grouped(
     return list(groups.values())
 
 
-def _by_leader(vectors_kD: NDArray[np.float32], duplicate: float) -> Iterator[int]:
+def _by_leader(vectors_kD: Floats, duplicate: float) -> Iterator[int]:
     """For each vector the number of the first leader that it is nearly equal to, or a new one, which it leads."""
     leaders, count = np.empty_like(vectors_kD), 0
     for vector in vectors_kD:
@@ -72,25 +61,24 @@ class AimSettings(Settings):
     """Standard deviations above the mean likeness from which that costs anything, so that only look-alikes are hit."""
 
 
+Known = Mapping[str, Floats]  # vectors of sentences that were encoded together
+Locate = Callable[[str], int]  # tells a crop's row by its id or path
+
+
 class Aim(NamedTuple):
     """A query as a search needs it: (D,) whose inner product with a crop's is the score before penalties."""
 
-    vector: NDArray[np.float32]
+    vector: Floats
     penalties: tuple[Penalty, ...] = ()
 
 
 def take_aim(
-    query: Query,
-    encoder: Encoder,
-    resident: Resident,
-    locate: Callable[[str], int],
-    settings: AimSettings,
-    known: Mapping[str, NDArray[np.float32]] = {},
+    query: Query, encoder: Encoder, resident: Resident, locate: Locate, settings: AimSettings, known: Known
 ) -> Aim:
     """Encode a query. Sentences are averaged, and so are pictures with liked crops; where there are both, the vector is
     `(1 - w) sentences + w pictures`. For each unwanted part n, `weight * sigma_q * max(0, z_n(x) - from)` is taken off,
     where `z_n` is the likeness to n in standard deviations over the gallery and `sigma_q` the standard deviation of the
-    score. `locate` tells a crop's row by its id or path; `known` are sentences that were encoded already."""
+    score. `known` are sentences that were encoded already."""
     names = [*query.more_like, *query.less_like]
     crops = list(resident.vectors.at([locate(name) for name in names])) if names else []
     for name, crop in zip(names, crops, strict=True):
@@ -115,11 +103,11 @@ def take_aim(
     return Aim(vector, tuple(penalties))
 
 
-def _mean(vectors: list[NDArray[np.float32]]) -> NDArray[np.float32]:
+def _mean(vectors: list[Floats]) -> Floats:
     return vectors[0] if len(vectors) == 1 else np.mean(np.stack(vectors), axis=0, dtype=np.float32)
 
 
-def _penalty(sample_ND: NDArray[np.float32], vector: NDArray[np.float32], cost: float, beyond: float) -> Penalty:
+def _penalty(sample_ND: Floats, vector: Floats, cost: float, beyond: float) -> Penalty:
     """Costs `cost` for each standard deviation of likeness from `beyond` standard deviations above its mean."""
     likeness = sample_ND @ vector
     deviation = float(likeness.std()) if len(likeness) else 0.0
@@ -128,7 +116,7 @@ def _penalty(sample_ND: NDArray[np.float32], vector: NDArray[np.float32], cost: 
     return Penalty(vector, float(likeness.mean()) + beyond * deviation, cost / deviation)
 
 
-def _sample(resident: Resident) -> NDArray[np.float32]:
+def _sample(resident: Resident) -> Floats:
     """Vectors of crops evenly spaced in the order of paths: the same for the same gallery, whatever the filter."""
     rows = len(resident.ids)
     chosen = np.zeros(rows, dtype=np.bool_)
@@ -140,7 +128,7 @@ def _sample(resident: Resident) -> NDArray[np.float32]:
 LOOKED_AT = 50  # rows ranked at least, whatever is shown: what stands behind a candidate tells how much its score means
 _GROUPED = 1000  # rows that are grouped at least, so that a group has its members
 
-SecondLook = Callable[[NDArray[np.int64]], NDArray[np.float32]]
+SecondLook = Callable[[Rows], Floats]
 """Matching scores (k,) of rows (k,); NaN for a row that was indexed without tokens."""
 
 
@@ -184,13 +172,11 @@ class Ranking:
 
     places: list[Place]  # best first
     passed: int  # how many rows pass the filters
-    head: NDArray[np.float64]  # (h,) scores that rank the first rows of all, best first, whatever the page
+    head: Doubles  # (h,) scores that rank the first rows of all, best first, whatever the page
     more: bool  # whether there is a next page
 
 
-def ranked(
-    resident: Resident, aim: Aim, asked: Asked, candidates: int = 0, second_look: SecondLook | None = None
-) -> Ranking:
+def ranked(resident: Resident, aim: Aim, asked: Asked, candidates: int = 0, look: SecondLook | None = None) -> Ranking:
     """A page of rows, or groups of rows, that pass the filters, best first; equal scores by path. The best `candidates`
     are looked at again and ranked by that; the rest follow as they were."""
     check_where(asked.where, resident)
@@ -204,10 +190,10 @@ def ranked(
         rows, scores = resident.vectors.top(
             aim.vector, top=depth, order_N=resident.order, allowed_N=mask, penalties=aim.penalties
         )
-        if second_look is not None and candidates:
+        if look is not None and candidates:
             first = rows[:candidates].tolist()
             if not looked:
-                matches = zip(first, second_look(rows[:candidates]).tolist(), strict=True)
+                matches = zip(first, look(rows[:candidates]).tolist(), strict=True)
                 looked = {row: match for row, match in matches if match == match}
             # Rows that had no second look keep the order they had, behind those that had one.
             order = np.arange(len(rows))
@@ -238,7 +224,7 @@ def looks_again(encoder: Encoder, query: Query, candidates: int | None) -> int:
 def second_look(encoder: Matching, query: Query, resident: Resident, store: Store, without: float) -> SecondLook:
     """The mean matching score of the query's sentences, less `without` times that of the unwanted above its mean."""
 
-    def look(rows: NDArray[np.int64]) -> NDArray[np.float32]:
+    def look(rows: Rows) -> Floats:
         ids = resident.located(rows.tolist())
         tokens = store.fetch_tokens(ids)
         have = np.array([each in tokens for each in ids], np.bool_)

@@ -1,6 +1,6 @@
 """One search from query to answer, on a gallery's parts."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
@@ -18,10 +18,10 @@ from pickout.gallery.search import ranking
 from pickout.gallery.search.filters import ANYWHERE, Where, allowed, check_where
 from pickout.gallery.search.probability import Calibration, passing
 from pickout.gallery.search.query import Query, is_end, possible_ids
-from pickout.gallery.search.ranking import Asked, Grouping, Ranking, SearchSettings, take_aim
+from pickout.gallery.search.ranking import Asked, Grouping, Known, Locate, Ranking, SearchSettings, take_aim
 from pickout.gallery.storage.rows import Located, Metadata, Resident, Row, row_seal
 from pickout.gallery.storage.store import Store
-from pickout.gallery.vectors.exact import HeldVectors
+from pickout.gallery.vectors.exact import Floats, HeldVectors, Ids
 from pickout.text.familiarity import Familiarity
 
 _SHOWN = ("id", "file", "path", "width", "height", "metadata", "thumbnail")  # what a hit takes from its row
@@ -126,8 +126,6 @@ _STRANGE = 0.5  # share of unknown words from which the language is told to be u
 _FEWEST = 3  # unknown words below which they are named instead
 _NAMED = 5
 
-Known = Mapping[str, NDArray[np.float32]]  # vectors of sentences that were encoded together
-
 
 @contextmanager
 def together(asked: Sequence[Asked], encoder: Encoder, resident: Resident) -> Iterator[Known]:
@@ -179,15 +177,15 @@ def answer(
 class Scored:
     """Every crop that passes some filters."""
 
-    ids: NDArray[np.bytes_]  # (k,) 32 hexadecimal digits
-    scores: NDArray[np.float32]  # (k,) inner products with the query, less penalties
+    ids: Ids  # (k,) 32 hexadecimal digits
+    scores: Floats  # (k,) inner products with the query, less penalties
     times: NDArray[np.datetime64]  # (k,) microseconds, NaT without time
 
 
 def every_score(query: Query, where: Where, encoder: Encoder, resident: Resident, store: Store) -> Scored:
     """The score of every crop that passes the filters, in one pass over the vectors."""
     check_where(where, resident)
-    aim = take_aim(query, encoder, resident, _finder(resident, store), SearchSettings().aim)
+    aim = take_aim(query, encoder, resident, _finder(resident, store), SearchSettings().aim, {})
     scores = np.empty(len(resident.ids), np.float32)
     for rows, vectors in resident.vectors.blocks():
         found = vectors @ aim.vector
@@ -248,7 +246,7 @@ def _hits(
     return tuple(hits)
 
 
-def _finder(resident: Resident, store: Store) -> Callable[[str], int]:
+def _finder(resident: Resident, store: Store) -> Locate:
     """Finds the row of a crop by its id, its path or the end of its path."""
 
     def rows(ids: Iterable[str]) -> Iterator[int]:

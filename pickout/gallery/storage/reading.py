@@ -7,24 +7,14 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 
-from pickout.gallery.storage.rows import (
-    FACETS,
-    LABEL,
-    NO_TIME,
-    RESIDENT,
-    Facet,
-    Located,
-    Resident,
-    completed,
-    row_schema,
-)
-from pickout.gallery.vectors.exact import HeldVectors, Rows, Seals, Vectors, damaged_rows
+from pickout.gallery.storage.rows import FACETS, LABEL, RESIDENT, Facet, Located, Resident, completed, row_schema
+from pickout.gallery.vectors.exact import Floats, HeldVectors, Ids, Places, Rows, Seals, Vectors, damaged_rows
 
+NO_TIME = np.datetime64("NaT", "us")  # stands in `Resident.times` for a crop without time
 _SEAL = 16  # bytes of a row's seal, see `row_seal`
 
-MakeVectors = Callable[[Any, NDArray[np.bytes_], Seals, NDArray[np.uint64], Rows], Vectors]
+MakeVectors = Callable[[Any, Ids, Seals, Places, Rows], Vectors]
 """Given a version of the table, and its rows' ids (N,), seals (N, 2), places (N,) and order among equals (N,)."""
 
 EVERY = 2**31 - 1  # rows
@@ -53,7 +43,7 @@ def where_in(column: str, values: Iterable[str]) -> str:
     return "{} IN ({})".format(column, ", ".join("'" + value.replace("'", "''") + "'" for value in values))
 
 
-def matrix(column: Any) -> NDArray[np.float32]:
+def matrix(column: Any) -> Floats:
     """A column of vectors as an array (n, D)."""
     flat = column.flatten().to_numpy(zero_copy_only=False)
     return np.asarray(flat.reshape(-1, column.type.list_size), np.float32)
@@ -102,7 +92,7 @@ def slices(ids: Iterable[str], length: int = 1000) -> Iterator[list[str]]:
         yield every[start : start + length]
 
 
-def _vectors(dimension: int, table: Any, ids: list[str]) -> NDArray[np.float32]:
+def _vectors(dimension: int, table: Any, ids: list[str]) -> Floats:
     """The vectors (n, D) of rows, in the order of their ids."""
     place, found = {each: row for row, each in enumerate(ids)}, np.empty((len(ids), dimension), np.float32)
     for some in slices(ids):

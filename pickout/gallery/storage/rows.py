@@ -6,7 +6,7 @@ import os
 import re
 import unicodedata
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pickout.errors import UsageError
-from pickout.gallery.vectors.exact import Vectors
+from pickout.gallery.vectors.exact import Floats, Ids, Mask, Places, Rows, Tokens, Vectors
 
-NO_TIME = np.datetime64("NaT", "us")  # stands in `Resident.times` for a crop without time
+Values = dict[str, Any]  # a row's, by column
 LABEL = "label:"  # stands before a label's name in `Resident.facets`
 
 
@@ -36,18 +36,16 @@ class Metadata:
 
     def over(self, older: "Metadata") -> "Metadata":
         """This metadata laid over `older`: what is not told here stays as it was."""
-        own = {field.name: getattr(self, field.name) for field in fields(self)}
-        told = {name: value for name, value in own.items() if value is not None}
+        told = {name: value for name in METADATA if (value := getattr(self, name)) is not None}
         return replace(older, **{**told, "labels": {**older.labels, **self.labels}})
 
     def told(self) -> list[str]:
         """The names of what is told here, those of labels among them."""
-        own = [field.name for field in fields(self) if field.name != "labels" and getattr(self, field.name) is not None]
-        return [*own, *self.labels]
+        return [*(name for name in METADATA if name != "labels" and getattr(self, name) is not None), *self.labels]
 
     def without(self, names: Collection[str]) -> "Metadata":
         """The same, but nothing is told of these: fields, or else labels."""
-        own = {field.name: None for field in fields(self) if field.name != "labels" and field.name in names}
+        own = {name: None for name in METADATA if name != "labels" and name in names}
         labels = {name: value for name, value in self.labels.items() if name not in names}
         return replace(self, labels=labels, **own) if own or len(labels) < len(self.labels) else self
 
@@ -60,13 +58,13 @@ class Row:
     content: str  # SHA-256 of the file's bytes, hexadecimal
     root: str  # the absolute folder that was indexed
     path: str  # the file's path below `root`
-    vector: NDArray[np.float32]  # (D,) unit vector
+    vector: Floats  # (D,) unit vector
     width: int  # of the upright image in pixels, as is the height
     height: int
     metadata: Metadata  # camera, time, labels and place in a video
     thumbnail: bytes  # a small JPEG, so that results have pictures when the originals have moved
     added: datetime  # when the row was written, UTC without zone
-    tokens: NDArray[np.uint16] | None = None  # bfloat16 bit patterns (tokens, width); None in rows that were fetched
+    tokens: Tokens | None = None  # bfloat16 bit patterns (tokens, width); None in rows that were fetched
     seal: bytes | None = None  # `columns.row_seal` when it was written, in fetched rows; None in an older format
 
     @property
@@ -103,15 +101,15 @@ class Located(dict[str, int]):
 class Resident:
     """The columns that a search reads, in memory. All arrays have N rows in the same order."""
 
-    ids: NDArray[np.bytes_]  # (N,) byte strings of 32 hexadecimal digits
+    ids: Ids  # (N,) byte strings of 32 hexadecimal digits
     vectors: Vectors  # the N unit vectors
     facets: Mapping[str, Facet]  # what can be filtered by: `camera`, `track`, `video`, `LABEL` + each label's name
     times: NDArray[np.datetime64]  # (N,) microseconds, NaT without time
-    order: NDArray[np.int64]  # (N,) each row's rank by path; among equal scores the smaller comes first
+    order: Rows  # (N,) each row's rank by path; among equal scores the smaller comes first
     version: int = 0  # the table's when they were read
-    places: NDArray[np.uint64] = field(default_factory=lambda: np.empty(0, np.uint64))
+    places: Places = field(default_factory=lambda: np.empty(0, np.uint64))
     """(N,) where each row stood in the table then, as LanceDB names it."""
-    hidden: NDArray[np.bool_] | None = None  # (N,) rows whose erasure has begun, which no search may find
+    hidden: Mask | None = None  # (N,) rows whose erasure has begun, which no search may find
 
     def located(self, rows: Iterable[int]) -> Located:
         """Ids of these rows, and where they stood."""
@@ -189,7 +187,7 @@ def rows_with_tokens(table: pa.Table) -> Iterator[Row]:
         yield replace(to_row(values), tokens=unpack_tokens(own.as_buffer()).copy() if own.is_valid else None)
 
 
-def to_row(values: dict[str, Any]) -> Row:
+def to_row(values: Values) -> Row:
     """A row from its values by column, without tokens."""
     plain: dict[str, Any] = {name: values.get(name) for name in _PLAIN}
     plain |= {"root": os.fsdecode(values["root"]), "path": os.fsdecode(values["path"]), "seal": values.get("seal")}
@@ -203,7 +201,7 @@ def completed(rows: pa.Table, schema: pa.Schema) -> pa.Table:
     return pa.table(columns, schema=schema)
 
 
-def row_seal(row: Row, tokens: NDArray[np.uint16] | None = None) -> bytes:
+def row_seal(row: Row, tokens: Tokens | None = None) -> bytes:
     """Digest of all that a row holds (BLAKE2b, 16 bytes), so that a change by other hands shows; `tokens` are its own
     where it was fetched without."""
     told, own = row.metadata, row.tokens if tokens is None else tokens
@@ -226,7 +224,7 @@ def row_mark(row: Row) -> bytes:
     return hashlib.blake2b(repr(facts).encode(), digest_size=16).digest()
 
 
-def to_metadata(values: dict[str, Any]) -> Metadata:
+def to_metadata(values: Values) -> Metadata:
     """The metadata in a row's values by column; columns that an older table lacks are unknown."""
     told = {name: values.get(name) for name in METADATA}
     labels, box = told["labels"], told["box"]
@@ -237,11 +235,11 @@ def _labels(told: Metadata) -> str | None:
     return json.dumps(dict(told.labels)) if told.labels else None
 
 
-def _packed(tokens: NDArray[np.uint16]) -> bytes:
+def _packed(tokens: Tokens) -> bytes:
     """Two sizes, then the bit patterns."""
     return np.array(tokens.shape, "<u4").tobytes() + np.ascontiguousarray(tokens, "<u2").tobytes()
 
 
-def unpack_tokens(data: Any) -> NDArray[np.uint16]:
+def unpack_tokens(data: Any) -> Tokens:
     """What a row's packed tokens hold: two sizes, then the bit patterns. Shape: (tokens, width)."""
     return np.frombuffer(data, "<u2", offset=8).reshape(np.frombuffer(data, "<u4", count=2).astype(int))

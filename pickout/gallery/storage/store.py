@@ -11,15 +11,14 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import lancedb
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 
 from pickout.errors import GalleryDamaged, GalleryError, PickoutError, StorageFull
 from pickout.gallery.storage import rows as columns
 from pickout.gallery.storage.reading import EVERY, MakeVectors, batches, read_resident, slices, taken, where_in
-from pickout.gallery.storage.rows import Known, Located, Resident, Row
+from pickout.gallery.storage.rows import Known, Located, Resident, Row, Values
+from pickout.gallery.vectors.exact import Tokens
 
 TABLE = "crops"  # name of a new gallery's table
 FROM_BACKUP = "from a backup, and erase again what was erased since: a backup brings it back"
@@ -79,9 +78,9 @@ class Store:
         names = [name for name in self._schema.names if name != "tokens"]
         return {row.id: row for row in self._each(columns.to_row, names, ids)}
 
-    def fetch_tokens(self, ids: Iterable[str]) -> dict[str, NDArray[np.uint16]]:
+    def fetch_tokens(self, ids: Iterable[str]) -> dict[str, Tokens]:
         """Tokens (tokens, width) of these rows as bfloat16 bit patterns; rows without are left out."""
-        found: dict[str, NDArray[np.uint16]] = {}
+        found: dict[str, Tokens] = {}
         for batch in self.scan(["id", "tokens"], ids, 128):
             with lance_errors(self.folder):
                 tokens = batch["tokens"] if "tokens" in batch.schema.names else ()
@@ -198,11 +197,7 @@ class Store:
             yield from self.read(lambda table: list(batches(table, names, some, by)))  # noqa: B023
 
     def _each(
-        self,
-        make: Callable[[dict[str, Any]], _Found],
-        names: Sequence[str],
-        ids: Iterable[str] | None = None,
-        by: str = "id",
+        self, make: Callable[[Values], _Found], names: Sequence[str], ids: Iterable[str] | None = None, by: str = "id"
     ) -> Iterator[_Found]:
         for batch in self.scan(names, ids, by=by):
             with lance_errors(self.folder):

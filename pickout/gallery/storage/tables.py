@@ -253,7 +253,15 @@ def begin(gallery: Path, encoder: Encoder, run: str | None, *, restart: bool) ->
         _clear(gallery)
         begun, store = pending(gallery), pending_store(gallery)
         if begun is not None and store is not None:
-            return _go_on(gallery, begun, encoder, run), store
+            if not (model := begun.model).made(encoder):
+                there = f" (--model {model.run})" if model.run else ""
+                what = f"a change to the model {model.name} {model.fingerprint[:8]} has begun"
+                other = f"this one is {encoder.name} {encoder.fingerprint[:8]}; go on with that one{there}"
+                raise GalleryModelMismatch(f"{gallery}: {what}, {other}, or throw away what was begun: --restart")
+            if run is not None and run != model.run:
+                begun = begun.model_copy(update={"model": model.model_copy(update={"run": run})})
+                write_manifest(gallery, begun, REBUILD)
+            return begun, store
         table = f"{TABLE}-{secrets.token_hex(4)}"
         update = {"table": table, "created": read_manifest(gallery).created}
         told = new_manifest(encoder, run).model_copy(update=update)
@@ -261,18 +269,6 @@ def begin(gallery: Path, encoder: Encoder, run: str | None, *, restart: bool) ->
         store = Store(gallery, encoder.dimension, table, create=True)
         write_manifest(gallery, told, REBUILD)
         return told, store
-
-
-def _go_on(gallery: Path, begun: Manifest, encoder: Encoder, run: str | None) -> Manifest:
-    if not (model := begun.model).made(encoder):
-        there = f" (--model {model.run})" if model.run else ""
-        what = f"a change to the model {model.name} {model.fingerprint[:8]} has begun"
-        other = f"this one is {encoder.name} {encoder.fingerprint[:8]}; go on with that one{there}"
-        raise GalleryModelMismatch(f"{gallery}: {what}, {other}, or throw away what was begun: --restart")
-    if run is not None and run != model.run:
-        begun = begun.model_copy(update={"model": model.model_copy(update={"run": run})})
-        write_manifest(gallery, begun, REBUILD)
-    return begun
 
 
 def swap(gallery: Path, told: Manifest) -> None:

@@ -21,10 +21,14 @@ _LENGTH_OFF = 1e-2  # how far the square of a vector's length may be from one; a
 _QUERIES = 32  # queries multiplied with a block at a time
 
 Floats = NDArray[np.float32]
+Doubles = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 Rows = NDArray[np.int64]  # positions of rows in the arrays of a gallery
+Ids = NDArray[np.bytes_]  # (N,) of rows, 32 hexadecimal digits each
+Places = NDArray[np.uint64]  # (N,) where rows stand in a table, as LanceDB names it
+Tokens = NDArray[np.uint16]  # (tokens, width) of a crop, as bfloat16 bit patterns
 Seals = NDArray[np.uint64]  # (N, 2), digests of all that rows hold
-Best = tuple[Rows, NDArray[np.float64]]  # rows (k,), best first, and their scores (k,)
+Best = tuple[Rows, Doubles]  # rows (k,), best first, and their scores (k,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +101,7 @@ def _rounding(vectors_ND: Floats, query_D: Floats, penalties: Penalties) -> floa
     return one * max(1.0, float(np.linalg.norm(query_D))) + costs * (1 + len(penalties))
 
 
-def _fine_scores(vectors_ND: Floats, query_D: Floats, rows: Rows) -> NDArray[np.float64]:
+def _fine_scores(vectors_ND: Floats, query_D: Floats, rows: Rows) -> Doubles:
     query = query_D.astype(np.float64)
     scores = np.empty(len(rows), dtype=np.float64)
     for start in range(0, len(rows), _BLOCK):
