@@ -1,5 +1,6 @@
 """Clothes of the upper body as solids: how they stand off the body and how far down they reach, collars and sleeves."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -117,61 +118,55 @@ def trunk_piece(
     return loft(surface, skeleton.pelvis, frame, levels, (w, d, s), gap=opening, start=(1.03 - top) * torso)
 
 
-def upper_pieces(person: Person, skeleton: Skeleton) -> list[Piece]:
+def upper_pieces(person: Person, skeleton: Skeleton) -> Iterator[Piece]:
     """The upper garment's trunk and collar; a dress with its skirt."""
     garment, ease = person.upper, upper_ease(person)
     surface = cloth_surface(person, skeleton, garment, Part.UPPER)
     bottom = 0.14 if garment.tucked else CLOTH["hem"][garment.length] + 0.05 * ((person.seed % 7) / 6 - 0.5)
     flare = 0.030 + 0.060 * ((person.seed >> 3) % 10) / 9 if person.dress else 0.010
     frame, clear = skeleton.chest_frame, thigh_reach(person) + 0.006
-    pieces = [trunk_piece(surface, person, skeleton, frame, bottom=bottom, ease=ease, flare=flare, clear=clear)]
+    yield trunk_piece(surface, person, skeleton, frame, bottom=bottom, ease=ease, flare=flare, clear=clear)
     if person.outer is None or person.outer.sleeve == "none":
-        pieces += _yoke(surface, person, skeleton, ease, garment.sleeve != "none")
+        yield from _yoke(surface, person, skeleton, ease, garment.sleeve != "none")
     if garment.kind in ("shirt", "polo"):
-        pieces.append(_collar(surface, person, skeleton, 0.018))
+        yield _collar(surface, person, skeleton, 0.018)
     if garment.kind == "hoodie" and person.outer is None:
-        pieces.append(_hood(surface, skeleton))
-    return pieces
+        yield _hood(surface, skeleton)
 
 
-def outer_pieces(person: Person, skeleton: Skeleton) -> list[Piece]:
+def outer_pieces(person: Person, skeleton: Skeleton) -> Iterator[Piece]:
     """The outer garment's trunk, collar and hood."""
     outer, ease = person.outer, outermost_ease(person)
     if outer is None:
-        return []
+        return
     surface = cloth_surface(person, skeleton, outer, Part.OUTER)
-    gap = 0.10 + 0.07 * ((person.seed >> 5) % 8) / 7 if outer.open else None
-    if gap is not None and person.dress:
-        gap = max(gap, 0.12)
+    gap = max(0.10 + 0.07 * ((person.seed >> 5) % 8) / 7, 0.12 * person.dress) if outer.open else None
     cut = {
         "bottom": CLOTH["hem"][outer.length] + (0.02 if outer.kind == "vest" else 0.0),
         "flare": CLOTH["flare"].get(outer.kind, 0.008),
         "clear": thigh_reach(person) + 0.012,
     }
-    pieces = [trunk_piece(surface, person, skeleton, skeleton.chest_frame, ease=ease, gap=gap, **cut)]
-    pieces += _yoke(surface, person, skeleton, ease, outer.sleeve != "none")
+    yield trunk_piece(surface, person, skeleton, skeleton.chest_frame, ease=ease, gap=gap, **cut)
+    yield from _yoke(surface, person, skeleton, ease, outer.sleeve != "none")
     if outer.kind in ("jacket", "coat", "raincoat", "puffer jacket", "vest") and not outer.open:
-        pieces.append(_collar(surface, person, skeleton, 0.034))
+        yield _collar(surface, person, skeleton, 0.034)
     if outer.hood:
-        pieces.append(_hood(surface, skeleton))
-    return pieces
+        yield _hood(surface, skeleton)
 
 
-def _yoke(surface: Surface, person: Person, skeleton: Skeleton, ease: float, sleeved: bool) -> list[Piece]:
+def _yoke(surface: Surface, person: Person, skeleton: Skeleton, ease: float, sleeved: bool) -> Iterator[Piece]:
     """Cloth from the neck over each shoulder: closes the gap between the trunk and the arms."""
     frame, h = skeleton.chest_frame, person.height
     thick = girth(person).upper_arm * (1.0 if sleeved else 0.72) + ease * 0.8
-    pieces = []
     for limb, side in zip(skeleton.arms, (1.0, -1.0), strict=True):
         neck = skeleton.neck + frame.T @ np.array([side * 0.030 * h, -0.026 * h, 0.0])
         joint = limb.top + frame[1] * (0.004 * h)
         if not sleeved:
             joint = neck + (joint - neck) * 0.55
-        pieces.append(cone(surface, neck, joint, (0.016 * h + ease * 0.5, thick * 0.97), frame[2], start=0.03))
+        yield cone(surface, neck, joint, (0.016 * h + ease * 0.5, thick * 0.97), frame[2], start=0.03)
         if sleeved:
             chest = skeleton.on_trunk(side * 0.060 * h, skeleton.size.torso * 0.64, 0.0)
-            pieces.append(cone(surface, limb.top, chest, (thick * 0.95, 0.036 * h), frame[2], start=0.08))
-    return pieces
+            yield cone(surface, limb.top, chest, (thick * 0.95, 0.036 * h), frame[2], start=0.08)
 
 
 def _collar(surface: Surface, person: Person, skeleton: Skeleton, height: float) -> Piece:
@@ -187,7 +182,7 @@ def _hood(surface: Surface, skeleton: Skeleton) -> Piece:
     return ellipsoid(surface, centre, frame, [skeleton.size.head * r for r in (0.56, 0.34, 0.26)])
 
 
-def arm_pieces(person: Person, skeleton: Skeleton) -> list[Piece]:
+def arm_pieces(person: Person, skeleton: Skeleton) -> Iterator[Piece]:
     """Arms with sleeves and hands."""
     size, skin, upper = girth(person), skin_surface(person), person.upper
     outer = person.outer if person.outer is not None and person.outer.sleeve == "long" else None
@@ -197,43 +192,37 @@ def arm_pieces(person: Person, skeleton: Skeleton) -> list[Piece]:
     cloth = cloth_surface(person, skeleton, worn, Part.OUTER if outer else Part.UPPER)
     loose = 0.012 * (1.15 - upper.tight) + (0.004 if upper.kind in ("sweater", "hoodie") else 0.0)
     ease = 0.004 + (outermost_ease(person) * 0.5 + 0.002 if outer else loose)
-    pieces: list[Piece] = []
+    ahead = skeleton.chest_frame[2]
     for limb in skeleton.arms:
-        pieces += _sleeved(limb, size, worn.sleeve, ease, (cloth, skin), skeleton.chest_frame[2])
+        if worn.sleeve != "long":
+            yield cone(skin, limb.top, limb.middle, (size.upper_arm, size.elbow), ahead)
+            yield cone(skin, limb.middle, limb.bottom, (size.elbow, size.wrist), ahead)
+        if worn.sleeve == "none":
+            yield ellipsoid(skin, limb.top, np.eye(3), [size.upper_arm * 1.04] * 3)
+        else:
+            yield from _sleeve(cloth, limb, size, worn.sleeve, ease, ahead)
         # A loosely closed hand with its thumb.
         h, frame = person.height, limb.frame
         thumb = limb.bottom + frame[2] * 0.028 * h + frame[1] * 0.014 * h
-        pieces.append(ellipsoid(skin, limb.bottom + frame[2] * 0.036 * h, frame, (0.0125 * h, 0.0215 * h, 0.042 * h)))
-        pieces.append(ellipsoid(skin, thumb, frame, (0.008 * h, 0.009 * h, 0.020 * h)))
-    return pieces
+        yield ellipsoid(skin, limb.bottom + frame[2] * 0.036 * h, frame, (0.0125 * h, 0.0215 * h, 0.042 * h))
+        yield ellipsoid(skin, thumb, frame, (0.008 * h, 0.009 * h, 0.020 * h))
 
 
-def _sleeved(
-    limb: Limb, size: Girth, sleeve: str, ease: float, surfaces: tuple[Surface, Surface], ahead: Vector
-) -> list[Piece]:
-    cloth, skin = surfaces
+def _sleeve(cloth: Surface, limb: Limb, size: Girth, sleeve: str, ease: float, ahead: Vector) -> Iterator[Piece]:
     upper, lower = float(np.linalg.norm(limb.middle - limb.top)), float(np.linalg.norm(limb.bottom - limb.middle))
     if sleeve == "long":
         total, elbow = upper + lower, size.elbow + ease
         wrist = (elbow, size.wrist + ease * 0.7 + 0.003)
-        return [
-            cone(cloth, limb.top, limb.middle, (size.upper_arm + ease, elbow), ahead, hem=total),
-            cone(cloth, limb.middle, limb.bottom, wrist, ahead, caps=(True, False), start=upper, hem=total),
-        ]
-    pieces = [
-        cone(skin, limb.top, limb.middle, (size.upper_arm, size.elbow), ahead),
-        cone(skin, limb.middle, limb.bottom, (size.elbow, size.wrist), ahead),
-    ]
-    if sleeve == "none":
-        return [*pieces, ellipsoid(skin, limb.top, np.eye(3), [size.upper_arm * 1.04] * 3)]
+        yield cone(cloth, limb.top, limb.middle, (size.upper_arm + ease, elbow), ahead, hem=total)
+        yield cone(cloth, limb.middle, limb.bottom, wrist, ahead, caps=(True, False), start=upper, hem=total)
+        return
     whole = sleeve == "three-quarter"
     part = 1.0 if whole else 0.62
     end = limb.top + (limb.middle - limb.top) * part
     radius = size.upper_arm + (size.elbow - size.upper_arm) * part + ease
     radii = (size.upper_arm + ease + 0.002, radius + 0.006)
-    pieces.append(cone(cloth, limb.top, end, radii, ahead, caps=(True, whole), hem=upper * part))
+    yield cone(cloth, limb.top, end, radii, ahead, caps=(True, whole), hem=upper * part)
     if whole:
         stop = limb.middle + (limb.bottom - limb.middle) * 0.45
         radii, hem = (radius + 0.002, size.elbow + ease), upper + lower * 0.45
-        pieces.append(cone(cloth, limb.middle, stop, radii, ahead, caps=(False, False), start=upper, hem=hem))
-    return pieces
+        yield cone(cloth, limb.middle, stop, radii, ahead, caps=(False, False), start=upper, hem=hem)
