@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from pickout.synthetic.attributes import Person
-from pickout.synthetic.bodies import Girth, bare_leg, girth, skin_surface
+from pickout.synthetic.bodies import bare_leg, girth, skin_surface
 from pickout.synthetic.garments import CLOTH, cloth_surface, leg_ease, thigh_reach, trunk_piece
 from pickout.synthetic.skeleton import Limb, Skeleton
 from pickout.synthetic.solids import Piece, Plane, box, cone, ellipsoid
@@ -42,7 +42,13 @@ def leg_pieces(person: Person, skeleton: Skeleton) -> Iterator[Piece]:
             yield cone(cloth, limb.top, end, radii, frame[2], caps=(True, False), start=0.1, hem=hem)
             yield from bare_leg(skin, limb, size, frame[2])
         else:
-            yield from _trouser_leg(cloth, limb, size, ease, frame[2])
+            bones = limb.middle - limb.top, limb.bottom - limb.middle
+            thigh, shank = (float(np.linalg.norm(bone)) for bone in bones)
+            knee, end = size.knee + ease, limb.bottom + bones[1] / shank * 0.012
+            radii, start = (knee, max(size.ankle + 0.006 + ease * 1.3, knee * 0.72)), 0.1 + thigh
+            yield cone(cloth, limb.top, limb.middle, (size.thigh + ease * 0.8, knee), frame[2], start=0.1)
+            hem = 0.112 + thigh + shank
+            yield cone(cloth, limb.middle, end, radii, frame[2], caps=(True, False), start=start, hem=hem)
             yield cone(skin, limb.middle, limb.bottom, (size.knee, size.ankle), frame[2])
 
 
@@ -56,17 +62,6 @@ def skirt_over(person: Person, skeleton: Skeleton) -> Iterator[Piece]:
     cut = {"ease": 0.022, "flare": 0.02 + 0.07 * ((person.seed >> 4) % 10) / 9, "clear": thigh_reach(person) + 0.03}
     bottom = CLOTH["hem"][garment.length]
     yield trunk_piece(cloth, person, skeleton, skeleton.pelvis_frame, top=0.30, bottom=bottom, **cut)
-
-
-def _trouser_leg(cloth: Surface, limb: Limb, size: Girth, ease: float, ahead: Vector) -> list[Piece]:
-    thigh, shank = float(np.linalg.norm(limb.middle - limb.top)), float(np.linalg.norm(limb.bottom - limb.middle))
-    knee, ankle = size.knee + ease, size.ankle + 0.006 + ease * 1.3
-    end = limb.bottom + (limb.bottom - limb.middle) / shank * 0.012
-    radii, start = (knee, max(ankle, knee * 0.72)), 0.1 + thigh
-    return [
-        cone(cloth, limb.top, limb.middle, (size.thigh + ease * 0.8, knee), ahead, start=0.1),
-        cone(cloth, limb.middle, end, radii, ahead, caps=(True, False), start=start, hem=0.112 + thigh + shank),
-    ]
 
 
 def shoe_pieces(person: Person, skeleton: Skeleton) -> Iterator[Piece]:

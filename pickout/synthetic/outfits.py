@@ -76,12 +76,17 @@ def sample_wearer(generator: Generator, outfit: Outfit, skin: float) -> Person:
         lower = replace(lower, length=bottom.length, torn=False, tight=0.5, pattern="plain", second=None)
         if bottom.native != "plain":
             lower = replace(lower, pattern=bottom.native, colour=upper.colour)
+    hair = outfit.hair
+    if sex == "woman" and hair[0] in ("very short", "short"):
+        # It is painted on the skull, so there may be more of it, tied or loose.
+        longer = {("medium", "bun"): 15, ("long", "ponytail"): 20, ("long", "straight"): 12, ("medium", "straight"): 8}
+        hair = pick(generator, {hair: 45, **longer})
     return replace(
         person,
         height=max(person.height, 1.5),
         build=round(0.25 + 0.5 * person.build, 3),
         skin=skin,
-        hair=Hair(*_hair(generator, outfit), person.hair.colour),
+        hair=Hair(*hair, person.hair.colour),
         beard=outfit.beard,
         headwear=person.headwear if outfit.hair[0] in ("bald", "very short", "short") else None,
         glasses=None,
@@ -113,12 +118,3 @@ def _upper(generator: Generator, sex: Sex, top: Top) -> tuple[Garment, Outer | N
         return upper, None
     outer = sample_outer(generator, sex, "cold", upper, kind=habit(generator, "layer"))
     return upper, replace(outer, length="hip", hood=False)
-
-
-def _hair(generator: Generator, outfit: Outfit) -> tuple[str, str]:
-    """The texture's hair; women whose hair is painted on the skull may have more of it, tied or loose."""
-    if outfit.sex == "man" or outfit.hair[0] not in ("very short", "short"):
-        return outfit.hair
-    longer = {("medium", "bun"): 15, ("long", "ponytail"): 20, ("long", "straight"): 12, ("medium", "straight"): 8}
-    hair: tuple[str, str] = pick(generator, {outfit.hair: 45, **longer})
-    return hair

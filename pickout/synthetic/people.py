@@ -27,8 +27,12 @@ def sample_person(generator: Generator, *, sex: Sex | None = None) -> Person:
     upper = sample_upper(generator, sex, season)
     layered = chance(generator, {"warm": 0.05, "mild": 0.42, "cold": 0.9}[season])
     outer = sample_outer(generator, sex, season, upper) if layered else None
-    dress = upper.kind == "dress"
-    lower = _leggings_below(generator, season, upper) if dress else sample_lower(generator, sex, age, season)
+    if upper.kind == "dress":  # over leggings or bare legs
+        leggings = season != "warm" and upper.length == "thigh" and chance(generator, 0.5)
+        colour = sample_shade(generator, habit(generator, "below_dress"))
+        lower = Garment("leggings", colour, "plain", None, "none", "ankle", tight=1.0) if leggings else None
+    else:
+        lower = sample_lower(generator, sex, age, season)
     bare = lower is None or lower.length in ("thigh", "knee")
     tights = bare and woman and season != "warm" and chance(generator, 0.7)
     socks = sample_shade(generator, habit(generator, "tights")) if tights else None
@@ -122,13 +126,6 @@ def sample_outer(generator: Generator, sex: Sex, season: str, upper: Garment, *,
     sleeve = "none" if kind == "vest" else "long"
     hood = kind in ("raincoat", "puffer jacket") and chance(generator, 0.7)
     return Outer(kind, colour, pattern, second, is_open, sleeve, length, hood)
-
-
-def _leggings_below(generator: Generator, season: str, dress: Garment) -> Garment | None:
-    """Leggings below a dress, or None for bare legs."""
-    worn = season != "warm" and dress.length == "thigh" and chance(generator, 0.5)
-    colour = sample_shade(generator, habit(generator, "below_dress"))
-    return Garment("leggings", colour, "plain", None, "none", "ankle", tight=1.0) if worn else None
 
 
 def sample_lower(generator: Generator, sex: Sex, age: str, season: str, *, kind: str | None = None) -> Garment:

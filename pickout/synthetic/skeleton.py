@@ -118,25 +118,21 @@ def _along(degrees: float, outward: float) -> Vector:
     return np.array([np.sin(outward), -np.cos(a) * np.cos(outward), np.sin(a) * np.cos(outward)])
 
 
-def _gait(view: View, side: float) -> tuple[float, float, float]:
-    """Hip flexion, knee flexion and the foot's pitch (toes up) in degrees; heel strike at phase 0."""
-    if view.pose == "standing":
-        relaxed = max(0.0, float(6.0 * np.sin(2 * np.pi * (view.phase + 0.25 * side))))
-        return 1.0 + relaxed, 2.0 + 2.0 * relaxed, 0.0
-    phase = (view.phase + (0.0 if side > 0 else 0.5)) % 1.0
+def _leg(size: Proportions, view: View, side: float) -> Limb:
+    """Hip and knee bend and the foot pitches (toes up) by so many degrees; the heel strikes at phase 0."""
+    phase, standing = (view.phase + (0.0 if side > 0 else 0.5)) % 1.0, view.pose == "standing"
 
     def bump(middle: float, width: float) -> float:
         return float(np.exp(-(((phase - middle) / width) ** 2)))
 
-    fast = 1.0 if view.pose == "walking" else 1.5
-    hip = 4.0 + 18.0 * fast * np.cos(2 * np.pi * phase)
-    knee = 5.0 + 48.0 * fast * bump(0.72, 0.115) + 11.0 * bump(0.13, 0.09)
-    return float(hip), knee, 14.0 * (bump(0.98, 0.07) + bump(-0.02, 0.07)) - 42.0 * bump(0.62, 0.10)
-
-
-def _leg(size: Proportions, view: View, side: float) -> Limb:
-    hip, knee, pitch = _gait(view, side)
-    standing = view.pose == "standing"
+    if standing:
+        relaxed = max(0.0, float(6.0 * np.sin(2 * np.pi * (view.phase + 0.25 * side))))
+        hip, knee, pitch = 1.0 + relaxed, 2.0 + 2.0 * relaxed, 0.0
+    else:
+        fast = 1.0 if view.pose == "walking" else 1.5
+        hip = float(4.0 + 18.0 * fast * np.cos(2 * np.pi * phase))
+        knee = 5.0 + 48.0 * fast * bump(0.72, 0.115) + 11.0 * bump(0.13, 0.09)
+        pitch = 14.0 * (bump(0.98, 0.07) + bump(-0.02, 0.07)) - 42.0 * bump(0.62, 0.10)
     spread = np.radians(2.6 if standing else 0.4) * side
     top = np.array([side * size.hip, 0.0, 0.0])
     middle = top + size.thigh * _along(hip, spread)
@@ -161,21 +157,17 @@ def _arm(size: Proportions, view: View, index: int, pelvis: Vector, chest: Vecto
         reach = np.array([side * outwards, size.torso * 0.52 if mode == "folded" else up, ahead])
         if arm["from"] in ("shoulder", "trunk"):
             reach = chest.T @ reach
-        target = {"pelvis": pelvis, "trunk": pelvis, "shoulder": top, "head": head}[arm["from"]] + reach
-        middle, bottom = _reach(top, target, size.upper_arm, size.forearm, np.array(arm["elbow"]) * (side, 1, 1))
+        way = {"pelvis": pelvis, "trunk": pelvis, "shoulder": top, "head": head}[arm["from"]] + reach - top
+        # Two bones that reach as far as they can, the elbow towards `pole`.
+        first, second, pole = size.upper_arm, size.forearm, np.array(arm["elbow"]) * (side, 1, 1)
+        distance = float(np.clip(np.linalg.norm(way), abs(first - second) + 0.02, (first + second) * 0.995))
+        way = way / np.linalg.norm(way)
+        along = (first**2 - second**2 + distance**2) / (2 * distance)
+        aside = pole - way * float(pole @ way)
+        aside = aside / np.linalg.norm(aside)
+        middle = top + way * along + aside * np.sqrt(max(first**2 - along**2, 0.0))
+        bottom = top + way * distance
     forward = (bottom - middle) / np.linalg.norm(bottom - middle)
     palm = np.array([side, 0.0, 0.0]) - forward * forward[0] * side
     palm = palm / max(float(np.linalg.norm(palm)), 1e-6)
     return Limb(top, middle, bottom, np.stack([palm, np.cross(forward, palm), forward]))
-
-
-def _reach(top: Vector, target: Vector, first: float, second: float, pole: Vector) -> tuple[Vector, Vector]:
-    """Joint and end of a two-bone limb that reaches for `target` with the joint towards `pole`."""
-    way = target - top
-    distance = float(np.clip(np.linalg.norm(way), abs(first - second) + 0.02, (first + second) * 0.995))
-    way = way / np.linalg.norm(way)
-    along = (first**2 - second**2 + distance**2) / (2 * distance)
-    aside = np.sqrt(max(first**2 - along**2, 0.0))
-    side = pole - way * float(pole @ way)
-    side = side / np.linalg.norm(side)
-    return top + way * along + side * aside, top + way * distance
