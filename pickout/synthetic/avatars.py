@@ -16,10 +16,9 @@ from pickout.synthetic.gltf import Joint, Skin, read_gltf
 from pickout.synthetic.outfits import OUTFITS, Outfit
 from pickout.synthetic.render import rasterise
 from pickout.synthetic.solids import Rays
-from pickout.synthetic.surfaces import Array, Part
+from pickout.synthetic.surfaces import Array, Mask, Part
 
 Parts = NDArray[np.uint8]
-Mask = NDArray[np.bool_]
 Take = Literal["all", "train", "held-out"]
 LINEAR = np.power(np.arange(256, dtype=np.float32) / 255.0, np.float32(2.2))  # linear light of a byte of sRGB
 _TEXELS = 512
@@ -62,8 +61,8 @@ def find_avatars(folder: Path, take: Take = "all") -> tuple[Path, ...]:
     # The same body comes in several outfits: `White_M_2_Casual` and `White_M_2_Medi`. In the order of sex, so that men
     # and women are held out alike.
     bodies = [body for _, body in sorted({(outfit.sex, name.rpartition("_")[0]) for name, outfit in OUTFITS.items()})]
-    held_out = frozenset(bodies[2::5])
-    wanted = {"all": frozenset(bodies), "train": frozenset(bodies) - held_out, "held-out": held_out}[take]
+    held_out = bodies[2::5]
+    wanted = {"all": bodies, "train": set(bodies).difference(held_out), "held-out": held_out}[take]
     known = (path for path in sorted(folder.glob("*.glb")) if path.stem in OUTFITS)
     found = tuple(path for path in known if path.stem.rpartition("_")[0] in wanted)
     if not found:

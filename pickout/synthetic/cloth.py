@@ -5,34 +5,22 @@ Details are placed in the surface's frame, in torso lengths, or in head heights 
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from pickout.synthetic.surfaces import Array, Paint, Part, Pixels, Surface, folded, linear, local, mottled
+from pickout.synthetic.surfaces import Array, Mask, Paint, Part, Pixels, Surface, folded, linear, local, mottled
 
-Mask = NDArray[np.bool_]
 _F = np.float32
 
 
 def paint(surface: Surface, pixels: Pixels) -> Paint:
     """Colour `pixels` of `surface`."""
     count = len(pixels.u)
-    out = Paint(
-        np.broadcast_to(linear(surface.rgb), (3, count)).copy(),
-        np.ones(count, dtype=_F),
-        np.full(count, int(surface.part), dtype=np.uint8),
-    )
-    match surface.style:
-        case "cloth":
-            _cloth(surface, pixels, out)
-        case "hair":
-            _hair(surface, local(surface, pixels), out)
-        case "face":
-            _face(surface, pixels, out)
-        case "shoe":
-            _shoe(surface, pixels, out)
-        case _:
-            scale = 120.0 if surface.style == "skin" else 150.0
-            out.shade *= 1.0 + 0.05 * mottled(pixels.u, pixels.v, scale, surface.seed)
+    colour = np.broadcast_to(linear(surface.rgb), (3, count)).copy()
+    out = Paint(colour, np.ones(count, dtype=_F), np.full(count, int(surface.part), dtype=np.uint8))
+    if surface.style in _PAINTERS:
+        _PAINTERS[surface.style](surface, pixels, out)
+    else:
+        scale = 120.0 if surface.style == "skin" else 150.0
+        out.shade *= 1.0 + 0.05 * mottled(pixels.u, pixels.v, scale, surface.seed)
     return out
 
 
@@ -210,8 +198,8 @@ def _trousers(surface: Surface, place: Array, pixels: Pixels, out: Paint) -> Non
         _tint(out, (z > 0.0) & (np.abs(y + 0.86) < 0.13) & (ragged > 0.15), out.colour * 0.35 + 0.38)
 
 
-def _hair(surface: Surface, place: Array, out: Paint) -> None:
-    x, y, z = place
+def _hair(surface: Surface, pixels: Pixels, out: Paint) -> None:
+    x, y, z = local(surface, pixels)
     around = np.arctan2(x, -z + _F(1e-4))
     if "curly" in surface.details:
         strand = mottled(x + z, y, 260.0, surface.seed) * 1.3
@@ -270,3 +258,6 @@ def _shoe(surface: Surface, pixels: Pixels, out: Paint) -> None:
         laces = (z > 0.03) & (z < 0.12) & (pixels.normal[1] > 0.6) & (y > 0.055)
         _tint(out, laces & (np.mod(z, 0.03) < 0.012), out.colour * 0.5 + 0.35)
     out.shade *= 1.0 + 0.08 * mottled(z, y, 300.0, surface.seed)
+
+
+_PAINTERS = {"cloth": _cloth, "hair": _hair, "face": _face, "shoe": _shoe}

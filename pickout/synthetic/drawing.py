@@ -1,7 +1,7 @@
 """Draw one crop: a person in a place, seen by a camera, perhaps behind something."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -93,13 +93,27 @@ def draw_crop(
     xs, ys = (values.reshape(-1, FINE).mean(axis=1) for values in (fine.xs, fine.ys))
     coarse = Rays(fine.position, fine.basis, xs, ys)
     picture = draw_scene(view, coarse, light, who.skeleton)
-    picture = _passers(picture, view, coarse, light, others)
+    generator = np.random.default_rng([view.seed, 505])
+    for _ in range(view.passers):  # behind the person, at the sides
+        side = float(generator.choice([-1.0, 1.0]))
+        behind = float(generator.uniform(0.35, 1.0) if generator.random() < 0.4 else generator.uniform(0.8, 5.0))
+        away = np.array([side * generator.uniform(0.35, 0.75) * (1.0 + behind * 0.12), 0.0, -behind])
+        layer = _other(int(generator.integers(2**31)), others).render(coarse.moved(away), light)
+        picture = np.where((layer.part > 0)[..., None], layer.colour, picture)
     layer = who.render(fine, light)
     colour, cover = _blocks(layer.colour), _blocks(layer.cover)
     picture = colour + (1.0 - cover)[..., None] * picture
     parts = layer.part[FINE // 2 :: FINE, FINE // 2 :: FINE].copy()
-    if view.occluder is not None:
-        colour, cover = _occluded(view.occluder, coarse, light, others)
+    occluder = view.occluder
+    if occluder is not None:
+        if occluder.kind == "passer-by":
+            side = -1.0 if occluder.place < 0.5 else 1.0
+            away = np.array([side * (0.52 - 0.45 * occluder.reach), 0.0, 0.7])
+            layer = _other(occluder.seed, others).render(coarse.moved(away), light)
+            colour, cover = layer.colour, layer.cover
+        else:
+            tint, cover = _thing(occluder, coarse.shape)
+            colour = tint * ((light.sky + light.main * 0.6) * cover[..., None])
         parts[cover > 0.5] = int(Part.OCCLUDER)
         picture = np.asarray(colour + (1.0 - cover)[..., None] * picture)
     return Drawing(develop(picture, camera, view.seed), parts)
@@ -111,25 +125,12 @@ def _blocks(fine: Array) -> Array:
     return np.asarray(total * np.float32(1.0 / FINE**2))
 
 
-def _other(seed: int, camera: str, others: Sequence[Path]) -> Figure:
+def _other(seed: int, others: Sequence[Path]) -> Figure:
     """Some other person, standing at the origin."""
     generator = np.random.default_rng([seed, 909])
     avatar = load_avatar(others[int(generator.integers(len(others)))]) if others else None
     person = sample_person(generator) if avatar is None else sample_wearer(generator, avatar.outfit, avatar.skin)
-    return figure(person, sample_view(generator, person, replace(NEUTRAL_CAMERA, name=camera)), avatar)
-
-
-def _passers(picture: Array, view: View, rays: Rays, light: Light, others: Sequence[Path]) -> Array:
-    """Other people behind the person, at the sides."""
-    generator = np.random.default_rng([view.seed, 505])
-    for _ in range(view.passers):
-        side = float(generator.choice([-1.0, 1.0]))
-        behind = float(generator.uniform(0.35, 1.0) if generator.random() < 0.4 else generator.uniform(0.8, 5.0))
-        away = np.array([side * generator.uniform(0.35, 0.75) * (1.0 + behind * 0.12), 0.0, -behind])
-        other = _other(int(generator.integers(2**31)), view.camera, others)
-        layer = other.render(rays.moved(away), light)
-        picture = np.where((layer.part > 0)[..., None], layer.colour, picture)
-    return picture
+    return figure(person, sample_view(generator, person, NEUTRAL_CAMERA), avatar)
 
 
 def _frame(who: Figure, view: View, camera: Camera, size: tuple[int, int]) -> Rays:
@@ -150,17 +151,6 @@ def _frame(who: Figure, view: View, camera: Camera, size: tuple[int, int]) -> Ra
     xs = 0.5 * (left + right_) - view.shift[0] * wide + ((np.arange(width) + 0.5) / width - 0.5) * wide
     ys = 0.5 * (low + high) + view.shift[1] * tall - ((np.arange(height) + 0.5) / height - 0.5) * tall
     return Rays(position, basis, xs.astype(np.float32), ys.astype(np.float32))
-
-
-def _occluded(occluder: Occluder, rays: Rays, light: Light, others: Sequence[Path]) -> tuple[Array, Array]:
-    """Colour of what stands before the person, times its cover, and the cover, 0 to 1."""
-    if occluder.kind == "passer-by":
-        side = -1.0 if occluder.place < 0.5 else 1.0
-        away = np.array([side * (0.52 - 0.45 * occluder.reach), 0.0, 0.7])
-        layer = _other(occluder.seed, "any", others).render(rays.moved(away), light)
-        return layer.colour, layer.cover
-    tint, cover = _thing(occluder, rays.shape)
-    return tint * ((light.sky + light.main * 0.6) * cover[..., None]), cover
 
 
 def _soft(inside: Array, pixels: float) -> Array:

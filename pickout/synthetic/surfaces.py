@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.floating[Any]]
 Vector = NDArray[np.float64]
+Mask = NDArray[np.bool_]
 RGB = tuple[float, float, float]
 _NOISE = 256
 
