@@ -14,7 +14,7 @@ from pickout.synthetic.avatars import LINEAR, Avatar, Shell
 from pickout.synthetic.cloth import paint
 from pickout.synthetic.garments import CLOTH, cloth_surface
 from pickout.synthetic.gltf import unit
-from pickout.synthetic.render import Hits, Layer, Light, rasterise, seen_places, shade
+from pickout.synthetic.render import Hits, Layer, Light, rasterise, seen_places, shaded
 from pickout.synthetic.skeleton import Limb, Skeleton, pose_skeleton
 from pickout.synthetic.solids import Rays
 from pickout.synthetic.surfaces import Array, Part, Pixels, Surface, Vector, linear
@@ -136,11 +136,9 @@ def render_avatar(posed: Posed, rays: Rays, light: Light) -> Layer:
         depth[hits.pixel], normals[hits.pixel] = hits.depth, unit(hits.spread(bent, shell.skin.triangles))
         colour[hits.pixel], tone[hits.pixel], part[hits.pixel] = _painted(posed, shell, hits)
     seen = np.flatnonzero(part)
-    grid, world = depth.reshape(height, width), seen_places(rays, seen, depth[seen])
-    gloss = np.where(part[seen] == Part.HAIR, np.float32(0.25), np.float32(0.06))
-    look = (colour[seen].T, tone[seen], gloss)
-    colour[seen] = shade(look, normals[seen].T, world, (grid, seen), rays.position, light).T
-    return Layer(colour.reshape(height, width, 3), part.reshape(height, width), grid)
+    look = colour[seen].T, tone[seen], np.where(part[seen] == Part.HAIR, np.float32(0.25), np.float32(0.06))
+    world, grid = seen_places(rays, seen, depth[seen]), (depth.reshape(height, width), seen)
+    return shaded(look, part[seen], normals[seen].T, world, grid, rays.position, light)
 
 
 def _painted(posed: Posed, shell: Shell, hits: Hits) -> tuple[Array, Array, NDArray[np.uint8]]:

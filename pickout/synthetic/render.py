@@ -85,11 +85,7 @@ def render(pieces: Sequence[Piece], rays: Rays, light: Light) -> Layer:
         shown = Pixels(pixels.world[:, cut], pixels.normal[:, cut], pixels.u[cut], pixels.v[cut], pixels.hem[cut])
         done = paint(surface, shown)
         albedo[:, cut], tone[cut], kind[cut], gloss[cut] = done.colour, done.shade, done.part, surface.shine
-    lit = shade((albedo, tone, gloss), pixels.normal, pixels.world, (depth, seen), rays.position, light)
-    colour = np.zeros((depth.size, 3), dtype=np.float32)
-    part = np.zeros(depth.size, dtype=np.uint8)
-    colour[seen], part[seen] = lit.T, kind
-    return Layer(colour.reshape(*depth.shape, 3), part.reshape(depth.shape), depth)
+    return shaded((albedo, tone, gloss), kind, pixels.normal, pixels.world, (depth, seen), rays.position, light)
 
 
 def _cast(pieces: Sequence[Piece], rays: Rays) -> tuple[Array, NDArray[np.int16]]:
@@ -135,17 +131,18 @@ def _pixels(pieces: Sequence[Piece], ends: list[int], rays: Rays, seen: NDArray[
     return Pixels(world, normal, u, v, hem)
 
 
-def shade(
+def shaded(
     look: tuple[Array, Array, Array],  # linear colour (3, n); shade of folds and gloss (0 matt to 1 glossy), (n,)
+    kind: NDArray[np.uint8],  # a `Part` of each. Shape: (n,)
     normal: Array,  # unit normals. Shape: (3, n)
     world: Array,  # places. Shape: (3, n)
     seen: tuple[Array, NDArray[np.intp]],  # the picture's depth (height, width) and each point's pixel (n,)
     eye: Vector,  # the camera's place. Shape: (3,)
     light: Light,
-) -> Array:
-    """Linear light leaving each point towards the camera: main light, light from above and below, gloss and rim."""
-    albedo, tone, gloss = look
-    tone = tone * _occlusion(seen[0]).ravel()[seen[1]]
+) -> Layer:
+    """A layer of points in their light towards the camera: main light, light from above and below, gloss and rim."""
+    (albedo, tone, gloss), (depth, pixel) = look, seen
+    tone = tone * _occlusion(depth).ravel()[pixel]
     toward = eye.astype(np.float32)[:, None] - world
     toward /= np.sqrt(_dot(toward, toward))
     facing = np.clip(_dot(normal, toward), 0.0, 1.0)
@@ -161,7 +158,10 @@ def shade(
     rim = np.square(np.square(1.0 - facing))
     lit += light.main[:, None] * (gloss * spark * np.float32(0.30))
     lit += light.sky[:, None] * (rim * np.float32(0.030) * (0.3 + up))
-    return np.asarray(lit * (np.float32(0.72) + np.float32(0.28) * np.sqrt(facing)))
+    lit *= np.float32(0.72) + np.float32(0.28) * np.sqrt(facing)
+    colour, part = np.zeros((depth.size, 3), dtype=np.float32), np.zeros(depth.size, dtype=np.uint8)
+    colour[pixel], part[pixel] = lit.T, kind
+    return Layer(colour.reshape(*depth.shape, 3), part.reshape(depth.shape), depth)
 
 
 def _dot(a: Array, b: Array) -> Array:
