@@ -143,8 +143,14 @@ def draw_street(
     no avatars where the settings say, or no package that reads them; `StorageFull`: no space left."""
     if workers is not None and workers < 1:
         raise DataError(f"workers = {workers}: give at least 1")
-    jobs = _jobs(settings, out)
+    avatars: tuple[Path, ...] = ()
+    if settings.avatars.folder is not None:
+        avatars = find_avatars(settings.avatars.folder, settings.avatars.take)
+        load_avatar(avatars[0])
     _claim(settings, out)
+    # One a person, in the order of the annotation file.
+    splits = ["train"] * settings.identities + ["val"] * settings.val_identities + ["test"] * settings.test_identities
+    jobs = [Job(out, settings, identity, split, avatars) for identity, split in enumerate(splits, 1)]
     total = len(jobs) * settings.images
     report = progress or (lambda _done, _total: None)
     report(0, total)
@@ -163,16 +169,6 @@ def draw_street(
         write_atomically(out / QUERIES, "\n".join([*queries, ""]))
     write_atomically(out / ANNOTATIONS, "[\n" + ",\n".join(records) + "\n]\n")
     return out
-
-
-def _jobs(settings: StreetSettings, out: Path) -> list[Job]:
-    """One job a person, in the order of the annotation file: training, validation, test."""
-    avatars: tuple[Path, ...] = ()
-    if settings.avatars.folder is not None:
-        avatars = find_avatars(settings.avatars.folder, settings.avatars.take)
-        load_avatar(avatars[0])
-    splits = ["train"] * settings.identities + ["val"] * settings.val_identities + ["test"] * settings.test_identities
-    return [Job(out, settings, identity, split, avatars) for identity, split in enumerate(splits, 1)]
 
 
 def draw_strangers(folder: Path, progress: ProgressCallback | None = None) -> Path:
