@@ -10,7 +10,7 @@ from pickout.synthetic.visible import Item, absent, facing, near_side
 _WORN = ("outer", "upper", "lower", "shoes", "headwear", "scarf", "socks", "belt")
 
 
-class Notes:
+class _Notes:
     """What a caption is going to say, each thing in a phrase of its own, and the pen that joins the phrases."""
 
     def __init__(self, person: Person, view: View, items: Sequence[Item], pen: Pen) -> None:
@@ -132,9 +132,14 @@ class Notes:
         return [f"{self._subject()} {dressed('wears')}", *self._rest(self._looking())]
 
 
-def compose(notes: Notes) -> str:
-    """The notes in sentences of a form drawn from the pen."""
-    return " ".join(_sentence(text) for text in notes.sentences(notes.pen.pick(LEXICON["forms"]["caption"])))
+def compose(person: Person, view: View, items: Sequence[Item], pen: Pen) -> str:
+    """What the view shows of the person and the items, in sentences of a form drawn from the pen."""
+    said = []
+    for text in _Notes(person, view, items, pen).sentences(pen.pick(LEXICON["forms"]["caption"])):
+        text = " ".join(text.replace(" ,", ",").split()).rstrip(".,") + "."
+        mark, brace, rest = text.partition("}")
+        said.append(mark.title() + brace + rest if text.startswith("{") else text[0].upper() + text[1:])
+    return " ".join(said)
 
 
 def pronouns(text: str, sex: str) -> str:
@@ -153,12 +158,6 @@ def lacking(names: Sequence[str], pen: Pen) -> list[str]:
 def _is_noun(lack: str) -> bool:
     """Whether a negation is something one has ("no hat") rather than is ("bareheaded", "without a hat")."""
     return lack.startswith(("no ", "nothing "))
-
-
-def _sentence(text: str) -> str:
-    text = " ".join(text.replace(" ,", ",").split()).rstrip(".,") + "."
-    mark, brace, rest = text.partition("}")
-    return mark.title() + brace + rest if text.startswith("{") else text[0].upper() + text[1:]
 
 
 def _clothes(worn: Sequence[Item], pen: Pen) -> list[str]:
