@@ -65,7 +65,17 @@ def bag_pieces(person: Person, skeleton: Skeleton) -> Iterator[Piece]:
     if bag.kind == "backpack":
         yield from _backpack(surface, person, skeleton)
     elif bag.kind == "suitcase":
-        yield from _suitcase(surface, bag, skeleton)
+        frame, (left, right) = skeleton.pelvis_frame, skeleton.arms
+        limb, side = (left, 1.0) if bag.side == "left" else (right, -1.0)
+        hand, up = limb.bottom + limb.frame[2] * 0.06, np.array([0.0, 0.33, 0.0])
+        centre = np.array([hand[0], 0.0, hand[2]]) - frame[2] * 0.20 + frame[0] * side * 0.06 + up
+        tilt = np.stack([frame[0], frame[1] * 0.97 + frame[2] * 0.24, frame[2] * 0.97 - frame[1] * 0.24])
+        dark, top = Surface("plain", (0.12, 0.12, 0.13), Part.BAG, shine=0.3), centre + tilt[1] * 0.27
+        yield box(surface, centre, tilt, (0.19, 0.27, 0.11))
+        for aside in (0.07, -0.07):  # poles
+            yield cone(dark, top + frame[0] * aside, hand + frame[0] * aside, (0.009, 0.009), frame[2])
+        for aside in (0.14, -0.14):  # wheels
+            yield ellipsoid(dark, centre - tilt[1] * 0.28 + tilt[0] * aside, np.eye(3), (0.035, 0.04, 0.035))
     else:
         yield from _hanging_bag(surface, bag, person, skeleton)
 
@@ -93,21 +103,6 @@ def _backpack(surface: Surface, person: Person, skeleton: Skeleton) -> Iterator[
         )
         for first, second in pairwise(skeleton.on_trunk(*place) for place in strap):
             yield cone(surface, first, second, (0.019, 0.019), frame[2])
-
-
-def _suitcase(surface: Surface, bag: Bag, skeleton: Skeleton) -> Iterator[Piece]:
-    frame, (left, right) = skeleton.pelvis_frame, skeleton.arms
-    limb, side = (left, 1.0) if bag.side == "left" else (right, -1.0)
-    hand = limb.bottom + limb.frame[2] * 0.06
-    centre = np.array([hand[0], 0.0, hand[2]]) - frame[2] * 0.20 + frame[0] * side * 0.06 + np.array([0.0, 0.33, 0.0])
-    tilt = np.stack([frame[0], frame[1] * 0.97 + frame[2] * 0.24, frame[2] * 0.97 - frame[1] * 0.24])
-    dark = Surface("plain", (0.12, 0.12, 0.13), Part.BAG, shine=0.3)
-    top = centre + tilt[1] * 0.27
-    yield box(surface, centre, tilt, (0.19, 0.27, 0.11))
-    for aside in (0.07, -0.07):  # poles
-        yield cone(dark, top + frame[0] * aside, hand + frame[0] * aside, (0.009, 0.009), frame[2])
-    for aside in (0.14, -0.14):  # wheels
-        yield ellipsoid(dark, centre - tilt[1] * 0.28 + tilt[0] * aside, np.eye(3), (0.035, 0.04, 0.035))
 
 
 def _hanging_bag(surface: Surface, bag: Bag, person: Person, skeleton: Skeleton) -> Iterator[Piece]:

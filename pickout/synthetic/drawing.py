@@ -17,7 +17,7 @@ from pickout.synthetic.legwear import leg_pieces, shoe_pieces, skirt_over
 from pickout.synthetic.outfits import sample_wearer
 from pickout.synthetic.people import sample_person, sample_view
 from pickout.synthetic.posing import Posed, pose_avatar, render_avatar
-from pickout.synthetic.render import Layer, Light, light_of, nearest, render
+from pickout.synthetic.render import Layer, Light, light_of, render
 from pickout.synthetic.scenes import draw_scene
 from pickout.synthetic.skeleton import Skeleton, pose_skeleton
 from pickout.synthetic.solids import Piece, Rays
@@ -48,18 +48,12 @@ class Figure:
         if self.body is None:
             return render(self.pieces, rays, light)
         layer = render_avatar(self.body, rays, light)
-        return nearest(layer, render(self.pieces, rays, light)) if self.pieces else layer
-
-    def balls(self) -> tuple[Array, Array]:
-        """Balls around everything, centre and radius, (n, 4), and how much of each counts for the crop."""
-        found = [piece.balls for piece in self.pieces]
-        held = [piece.surface.part in (Part.CARRIED, Part.BAG) for piece in self.pieces for _ in piece.balls]
-        weight = np.where(np.array(held, dtype=bool), 0.5, 1.0)
-        if self.body is not None:
-            points = np.concatenate(self.body.places)[::7]
-            found.append(np.column_stack([points, np.full(len(points), 0.004)]))
-            weight = np.concatenate([weight, np.ones(len(points))])
-        return np.concatenate(found), weight
+        if not self.pieces:
+            return layer
+        other = render(self.pieces, rays, light)
+        ahead = other.depth < layer.depth
+        colour = np.where(ahead[..., None], other.colour, layer.colour)
+        return Layer(colour, np.where(ahead, other.part, layer.part), np.minimum(layer.depth, other.depth))
 
 
 def figure(person: Person, view: View, avatar: Avatar | None = None) -> Figure:
@@ -101,7 +95,7 @@ def draw_crop(
         layer = _other(int(generator.integers(2**31)), others).render(coarse.moved(away), light)
         picture = np.where((layer.part > 0)[..., None], layer.colour, picture)
     layer = who.render(fine, light)
-    colour, cover = _blocks(layer.colour), _blocks(layer.cover)
+    colour, cover = _blocks(layer.colour), _blocks((layer.part > 0).astype(np.float32))
     picture = colour + (1.0 - cover)[..., None] * picture
     parts = layer.part[FINE // 2 :: FINE, FINE // 2 :: FINE].copy()
     occluder = view.occluder
@@ -110,7 +104,7 @@ def draw_crop(
             side = -1.0 if occluder.place < 0.5 else 1.0
             away = np.array([side * (0.52 - 0.45 * occluder.reach), 0.0, 0.7])
             layer = _other(occluder.seed, others).render(coarse.moved(away), light)
-            colour, cover = layer.colour, layer.cover
+            colour, cover = layer.colour, (layer.part > 0).astype(np.float32)
         else:
             tint, cover = _thing(occluder, coarse.shape)
             colour = tint * ((light.sky + light.main * 0.6) * cover[..., None])
@@ -140,7 +134,15 @@ def _frame(who: Figure, view: View, camera: Camera, size: tuple[int, int]) -> Ra
     forward /= np.linalg.norm(forward)
     right = np.array([1.0, 0.0, 0.0])
     basis = np.stack([right, np.cross(right, forward), forward])
-    balls, weight = who.balls()
+    # Balls around everything; what is held counts by half.
+    found = [piece.balls for piece in who.pieces]
+    held = [piece.surface.part in (Part.CARRIED, Part.BAG) for piece in who.pieces for _ in piece.balls]
+    weight = np.where(np.array(held, dtype=bool), 0.5, 1.0)
+    if who.body is not None:
+        points = np.concatenate(who.body.places)[::7]
+        found.append(np.column_stack([points, np.full(len(points), 0.004)]))
+        weight = np.concatenate([weight, np.ones(len(points))])
+    balls = np.concatenate(found)
     local = (balls[:, :3] - position) @ basis.T
     reach = balls[:, 3] / local[:, 2] * weight
     x, y = local[:, 0] / local[:, 2], local[:, 1] / local[:, 2]

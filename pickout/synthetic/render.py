@@ -46,21 +46,6 @@ class Layer:
     part: NDArray[np.uint8]  # a `Part` at each pixel. Shape: (height, width)
     depth: Array  # infinite where nothing is. Shape: (height, width)
 
-    @property
-    def cover(self) -> Array:
-        """1 where something is, else 0. Shape: (height, width)."""
-        return (self.part > 0).astype(np.float32)
-
-
-def nearest(first: Layer, second: Layer) -> Layer:
-    """Both figures in one layer, the nearer one before the other."""
-    ahead = second.depth < first.depth
-    return Layer(
-        np.where(ahead[..., None], second.colour, first.colour),
-        np.where(ahead, second.part, first.part),
-        np.minimum(first.depth, second.depth),
-    )
-
 
 def render(pieces: Sequence[Piece], rays: Rays, light: Light) -> Layer:
     """Render `pieces` as `rays` see them in `light`."""
