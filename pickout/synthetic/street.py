@@ -5,7 +5,6 @@ import multiprocessing
 import os
 import signal
 import textwrap
-import tomllib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -93,7 +92,7 @@ def _image(job: Job, person: Person, named: str, avatar: Avatar | None, camera: 
     image, mask = job.root / "imgs" / file, job.root / "parts" / f"{name}.png"
     parts = None if _left(image) is None else _left(mask)
     if parts is None:
-        size = (settings.height, settings.width)
+        size = settings.height, settings.width
         drawing = draw_crop(person, view, camera, size, avatar=avatar, others=job.avatars)
         pixels, parts = drawing.image, drawing.parts
         if settings.changed:
@@ -184,8 +183,7 @@ def _drawn(jobs: list[Job], workers: int) -> Iterator[Iterator[list[Entry]]]:
         yield map(draw_identity, jobs)
         return
     # Spawned, not forked: a forked copy of a process with running threads may hang.
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_follow_parent)
+    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), initializer=_follow_parent)
     # Each process does its matrix products in one thread; more would fight for the cores.
     unset = [name for name in _THREADS if name not in os.environ]
     os.environ.update(dict.fromkeys(unset, "1"))
@@ -215,11 +213,10 @@ def _end_with_parent() -> None:
 
 def _claim(settings: StreetSettings, out: Path) -> None:
     """Mark `out` as holding this street, or find that it does already."""
-    told = settings.model_dump(mode="json", exclude_none=True, exclude=settings.untold)
-    wanted = tomli_w.dumps({"drawing": DRAWING, "street": told})
+    facts = {"drawing": DRAWING, "street": settings.model_dump(mode="json", exclude_none=True, exclude=settings.untold)}
     marker = out / SETTINGS
     if marker.is_file():
-        there, here = flat(read_toml(marker)), flat(tomllib.loads(wanted))
+        there, here = flat(read_toml(marker)), flat(facts)
         changed = [key for key in sorted(there.keys() | here.keys()) if there.get(key) != here.get(key)]
         if changed:
             changes = "; ".join(f"{key} is {there.get(key)} there, {here.get(key)} here" for key in changed)
@@ -232,7 +229,7 @@ def _claim(settings: StreetSettings, out: Path) -> None:
     if out.is_dir() and any(not path.name.startswith(f".{SETTINGS}.") for path in out.iterdir()):
         raise DataError(f"{out}: holds other files and no {SETTINGS}; draw into a new or empty folder")
     try:
-        write_atomically(marker, wanted)
+        write_atomically(marker, tomli_w.dumps(facts))
     except OSError as error:
         raise DataError(f"{out}: cannot be written ({error.strerror}); give a folder that can") from None
 
