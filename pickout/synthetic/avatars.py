@@ -165,8 +165,7 @@ class _Regions:
         low, high = self.wrist - 0.06, self.wrist + 0.03
         if self.outfit.top.sleeve == "short":
             low, high = self.shoulder + 0.03, self.elbow + 0.03
-        end = self._edge(self.x, self.arm, self.upper, self.skin, low, high)
-        part[self.arm & (self.x >= end)] = int(Part.SKIN)
+        part[self.arm & (self.x >= self._edge(self.x, self.arm, self.upper, self.skin, low, high))] = int(Part.SKIN)
         self._head(part)
         return part
 

@@ -81,14 +81,13 @@ class Head:
 
     def ball(self, surface: Surface, place: Place, radii: Place, *planes: Plane) -> Piece:
         """An ellipsoid at `place`."""
-        unit = self.skeleton.size.head
-        return ellipsoid(surface, self.at(place), self.skeleton.head_frame, [r * unit for r in radii], *planes)
+        size = [radius * self.skeleton.size.head for radius in radii]
+        return ellipsoid(surface, self.at(place), self.skeleton.head_frame, size, *planes)
 
     def cone(self, surface: Surface, first: Vector, last: Vector, radii: tuple[float, float], **how: Any) -> Piece:
         """A cone between places in the world with radii in head heights; `how` as for `pieces.cone`."""
         unit = self.skeleton.size.head
-        scaled = (radii[0] * unit, radii[1] * unit)
-        return cone(surface, first, last, scaled, self.skeleton.head_frame[2], **how)
+        return cone(surface, first, last, (radii[0] * unit, radii[1] * unit), self.skeleton.head_frame[2], **how)
 
 
 def head_pieces(person: Person, skeleton: Skeleton) -> Iterator[Piece]:

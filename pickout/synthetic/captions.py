@@ -42,8 +42,7 @@ def describe(
     count = len(main) + int(generator.integers(len(others) + 1))
     endings = 0
     while True:  # four rounds at most in 18,000 captions: one thing is short enough, with endings long enough
-        told = chosen[: max(count, 1)]
-        text = compose(person, view, [item for item in items if item in told], pen)
+        text = compose(person, view, [item for item in items if item in chosen[: max(count, 1)]], pen)
         tail = " ".join(pen.shuffled(LEXICON["said"]["endings"])[:endings])
         caption = pronouns(f"{text} {tail}".strip(), person.sex)
         words = len(caption.split())

@@ -19,8 +19,8 @@ def paint(surface: Surface, pixels: Pixels) -> Paint:
     if surface.style in _PAINTERS:
         _PAINTERS[surface.style](surface, pixels, out)
     else:
-        scale = 120.0 if surface.style == "skin" else 150.0
-        out.shade *= 1.0 + 0.05 * mottled(pixels.u, pixels.v, scale, surface.seed)
+        fine = 120.0 if surface.style == "skin" else 150.0
+        out.shade *= 1.0 + 0.05 * mottled(pixels.u, pixels.v, fine, surface.seed)
     return out
 
 
@@ -61,8 +61,7 @@ def _pattern(surface: Surface, pixels: Pixels) -> Array:
         across, down = np.mod(u, period) < period * 0.42, np.mod(v, period) < period * 0.42
         return np.asarray(across * _F(0.5) + down * _F(0.5))
     if surface.pattern == "dotted":
-        row = np.floor(v / (0.72 * period))
-        x = np.mod(u + row * 0.5 * 0.72 * period, 0.72 * period) - 0.36 * period
+        x = np.mod(u + np.floor(v / (0.72 * period)) * 0.5 * 0.72 * period, 0.72 * period) - 0.36 * period
         y = np.mod(v, 0.72 * period) - 0.36 * period
         return np.asarray(x * x + y * y < (0.20 * period) ** 2, dtype=_F)
     if surface.pattern == "colour block":
@@ -200,11 +199,10 @@ def _trousers(surface: Surface, place: Array, pixels: Pixels, out: Paint) -> Non
 
 def _hair(surface: Surface, pixels: Pixels, out: Paint) -> None:
     x, y, z = local(surface, pixels)
-    around = np.arctan2(x, -z + _F(1e-4))
     if "curly" in surface.details:
         strand = mottled(x + z, y, 260.0, surface.seed) * 1.3
     else:
-        wave = around + (0.10 * np.sin(y * 9.0) if "wavy" in surface.details else 0.0)
+        wave = np.arctan2(x, -z + _F(1e-4)) + (0.10 * np.sin(y * 9.0) if "wavy" in surface.details else 0.0)
         strand = mottled(wave, y * 0.12, 190.0, surface.seed)
         strand = strand + 0.5 * mottled(wave, y * 0.10, 420.0, surface.seed + 1)
     out.shade *= np.clip(1.0 + 0.30 * strand, 0.5, 1.7)

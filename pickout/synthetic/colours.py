@@ -77,5 +77,5 @@ def to_lab(rgb: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
 def nearest_colour(rgb: RGB, table: Mapping[str, Tone] = COLOURS) -> list[str]:
     """The names of `table`, nearest to `rgb` first, by distance in L*a*b* with lightness at half weight."""
     lab = to_lab(np.array([rgb, *(tone.rgb for tone in table.values())])) * (0.5, 1.0, 1.0)
-    order = np.argsort(np.linalg.norm(lab[1:] - lab[0], axis=1), kind="stable")
-    return [list(table)[i] for i in order]
+    names = list(table)
+    return [names[i] for i in np.argsort(np.linalg.norm(lab[1:] - lab[0], axis=1), kind="stable")]

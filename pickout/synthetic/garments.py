@@ -29,7 +29,6 @@ def cloth_surface(person: Person, skeleton: Skeleton, garment: Garment | Outer, 
         details.add("pleats")
     if kind in ("sweater", "cardigan") and seed % 2:
         details.add("knit")
-    frame = skeleton.pelvis_frame if part == Part.LOWER else skeleton.chest_frame
     return Surface(
         style="cloth",
         rgb=garment.colour.rgb,
@@ -39,7 +38,7 @@ def cloth_surface(person: Person, skeleton: Skeleton, garment: Garment | Outer, 
         pattern=garment.pattern,
         details=frozenset(details),
         origin=skeleton.pelvis,
-        axes=frame / skeleton.size.torso,
+        axes=(skeleton.pelvis_frame if part == Part.LOWER else skeleton.chest_frame) / skeleton.size.torso,
         folds=0.8 * (1.2 - garment.tight) if isinstance(garment, Garment) else 0.7,
         shine=CLOTH["shine"].get(kind, 0.05),
         seed=seed + int(part) * 977,

@@ -57,8 +57,7 @@ def sample_wearer(generator: Generator, outfit: Outfit, skin: float) -> Person:
     """Sample somebody with `skin` (as in `Person`) who wears `outfit`, in colours of their own."""
     person = sample_person(generator, sex=outfit.sex)
     # The bodies are adults, and a beard has the texture's dark colour.
-    dark = ("black", "dark brown")
-    while person.age in ("child", "older") or (outfit.beard and person.hair.colour.name not in dark):
+    while person.age in ("child", "older") or (outfit.beard and person.hair.colour.name not in ("black", "dark brown")):
         person = sample_person(generator, sex=outfit.sex)
     sex, bottom = outfit.sex, outfit.bottom
     upper, outer = _upper(generator, sex, outfit.top)
@@ -109,12 +108,12 @@ def _upper(generator: Generator, sex: Sex, top: Top) -> tuple[Garment, Outer | N
     if sleeve == "short" and upper.kind == "t-shirt" and not top.hem and chance(generator, 0.3):
         sleeve = pick(generator, {"long": 3, "three-quarter": 1})
     second = second_shade(generator, upper.colour) if printed else None
-    length = "knee" if upper.kind == "dress" else "hip"
-    upper = Garment(upper.kind, upper.colour, pattern, second, sleeve, length, logo)
+    dress = upper.kind == "dress"
+    upper = Garment(upper.kind, upper.colour, pattern, second, sleeve, "knee" if dress else "hip", logo)
     if top.over is not None:
         outer = sample_outer(generator, sex, "cold", upper, kind=top.over)
         return upper, replace(outer, open=False, length="knee" if top.over == "coat" else "hip", hood=False)
-    if upper.kind == "dress" or top.native == "checked" or not chance(generator, 0.35):
+    if dress or top.native == "checked" or not chance(generator, 0.35):
         return upper, None
     outer = sample_outer(generator, sex, "cold", upper, kind=habit(generator, "layer"))
     return upper, replace(outer, length="hip", hood=False)

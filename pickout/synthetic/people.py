@@ -91,8 +91,7 @@ def _bag(generator: Generator, sex: Sex, age: str) -> Bag | None:
         worn = pick(generator, {"hand": 1, "shoulder": 1})
     if kind == "shoulder bag":
         worn = pick(generator, {"across": 3, "shoulder": 1})
-    colour = usual_shade(generator, "bag")
-    return Bag(kind, colour, pick(generator, {"left": 1, "right": 1}), str(worn))
+    return Bag(kind, usual_shade(generator, "bag"), pick(generator, {"left": 1, "right": 1}), str(worn))
 
 
 def _pattern(generator: Generator, kind: str, first: Shade, logo: bool) -> tuple[str, Shade | None]:
@@ -130,8 +129,7 @@ def sample_outer(generator: Generator, sex: Sex, season: str, upper: Garment, *,
 
 def sample_lower(generator: Generator, sex: Sex, age: str, season: str, *, kind: str | None = None) -> Garment:
     """Sample a lower garment; `kind` fixes what it is."""
-    weights = HABITS["lower"][sex][season] | ({"jeans": 22} if age == "older" else {})
-    kind = kind or str(pick(generator, weights))
+    kind = kind or str(pick(generator, HABITS["lower"][sex][season] | ({"jeans": 22} if age == "older" else {})))
     thing = kind if kind in ("jeans", "skirt", "leggings") else "trousers"
     colour = usual_shade(generator, thing, table=DENIM if kind == "jeans" else COLOURS)
     pattern, second = _pattern(generator, kind, colour, False)

@@ -211,6 +211,5 @@ def _cloth_pixels(avatar: Avatar, rest: Array) -> Pixels:
     u = np.where(arm, np.arctan2(y - shoulder[1], z - shoulder[2]) * np.float32(0.05), u)
     u = np.where(leg, np.arctan2(aside - hips[0], z - hips[2]) * np.float32(0.075), u)
     v = np.where(arm, aside - shoulder[0], shoulder[1] - y)
-    far = np.full(len(u), np.inf, dtype=np.float32)
     # Cloth is lit by the pose's normals, so its painter needs none here.
-    return Pixels(rest.T, np.zeros_like(rest.T), u, v, far)
+    return Pixels(rest.T, np.zeros_like(rest.T), u, v, np.full(len(u), np.inf, dtype=np.float32))

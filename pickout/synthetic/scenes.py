@@ -90,8 +90,7 @@ def _where(mask: Mask, yes: Any, no: Any) -> Array:
 
 def _tone(generator: _RNG, low: float, high: float, tint: float = 0.035) -> Array:
     """A dull colour, linear. Shape: (3,)."""
-    level = float(generator.uniform(low, high))
-    return _light(np.clip(level * (1.0 + generator.normal(0.0, tint, 3)), 0.02, 0.97))
+    return _light(np.clip(float(generator.uniform(low, high)) * (1.0 + generator.normal(0.0, tint, 3)), 0.02, 0.97))
 
 
 def _vivid(generator: _RNG) -> Array:
@@ -137,8 +136,7 @@ def _ground(kind: str, generator: _RNG, u: Array, v: Array) -> Array:
             return _where(line, _F(0.60), ground)
         case "zebra":
             ground = _grain(generator, _tone(generator, 0.25, 0.42, 0.03), u, v, 90.0, 0.14)
-            across = u if generator.random() < 0.5 else v
-            stripe = np.mod(across + generator.uniform(0.0, 1.0), 1.0) < 0.5
+            stripe = np.mod((u if generator.random() < 0.5 else v) + generator.uniform(0.0, 1.0), 1.0) < 0.5
             return _where(stripe, (0.62 + 0.10 * mottled(u, v, 60.0, 3))[..., None], ground)
         case "grass":
             green = _light(np.array([0.30, 0.42, 0.18]) * generator.uniform(0.8, 1.25))

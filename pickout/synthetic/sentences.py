@@ -50,8 +50,7 @@ class _Notes:
             return "".join(phrases)
         if len(phrases) == 2:
             return self.pen.pick((" and ", " and ", " with ", " as well as ", " along with ")).join(phrases)
-        last = self.pen.pick((" and ", ", and ", " and also ", ", with "))
-        return ", ".join(phrases[:-1]) + last + phrases[-1]
+        return ", ".join(phrases[:-1]) + self.pen.pick((" and ", ", and ", " and also ", ", with ")) + phrases[-1]
 
     def _looking(self) -> list[str]:
         return [f"{self._again()} {self.pen.say('said', 'has')} {self._listed(self.looks)}"] if self.looks else []

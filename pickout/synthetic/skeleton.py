@@ -69,8 +69,7 @@ def proportions(person: Person) -> Proportions:
     """Lengths for the height, sex and age of `person`: an adult is about seven and a half heads tall."""
     h, woman, child = person.height, person.sex == "woman", person.age == "child"
     head, torso = (0.155, 0.275) if child else (0.133, 0.290)
-    leg = 0.980 - torso - 0.020 - head
-    long = h * (leg - 0.043)
+    long = h * (0.980 - torso - 0.020 - head - 0.043)
     legs = {"thigh": long * 0.497, "shank": long * 0.503, "ankle": h * 0.043, "foot": h * 0.148}
     arms = {"shoulder": h * (0.091 if woman or child else 0.104), "upper_arm": h * 0.168, "forearm": h * 0.142}
     hip = h * (0.053 if woman else 0.049)

@@ -63,8 +63,7 @@ class LocalRays(NamedTuple):
 def _root(a: Array, b: Array, c: Array) -> Array:
     """Smaller root of a t^2 + 2 b t + c, infinite where there is none."""
     inside = b * b - a * c
-    t = (-b - np.sqrt(np.maximum(inside, 0.0))) / a
-    return np.where(inside > 0.0, t, _MISS)
+    return np.where(inside > 0.0, (-b - np.sqrt(np.maximum(inside, 0.0))) / a, _MISS)
 
 
 class Plane(NamedTuple):

@@ -78,8 +78,8 @@ def linear(rgb: RGB) -> Array:
 
 def local(surface: Surface, pixels: Pixels) -> Array:
     """Places in the surface's own frame. Shape: (3, n)."""
-    axes = surface.axes.astype(np.float32)
-    return np.asarray(axes @ (pixels.world - surface.origin.astype(np.float32)[:, None]))
+    place = pixels.world - surface.origin.astype(np.float32)[:, None]
+    return np.asarray(surface.axes.astype(np.float32) @ place)
 
 
 def mottled(u: Array, v: Array, scale: float, seed: int) -> Array:

@@ -97,8 +97,7 @@ def _clothes(person: Person, view: View) -> Iterator[Item]:
     if lower is not None and _LENGTHS.index(lower.length) > cover:
         legs = _LENGTHS.index(lower.length)
         yield _garment("lower", lower, front=front, covered=False)
-    sole = _tags(sole=shoes.sole.name != shoes.colour.name)
-    yield Item("shoes", shoes.kind, shoes.colour, shoes.sole, tags=sole)
+    yield Item("shoes", shoes.kind, shoes.colour, shoes.sole, tags=_tags(sole=shoes.sole.name != shoes.colour.name))
     if person.socks is not None and _LENGTHS[legs] != "ankle" and shoes.kind != "boots":
         yield Item("socks", "socks", person.socks)
     if person.belt is not None and front and upper.tucked and (outer is None or outer.open):
