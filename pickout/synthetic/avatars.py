@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pickout.errors import DataError, DataMissing
-from pickout.synthetic.colours import skin_place, to_lab
 from pickout.synthetic.gltf import Joint, Skin, read_gltf
+from pickout.synthetic.habits import skin_place, to_lab
 from pickout.synthetic.outfits import OUTFITS, Outfit
 from pickout.synthetic.render import rasterise
 from pickout.synthetic.solids import Rays

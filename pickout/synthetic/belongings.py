@@ -1,4 +1,4 @@
-"""What a person wears on the head and carries: hats, scarf, belt, bags, and things in the hand."""
+"""What a person wears on head and feet and carries: hats, shoes, scarf, belt, bags, and things in the hand."""
 
 from collections.abc import Iterator
 from itertools import pairwise
@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 
 from pickout.synthetic.attributes import Bag, Person, View
-from pickout.synthetic.bodies import Head, trunk_outline
+from pickout.synthetic.bodies import Head, girth, skin_surface, trunk_outline
 from pickout.synthetic.garments import outermost_ease
-from pickout.synthetic.skeleton import BODIES, Skeleton
+from pickout.synthetic.skeleton import BODIES, Limb, Skeleton
 from pickout.synthetic.solids import Piece, Plane, box, cone, ellipsoid, loft
-from pickout.synthetic.surfaces import Part, Surface
+from pickout.synthetic.surfaces import Part, Surface, Vector
 
 _UP = np.array([0.0, 1.0, 0.0])
 
@@ -31,6 +31,46 @@ def headwear_pieces(person: Person, skeleton: Skeleton) -> Iterator[Piece]:
     for ball in BODIES["hats"][hat.kind]:
         cuts = [Plane((x, y, z), limit) for x, y, z, limit in [ball["cut"]]] if "cut" in ball else []
         yield head.ball(surface, ball["at"], ball["radii"], *cuts)
+
+
+def shoe_pieces(person: Person, skeleton: Skeleton) -> Iterator[Piece]:
+    """Shoes on both feet, pointing forward."""
+    shoes, size, ankle = person.shoes, girth(person), skeleton.size.ankle
+    skin, tall = skin_surface(person), (person.seed >> 6) % 3
+    shine = 0.3 if shoes.kind in ("leather shoes", "heels", "boots") else 0.1
+    look: dict[str, Any] = {"second": shoes.sole.rgb, "details": frozenset({shoes.kind})}
+    look |= {"shine": shine, "seed": person.seed}
+    for limb in skeleton.legs:
+        origin = limb.bottom - limb.frame[1] * ankle
+        surface = Surface("shoe", shoes.colour.rgb, Part.SHOES, origin=origin, axes=limb.frame, **look)
+        yield from _foot(shoes.kind, surface, skin, limb, ankle, skeleton.size.foot)
+        if shoes.kind == "boots":
+            # The shaft, ankle-high or up the calf.
+            top = limb.bottom + (limb.middle - limb.bottom) * (0.18 + 0.2 * tall)
+            radii = ((size.calf if tall else size.ankle + 0.008) + 0.007, size.ankle + 0.012)
+            yield cone(surface, top, limb.bottom, radii, limb.frame[2], caps=(False, True))
+
+
+def _foot(kind: str, surface: Surface, skin: Surface, limb: Limb, ankle: float, foot: float) -> Iterator[Piece]:
+    """One foot in its shoe; lengths of the ankle's height and of the foot in metres."""
+    frame = limb.frame
+
+    def at(up: float, ahead: float) -> Vector:
+        return np.asarray(limb.bottom + frame[1] * (up * ankle) + frame[2] * (ahead * foot))
+
+    wide = 0.158 * foot * (1.04 if kind in ("trainers", "boots") else 0.94)
+    heel, upper, neck = at(-0.42, -0.075), skin if kind == "sandals" else surface, 0.46 * ankle
+    toe = (wide * 1.05, ankle * 0.34, wide * 0.95)
+    yield cone(upper, heel, at(-0.66, 0.44), (wide * 0.92, wide * 0.86), frame[1])
+    yield ellipsoid(upper, at(-0.80, 0.53), frame, toe, Plane((0.0, -1.0, 0.0), 0.9))
+    if kind in ("trainers", "boots", "sandals"):
+        yield ellipsoid(surface, at(-0.90, 0.21), frame, (wide * 1.12, ankle * 0.26, foot * 0.54))
+    if kind == "trainers":
+        yield cone(surface, at(0.1, 0.0), heel, (neck + 0.010, wide * 0.9), frame[2], caps=(False, True))
+    elif kind != "boots":
+        yield cone(skin, at(0.6, 0.0), heel, (neck, neck * 0.8), frame[2])
+    if kind == "heels":
+        yield box(surface, at(-0.72, -0.16), frame, (0.014, ankle * 0.30, 0.014))
 
 
 def accessory_pieces(person: Person, skeleton: Skeleton) -> Iterator[Piece]:

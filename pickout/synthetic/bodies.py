@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from pickout.synthetic.attributes import Person
-from pickout.synthetic.colours import skin_colour
+from pickout.synthetic.attributes import Person, tags
+from pickout.synthetic.habits import skin_colour
 from pickout.synthetic.skeleton import BODIES, Limb, Skeleton
 from pickout.synthetic.solids import Piece, Plane, cone, ellipsoid
 from pickout.synthetic.surfaces import RGB, Part, Surface, Vector
@@ -93,14 +93,8 @@ class Head:
 def head_pieces(person: Person, skeleton: Skeleton) -> Iterator[Piece]:
     """Neck, skull, jaw, nose, ears and hair."""
     frame, head, hair = skeleton.head_frame, Head(skeleton), person.hair
-    words = {
-        "beard": person.beard,
-        "lips": person.sex == "woman",
-        "bald": hair.length == "bald",
-        "cropped": hair.length == "very short",
-        person.glasses or "": person.glasses is not None,
-    }
-    details = frozenset(word for word, holds in words.items() if holds)
+    details = tags(beard=person.beard, lips=person.sex == "woman", bald=hair.length == "bald")
+    details |= tags(cropped=hair.length == "very short") | {person.glasses or "no glasses"}
     rgb, second = skin_colour(person.skin), hair.colour.rgb
     face = head.surface("face", rgb, Part.SKIN, second=second, details=details, seed=person.seed)
     skin, neck = skin_surface(person), girth(person).neck

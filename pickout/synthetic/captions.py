@@ -9,8 +9,7 @@ from numpy.random import Generator
 
 from pickout.synthetic.attributes import Person, Shade, View
 from pickout.synthetic.cameras import NEUTRAL_CAMERA
-from pickout.synthetic.colours import COLOURS, HAIR_COLOURS, nearest_colour
-from pickout.synthetic.habits import LEXICON, Pen
+from pickout.synthetic.habits import COLOURS, HAIR_COLOURS, LEXICON, Pen, nearest_colour
 from pickout.synthetic.people import sample_person, sample_view
 from pickout.synthetic.phrases import article, brief, with_article
 from pickout.synthetic.sentences import compose, lacking, pronouns

@@ -9,11 +9,10 @@ from numpy.typing import NDArray
 
 from pickout.synthetic.attributes import Occluder, Person, View
 from pickout.synthetic.avatars import Avatar, load_avatar
-from pickout.synthetic.belongings import accessory_pieces, bag_pieces, carried_pieces, headwear_pieces
+from pickout.synthetic.belongings import accessory_pieces, bag_pieces, carried_pieces, headwear_pieces, shoe_pieces
 from pickout.synthetic.bodies import hanging_hair, head_pieces
 from pickout.synthetic.cameras import NEUTRAL_CAMERA, Camera, develop
-from pickout.synthetic.garments import arm_pieces, outer_pieces, upper_pieces
-from pickout.synthetic.legwear import leg_pieces, shoe_pieces, skirt_over
+from pickout.synthetic.garments import arm_pieces, leg_pieces, outer_pieces, skirt_over, upper_pieces
 from pickout.synthetic.outfits import sample_wearer
 from pickout.synthetic.people import sample_person, sample_view
 from pickout.synthetic.posing import Posed, pose_avatar, render_avatar

@@ -1,4 +1,4 @@
-"""Clothes of the upper body as solids: how they stand off the body and how far down they reach, collars and sleeves."""
+"""Clothes as solids: how they stand off the body, how far down they reach, collars, sleeves and legs."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -6,9 +6,9 @@ from dataclasses import replace
 import numpy as np
 
 from pickout.files import packaged_table
-from pickout.synthetic.attributes import Garment, Outer, Person
-from pickout.synthetic.bodies import Girth, girth, skin_surface, trunk_outline
-from pickout.synthetic.colours import skin_colour
+from pickout.synthetic.attributes import Garment, Outer, Person, tags
+from pickout.synthetic.bodies import Girth, bare_leg, girth, skin_surface, trunk_outline
+from pickout.synthetic.habits import skin_colour
 from pickout.synthetic.skeleton import Limb, Skeleton
 from pickout.synthetic.solids import Piece, cone, ellipsoid, loft
 from pickout.synthetic.surfaces import Part, Surface, Vector
@@ -19,16 +19,14 @@ CLOTH = packaged_table("pickout.synthetic", "cloth.toml")  # details, gloss and 
 def cloth_surface(person: Person, skeleton: Skeleton, garment: Garment | Outer, part: Part) -> Surface:
     """The surface of a garment, with the details of its kind."""
     details, kind, seed = set(CLOTH["details"].get(garment.kind, ())), garment.kind, person.seed
+    pleats, knit = kind in ("skirt", "dress") and seed % 3 == 0, kind in ("sweater", "cardigan") and seed % 2 == 1
+    details |= tags(pleats=pleats, knit=knit)
     if isinstance(garment, Garment):
-        details |= {name for name, on in (("logo", garment.logo), ("torn", garment.torn)) if on}
-    elif garment.open:
-        details.add("open")
+        details |= tags(logo=garment.logo, torn=garment.torn)
+    else:
+        details |= tags(open=garment.open)
     if kind == "hoodie" and seed % 2:
         details.discard("zip")
-    if kind in ("skirt", "dress") and seed % 3 == 0:
-        details.add("pleats")
-    if kind in ("sweater", "cardigan") and seed % 2:
-        details.add("knit")
     return Surface(
         style="cloth",
         rgb=garment.colour.rgb,
@@ -225,3 +223,54 @@ def _sleeve(cloth: Surface, limb: Limb, size: Girth, sleeve: str, ease: float, a
         stop = limb.middle + (limb.bottom - limb.middle) * 0.45
         radii, hem = (radius + 0.002, size.elbow + ease), upper + lower * 0.45
         yield cone(cloth, limb.middle, stop, radii, ahead, caps=(False, False), start=upper, hem=hem)
+
+
+def leg_pieces(person: Person, skeleton: Skeleton) -> Iterator[Piece]:
+    """Legs, bare, in tights or in trousers, with the seat of the trousers or the skirt."""
+    size, garment, ease, frame = girth(person), person.lower, leg_ease(person), skeleton.pelvis_frame
+    skin = skin_surface(person)
+    if person.socks is not None:
+        skin = Surface("plain", person.socks.rgb, Part.LOWER, seed=person.seed, shine=0.1)
+    if garment is None:
+        for limb in skeleton.legs:
+            yield from bare_leg(skin, limb, size, frame[2], ease)
+        return
+    cloth, kind = cloth_surface(person, skeleton, garment, Part.LOWER), garment.kind
+    if not person.dress:
+        cut = {"bottom": -0.14, "flare": 0.0, "clear": 0.0}
+        if kind == "skirt":
+            flare = 0.012 + 0.07 * ((person.seed >> 4) % 10) / 9
+            cut = {"bottom": CLOTH["hem"][garment.length], "flare": flare, "clear": thigh_reach(person) + 0.006}
+        over = 0.015 if person.upper.tucked else -0.004
+        yield trunk_piece(cloth, person, skeleton, frame, top=0.25, ease=over, **cut)
+    for limb in skeleton.legs:
+        if kind in ("skirt", "leggings"):
+            yield from bare_leg(skin if kind == "skirt" else cloth, limb, size, frame[2], ease)
+        elif kind == "shorts":
+            part = 0.55 if garment.length == "thigh" else 0.95
+            end = limb.top + (limb.middle - limb.top) * part
+            radii = (size.thigh + ease * 0.8, size.thigh + (size.knee - size.thigh) * part + ease + 0.014)
+            hem = 0.1 + float(np.linalg.norm(end - limb.top))
+            yield cone(cloth, limb.top, end, radii, frame[2], caps=(True, False), start=0.1, hem=hem)
+            yield from bare_leg(skin, limb, size, frame[2])
+        else:
+            bones = limb.middle - limb.top, limb.bottom - limb.middle
+            thigh, shank = (float(np.linalg.norm(bone)) for bone in bones)
+            knee, end = size.knee + ease, limb.bottom + bones[1] / shank * 0.012
+            radii, start = (knee, max(size.ankle + 0.006 + ease * 1.3, knee * 0.72)), 0.1 + thigh
+            yield cone(cloth, limb.top, limb.middle, (size.thigh + ease * 0.8, knee), frame[2], start=0.1)
+            hem = 0.112 + thigh + shank
+            yield cone(cloth, limb.middle, end, radii, frame[2], caps=(True, False), start=start, hem=hem)
+            yield cone(skin, limb.middle, limb.bottom, (size.knee, size.ankle), frame[2])
+
+
+def skirt_over(person: Person, skeleton: Skeleton) -> Iterator[Piece]:
+    """The skirt, or the skirt of the dress, of somebody whose body is a mesh in shorts."""
+    garment = person.upper if person.dress else person.lower
+    if garment is None or garment.kind not in ("dress", "skirt"):
+        return
+    cloth = cloth_surface(person, skeleton, garment, Part.UPPER if person.dress else Part.LOWER)
+    # The mesh is wider at the hips than the drawn body.
+    cut = {"ease": 0.022, "flare": 0.02 + 0.07 * ((person.seed >> 4) % 10) / 9, "clear": thigh_reach(person) + 0.03}
+    bottom = CLOTH["hem"][garment.length]
+    yield trunk_piece(cloth, person, skeleton, skeleton.pelvis_frame, top=0.30, bottom=bottom, **cut)

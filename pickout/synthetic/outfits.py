@@ -7,8 +7,7 @@ from numpy.random import Generator
 
 from pickout.files import packaged_table
 from pickout.synthetic.attributes import Garment, Hair, Outer, Person, Sex
-from pickout.synthetic.colours import second_shade
-from pickout.synthetic.habits import chance, habit, pick
+from pickout.synthetic.habits import chance, habit, pick, second_shade
 from pickout.synthetic.people import sample_lower, sample_outer, sample_person, sample_shoes, sample_upper
 
 

@@ -8,8 +8,7 @@ from numpy.random import Generator
 from pickout.synthetic import attributes
 from pickout.synthetic.attributes import Bag, Garment, Hair, Headwear, Outer, Person, Sex, Shade, Shoes
 from pickout.synthetic.cameras import Camera
-from pickout.synthetic.colours import COLOURS, DENIM, HAIR_COLOURS, sample_shade, second_shade, usual_shade
-from pickout.synthetic.habits import HABITS, chance, habit, pick
+from pickout.synthetic.habits import HABITS, HAIR_COLOURS, chance, habit, pick, sample_shade, second_shade, usual_shade
 
 _SCARVES = {"warm": 0.01, "mild": 0.07, "cold": 0.22}
 _BELTED = ("trousers", "jeans", "shorts")
@@ -131,7 +130,7 @@ def sample_lower(generator: Generator, sex: Sex, age: str, season: str, *, kind:
     """Sample a lower garment; `kind` fixes what it is."""
     kind = kind or str(pick(generator, HABITS["lower"][sex][season] | ({"jeans": 22} if age == "older" else {})))
     thing = kind if kind in ("jeans", "skirt", "leggings") else "trousers"
-    colour = usual_shade(generator, thing, table=DENIM if kind == "jeans" else COLOURS)
+    colour = usual_shade(generator, thing)
     pattern, second = _pattern(generator, kind, colour, False)
     shorts = habit(generator, "length", f"{sex}'s shorts")
     length = habit(generator, "length", kind) if kind == "skirt" else shorts if kind == "shorts" else "ankle"

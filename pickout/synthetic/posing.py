@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from pickout.synthetic.attributes import Garment, Outer, Person, View
+from pickout.synthetic.attributes import Garment, Outer, Person, View, tags
 from pickout.synthetic.avatars import LINEAR, Avatar, Shell
 from pickout.synthetic.cloth import paint
 from pickout.synthetic.garments import CLOTH, cloth_surface
@@ -188,16 +188,14 @@ def _layered(avatar: Avatar, person: Person, rest: Array, part: NDArray[np.uint8
 
 def _surface(posed: Posed, garment: Garment | Outer, part: Part) -> Surface:
     """The garment's cloth, placed on the body at rest; seams and buttons of its own kind are the texture's."""
-    avatar, details = posed.avatar, set[str]()
-    if isinstance(garment, Garment):
-        details |= {"logo"} if garment.logo else set()
-    elif not avatar.outfit.top.over:
-        details = {"zip", "pockets", "quilted", "buttons"}.intersection(CLOTH["details"][garment.kind])
-        details |= {"open"} if garment.open else set()
+    avatar, details = posed.avatar, tags(logo=isinstance(garment, Garment) and garment.logo)
+    if isinstance(garment, Outer) and not avatar.outfit.top.over:
+        own = {"zip", "pockets", "quilted", "buttons"}.intersection(CLOTH["details"][garment.kind])
+        details = tags(open=garment.open) | own
     pelvis = 0.5 * (avatar.at("LeftUpLeg") + avatar.at("RightUpLeg"))
     axes = np.eye(3) / float(avatar.at("Neck")[1] - pelvis[1])
     drawn = cloth_surface(posed.person, posed.skeleton, garment, part)
-    return replace(drawn, details=frozenset(details), origin=pelvis, axes=axes, under=None, folds=0.35)
+    return replace(drawn, details=details, origin=pelvis, axes=axes, under=None, folds=0.35)
 
 
 def _cloth_pixels(avatar: Avatar, rest: Array) -> Pixels:

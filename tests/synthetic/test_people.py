@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pickout.synthetic.cameras import NEUTRAL_CAMERA, sample_cameras
-from pickout.synthetic.colours import COLOURS, nearest_colour, sample_shade
+from pickout.synthetic.habits import COLOURS, nearest_colour, sample_shade
 from pickout.synthetic.people import sample_person, sample_view
 from pickout.synthetic.skeleton import pose_skeleton
 
