@@ -46,12 +46,6 @@ def predicate(item: Item, pen: Pen) -> str:
     return _joined(noun, "are" if _is_plural(noun) else "is", colour, after)
 
 
-def place_of(item: Item, pen: Pen) -> str:
-    """Where a bag or a carried thing is: "in his left hand"."""
-    worn = item.worn if item.worn in LEXICON["places_worn"] else "hand"
-    return pen.say("places_worn", worn).replace("{side}", item.side)
-
-
 def with_article(before: Sequence[str], noun: str, after: Sequence[str], pen: Pen) -> str:
     """Words, noun and afterthoughts in one phrase, with "a", "an", "a pair of" or nothing before it."""
     phrase = " ".join([*before, noun, *after])

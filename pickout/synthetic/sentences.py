@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from pickout.synthetic.attributes import Person, View
 from pickout.synthetic.habits import LEXICON, Pen
-from pickout.synthetic.phrases import article, noun_phrase, place_of, predicate
+from pickout.synthetic.phrases import article, noun_phrase, predicate
 from pickout.synthetic.visible import Item, absent, facing, near_side
 
 _WORN = ("outer", "upper", "lower", "shoes", "headwear", "scarf", "socks", "belt")
@@ -18,9 +18,15 @@ class _Notes:
         self.noun = pen.say("people", f"{person.sex} {person.age}")
         build = "slim" if person.build < 0.2 else "heavy" if person.build > 0.8 else ""
         self.who = f"{pen.say('builds', build)} {self.noun}" if build and pen.chance(0.35) else self.noun
+        self.a_person = f"{article(self.who)} {self.who}"
         worn = [item for item in items if item.slot in _WORN]
         self.looks = [noun_phrase(item, pen) for item in items if item.slot in ("hair", "beard", "glasses")]
-        self.clothes = _clothes(worn, pen)
+        phrases = {item.slot: noun_phrase(item, pen) for item in worn}
+        if "outer" in phrases and "upper" in phrases:
+            outer, upper = phrases.pop("outer"), phrases.pop("upper")
+            top = pen.pick((f"{outer} over {upper}", f"{upper} under {outer}", f"{outer} with {upper} underneath"))
+            phrases = {"upper": top, **phrases}
+        self.clothes = pen.shuffled(list(phrases.values())) if pen.chance(0.15) else list(phrases.values())
         # Clauses such as "shirt is blue".
         self.colours = [predicate(item, pen) for item in worn if item.slot in ("outer", "upper", "lower", "shoes")]
         # Participles such as "carrying a bag on one shoulder", "walking away from the camera".
@@ -28,11 +34,8 @@ class _Notes:
         self.doing = _doing(view, pen)
         self.lacks = lacking(absent(person, view), pen) if pen.chance(0.12) else []
 
-    def _a_person(self) -> str:
-        return f"{article(self.who)} {self.who}"
-
     def _subject(self) -> str:
-        return self.pen.pick((self._a_person(), f"the {self.who}", f"the {self.who}", f"this {self.who}"))
+        return self.pen.pick((self.a_person, f"the {self.who}", f"the {self.who}", f"this {self.who}"))
 
     def _again(self) -> str:
         return self.pen.pick(("{he}", "{he}", "{he}", f"the {self.noun}"))
@@ -91,9 +94,8 @@ class _Notes:
                 said += [f"{pen.say('said', 'wears_too')} {last}" for last in self.clothes[cut:]]
                 return said + self._rest([])
             case "pronoun_first":
-                looks = (
-                    f"{pen.pick(('has', 'has', 'is seen with'))} {self._listed(self.looks)} and " if self.looks else ""
-                )
+                has = pen.pick(("has", "has", "is seen with")) if self.looks else ""
+                looks = f"{has} {self._listed(self.looks)} and " if has else ""
                 return [f"{{he}} {looks}{dressed('wears')}", *self._rest([])]
             case "participle_first":
                 start = f"{dressed('wearing')}, {self._subject()}{self._having()} is {self.doing[0]}"
@@ -101,7 +103,7 @@ class _Notes:
             case "view_first":
                 return [f"{self.doing[0]}, {self._subject()} {dressed('wears')}", *self._looking(), *self._holding()]
             case "introduced":
-                person = f"{self._a_person()}{self._having()} {dressed('wearing')}"
+                person = f"{self.a_person}{self._having()} {dressed('wearing')}"
                 return [f"{pen.say('said', 'openers')} {person}", *self._rest([])]
             case "by_colour" if self.colours:
                 start = f"{self._subject()}{self._having()} is {self.doing[0]}"
@@ -121,10 +123,10 @@ class _Notes:
                 return [*(f"{label}: {', '.join(things)}" for label, things in rows if things), self.doing[0]]
             case "search":  # what somebody asks who looks for the person
                 lead, clothes = pen.pick(LEXICON["forms"]["search"]), dressed("wearing")
-                return [", ".join((f"{lead} {self._a_person()}{self._having()} {clothes}", *self.holds, *self.lacks))]
+                return [", ".join((f"{lead} {self.a_person}{self._having()} {clothes}", *self.holds, *self.lacks))]
             case "spoken":  # as one would tell a colleague
                 lead = pen.pick(LEXICON["forms"]["spoken"])
-                said = [f"{lead} {self._listed(self.clothes)}, {self._a_person()}{self._having()}"]
+                said = [f"{lead} {self._listed(self.clothes)}, {self.a_person}{self._having()}"]
                 lacks = [f"got {lack}" if _is_noun(lack) else lack for lack in self.lacks]
                 said += [f"{{he}}'s {thing}" for thing in (*self.holds, *lacks)]
                 return [*said, *([f"{{he}}'s {self.doing[0]}"] if pen.chance(0.5) else [])]
@@ -159,17 +161,10 @@ def _is_noun(lack: str) -> bool:
     return lack.startswith(("no ", "nothing "))
 
 
-def _clothes(worn: Sequence[Item], pen: Pen) -> list[str]:
-    phrases = {item.slot: noun_phrase(item, pen) for item in worn}
-    if "outer" in phrases and "upper" in phrases:
-        outer, upper = phrases.pop("outer"), phrases.pop("upper")
-        top = pen.pick((f"{outer} over {upper}", f"{upper} under {outer}", f"{outer} with {upper} underneath"))
-        phrases = {"upper": top, **phrases}
-    return pen.shuffled(list(phrases.values())) if pen.chance(0.15) else list(phrases.values())
-
-
 def _held(item: Item, view: View, pen: Pen) -> str:
-    thing, place = noun_phrase(item, pen), place_of(item, pen)
+    thing = noun_phrase(item, pen)
+    place = pen.say("places_worn", item.worn if item.worn in LEXICON["places_worn"] else "hand")
+    place = place.replace("{side}", item.side)
     if item.kind == "suitcase" and not item.vague:
         return f"{pen.pick(('pulling', 'wheeling') if view.pose == 'walking' else ('holding', 'with'))} {thing}"
     if item.worn in LEXICON["uses"]:

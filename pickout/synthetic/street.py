@@ -104,15 +104,10 @@ def _image(job: Job, person: Person, named: str, avatar: Avatar | None, camera: 
     covered = np.bincount(parts.ravel(), minlength=len(Part)) / parts.size
     shares = {part.name.lower(): float(covered[part]) for part in Part}
     generator = job.generator(_CAPTION, job.identity, number)
-    captions = describe_image(person, view, generator, settings.captions, shares, named)
+    told = describe_image(person, view, generator, settings.captions, shares, named)
     queries = write_queries(person, view, generator, settings.captions, shares)
-    record = {
-        "split": job.split,
-        "captions": captions,
-        "file_path": file,
-        "processed_tokens": [tokens(caption) for caption in captions],
-        "id": job.identity,
-    }
+    words = [tokens(caption) for caption in told]
+    record = {"split": job.split, "captions": told, "file_path": file, "processed_tokens": words, "id": job.identity}
     seen = {str(part.value): part.name.lower() for part in Part if covered[part]}
     facts = {"file_path": file, "id": job.identity, "parts_path": f"parts/{name}.png", "parts": seen}
     if avatar is not None:
