@@ -26,14 +26,19 @@ _BODY, _HAIR, _EYES = "H_DDS_HighRes", "h_wig", ("h_L_eye", "h_R_eye")
 _ENDS = {"thigh": (0.28, 0.42), "knee": (0.22, 0.34), "calf": (0.12, 0.27)}  # between which heights trousers end
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Shell:
-    """One mesh of an avatar and what its texture shows."""
+    """One mesh of an avatar and what its texture shows: colour (sRGB) and `Part` of each texel, and its relief, that is
+    the brightness over the middle of its part's. Shapes: (texels, texels, 3), (texels, texels), (texels, texels)."""
 
-    skin: Skin
-    colour: NDArray[np.uint8]  # sRGB of each texel. Shape: (texels, texels, 3)
-    relief: Array  # brightness of each texel over the middle of its part's. Shape: (texels, texels)
-    part: Parts  # a `Part` at each texel. Shape: (texels, texels)
+    def __init__(self, skin: Skin, colour: NDArray[np.uint8], part: Parts) -> None:
+        self.skin, self.colour, self.part = skin, colour, part
+        self.relief = np.ones(part.shape, dtype=np.float32)
+        bright = LINEAR[colour].mean(axis=2)
+        for value in np.unique(part):
+            inside = part == value
+            # The floor keeps the grain of a nearly black texture from turning into blotches.
+            level = np.median(bright[inside]) + 0.012
+            self.relief[inside] = np.clip((bright[inside] + 0.012) / level, 0.3, 1.9)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -86,26 +91,15 @@ def load_avatar(path: Path) -> Avatar:
     except KeyError as error:
         raise DataError(f"{path}: has no mesh or joint named {error}, so it is no avatar of VALID") from None
     part = _spread(part, known)
-    shells = [_shell(body, colour, part)]
-    shells += [_shell(skin, colour, np.full_like(part, int(Part.SKIN))) for skin in eyeballs]
+    shells = [Shell(body, colour, part)]
+    shells += [Shell(skin, colour, np.full_like(part, int(Part.SKIN))) for skin in eyeballs]
     if _HAIR in by_name:
         # Hair is seen from inside as well.
         hair = by_name[_HAIR]
         hair = replace(hair, triangles=np.concatenate([hair.triangles, hair.triangles[:, ::-1]]))
-        shells.append(_shell(hair, _small(hair.texture), np.full_like(part, int(Part.HAIR))))
+        shells.append(Shell(hair, _small(hair.texture), np.full_like(part, int(Part.HAIR))))
     tone = skin_place(np.median(colour[part == Part.SKIN], axis=0) / 255.0)
     return Avatar(path.stem, OUTFITS[path.stem], joints, float(body.place[:, 1].max()), tone, tuple(shells))
-
-
-def _shell(skin: Skin, colour: NDArray[np.uint8], part: Parts) -> Shell:
-    relief = np.ones(part.shape, dtype=np.float32)
-    bright = LINEAR[colour].mean(axis=2)
-    for value in np.unique(part):
-        inside = part == value
-        # The floor keeps the grain of a nearly black texture from turning into blotches.
-        level = np.median(bright[inside]) + 0.012
-        relief[inside] = np.clip((bright[inside] + 0.012) / level, 0.3, 1.9)
-    return Shell(skin, colour, relief, part)
 
 
 def _small(texture: NDArray[np.uint8]) -> NDArray[np.uint8]:

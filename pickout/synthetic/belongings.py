@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from pickout.synthetic.attributes import Bag, Person, View
-from pickout.synthetic.bodies import Head, girth, skin_surface, trunk_outline
+from pickout.synthetic.bodies import Girth, Head, skin_surface, trunk_outline
 from pickout.synthetic.garments import outermost_ease
 from pickout.synthetic.skeleton import BODIES, Limb, Skeleton
 from pickout.synthetic.solids import Piece, Plane, box, cone, ellipsoid, loft
@@ -35,7 +35,7 @@ def headwear_pieces(person: Person, skeleton: Skeleton) -> Iterator[Piece]:
 
 def shoe_pieces(person: Person, skeleton: Skeleton) -> Iterator[Piece]:
     """Shoes on both feet, pointing forward."""
-    shoes, size, ankle = person.shoes, girth(person), skeleton.size.ankle
+    shoes, size, ankle = person.shoes, Girth(person), skeleton.size.ankle
     skin, tall = skin_surface(person), (person.seed >> 6) % 3
     shine = 0.3 if shoes.kind in ("leather shoes", "heels", "boots") else 0.1
     look: dict[str, Any] = {"second": shoes.sole.rgb, "details": frozenset({shoes.kind})}

@@ -15,27 +15,15 @@ from pickout.synthetic.surfaces import RGB, Part, Surface, Vector
 Place = tuple[float, float, float]
 
 
-@dataclass(frozen=True, slots=True)
 class Girth:
-    """Radii in metres."""
+    """Radii of the limbs in metres, for sex, build and height."""
 
-    upper_arm: float
-    elbow: float
-    wrist: float
-    thigh: float
-    knee: float
-    calf: float
-    ankle: float
-    neck: float
-
-
-def girth(person: Person) -> Girth:
-    """Radii of the limbs for sex, build and height."""
-    h, woman = person.height, person.sex == "woman"
-    thick, arm = h * (0.87 + 0.36 * person.build), 0.90 if woman else 1.0
-    arms = {"upper_arm": thick * 0.0290 * arm, "elbow": thick * 0.0225 * arm, "wrist": h * 0.0155 * arm}
-    thigh, neck = thick * 0.0475 * (1.03 if woman else 1.0), thick * (0.0262 if woman else 0.0310)
-    return Girth(**arms, thigh=thigh, knee=thick * 0.0325, calf=thick * 0.0325, ankle=h * 0.0205, neck=neck)
+    def __init__(self, person: Person) -> None:
+        h, woman = person.height, person.sex == "woman"
+        thick, arm = h * (0.87 + 0.36 * person.build), 0.90 if woman else 1.0
+        self.upper_arm, self.elbow, self.wrist = thick * 0.0290 * arm, thick * 0.0225 * arm, h * 0.0155 * arm
+        self.thigh, self.neck = thick * 0.0475 * (1.03 if woman else 1.0), thick * (0.0262 if woman else 0.0310)
+        self.knee, self.calf, self.ankle = thick * 0.0325, thick * 0.0325, h * 0.0205
 
 
 def trunk_outline(person: Person, torso: float) -> tuple[Vector, Vector, Vector, Vector]:
@@ -97,7 +85,7 @@ def head_pieces(person: Person, skeleton: Skeleton) -> Iterator[Piece]:
     details |= tags(cropped=hair.length == "very short") | {person.glasses or "no glasses"}
     rgb, second = skin_colour(person.skin), hair.colour.rgb
     face = head.surface("face", rgb, Part.SKIN, second=second, details=details, seed=person.seed)
-    skin, neck = skin_surface(person), girth(person).neck
+    skin, neck = skin_surface(person), Girth(person).neck
     low = skeleton.neck - skeleton.chest_frame[1] * 0.03
     yield cone(skin, low, head.at((0, -0.22, -0.05)), (neck * 1.1, neck), frame[2])
     yield head.ball(face, (0.0, 0.10, -0.02), (0.330, 0.395, 0.395))

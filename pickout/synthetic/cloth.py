@@ -13,9 +13,7 @@ _F = np.float32
 
 def paint(surface: Surface, pixels: Pixels) -> Paint:
     """Colour `pixels` of `surface`."""
-    count = len(pixels.u)
-    colour = np.broadcast_to(linear(surface.rgb), (3, count)).copy()
-    out = Paint(colour, np.ones(count, dtype=_F), np.full(count, int(surface.part), dtype=np.uint8))
+    out = Paint(surface, len(pixels.u))
     if surface.style in _PAINTERS:
         _PAINTERS[surface.style](surface, pixels, out)
     else:

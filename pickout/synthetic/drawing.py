@@ -15,10 +15,10 @@ from pickout.synthetic.cameras import NEUTRAL_CAMERA, Camera, develop
 from pickout.synthetic.garments import arm_pieces, leg_pieces, outer_pieces, skirt_over, upper_pieces
 from pickout.synthetic.outfits import sample_wearer
 from pickout.synthetic.people import sample_person, sample_view
-from pickout.synthetic.posing import Posed, pose_avatar, render_avatar
-from pickout.synthetic.render import Layer, Light, light_of, render
+from pickout.synthetic.posing import Posed, render_avatar
+from pickout.synthetic.render import Layer, Light, render
 from pickout.synthetic.scenes import draw_scene
-from pickout.synthetic.skeleton import Skeleton, pose_skeleton
+from pickout.synthetic.skeleton import Skeleton
 from pickout.synthetic.solids import Piece, Rays
 from pickout.synthetic.surfaces import Array, Part, mottled
 
@@ -33,14 +33,22 @@ class Drawing:
     parts: NDArray[np.uint8]  # a `Part` at each pixel. Shape: (height, width)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Figure:
-    """Somebody in a pose: solids, and for an avatar its meshes with the solids that it carries."""
+    """`person` in the pose of `view`: solids, or the meshes of `avatar` with the solids that it carries."""
 
-    person: Person
-    skeleton: Skeleton
-    pieces: list[Piece]
-    body: Posed | None
+    def __init__(self, person: Person, view: View, avatar: Avatar | None = None) -> None:
+        body = None if avatar is None else Posed(avatar, person, view)
+        skeleton = Skeleton(person, view) if body is None else body.skeleton
+        self.person, self.skeleton, self.body = person, skeleton, body
+        self.pieces: list[Piece] = []
+        drawn = (head_pieces, upper_pieces, outer_pieces, arm_pieces, leg_pieces, shoe_pieces) if body is None else ()
+        for make in (*drawn, headwear_pieces, accessory_pieces, bag_pieces):
+            self.pieces += make(person, skeleton)
+        self.pieces += carried_pieces(person, view, skeleton)
+        if avatar is not None and avatar.outfit.bottom.kind is not None:
+            self.pieces += skirt_over(person, skeleton)
+        if avatar is not None and avatar.outfit.hair[0] != person.hair.length:
+            self.pieces += hanging_hair(person, skeleton)
 
     def render(self, rays: Rays, light: Light) -> Layer:
         """The figure as `rays` see it."""
@@ -55,22 +63,6 @@ class Figure:
         return Layer(colour, np.where(ahead, other.part, layer.part), np.minimum(layer.depth, other.depth))
 
 
-def figure(person: Person, view: View, avatar: Avatar | None = None) -> Figure:
-    """`person` in the pose of `view`, drawn, or with the body of `avatar`."""
-    pieces: list[Piece] = []
-    body = None if avatar is None else pose_avatar(avatar, person, view)
-    skeleton = pose_skeleton(person, view) if body is None else body.skeleton
-    drawn = (head_pieces, upper_pieces, outer_pieces, arm_pieces, leg_pieces, shoe_pieces) if body is None else ()
-    for make in (*drawn, headwear_pieces, accessory_pieces, bag_pieces):
-        pieces += make(person, skeleton)
-    pieces += carried_pieces(person, view, skeleton)
-    if avatar is not None and avatar.outfit.bottom.kind is not None:
-        pieces += skirt_over(person, skeleton)
-    if avatar is not None and avatar.outfit.hair[0] != person.hair.length:
-        pieces += hanging_hair(person, skeleton)
-    return Figure(person, skeleton, pieces, body)
-
-
 def draw_crop(
     person: Person,
     view: View,
@@ -81,7 +73,7 @@ def draw_crop(
     others: Sequence[Path] = (),  # files of avatars for the other people in the picture; empty draws them
 ) -> Drawing:
     """Draw `person` in `view` as `camera` sees them; equal arguments give equal pixels."""
-    who, light = figure(person, view, avatar), light_of(camera)
+    who, light = Figure(person, view, avatar), Light(camera)
     fine = _frame(who, view, camera, (size[0] * FINE, size[1] * FINE))
     xs, ys = (values.reshape(-1, FINE).mean(axis=1) for values in (fine.xs, fine.ys))
     coarse = Rays(fine.position, fine.basis, xs, ys)
@@ -123,7 +115,7 @@ def _other(seed: int, others: Sequence[Path]) -> Figure:
     generator = np.random.default_rng([seed, 909])
     avatar = load_avatar(others[int(generator.integers(len(others)))]) if others else None
     person = sample_person(generator) if avatar is None else sample_wearer(generator, avatar.outfit, avatar.skin)
-    return figure(person, sample_view(generator, person, NEUTRAL_CAMERA), avatar)
+    return Figure(person, sample_view(generator, person, NEUTRAL_CAMERA), avatar)
 
 
 def _frame(who: Figure, view: View, camera: Camera, size: tuple[int, int]) -> Rays:

@@ -7,7 +7,7 @@ import numpy as np
 
 from pickout.files import packaged_table
 from pickout.synthetic.attributes import Garment, Outer, Person, tags
-from pickout.synthetic.bodies import Girth, bare_leg, girth, skin_surface, trunk_outline
+from pickout.synthetic.bodies import Girth, bare_leg, skin_surface, trunk_outline
 from pickout.synthetic.habits import skin_colour
 from pickout.synthetic.skeleton import Limb, Skeleton
 from pickout.synthetic.solids import Piece, cone, ellipsoid, loft
@@ -69,7 +69,7 @@ def leg_ease(person: Person) -> float:
 
 def thigh_reach(person: Person) -> float:
     """Radius of a covered thigh at the hip, metres."""
-    return girth(person).thigh + leg_ease(person) * 0.8
+    return Girth(person).thigh + leg_ease(person) * 0.8
 
 
 def trunk_piece(
@@ -154,7 +154,7 @@ def outer_pieces(person: Person, skeleton: Skeleton) -> Iterator[Piece]:
 def _yoke(surface: Surface, person: Person, skeleton: Skeleton, ease: float, sleeved: bool) -> Iterator[Piece]:
     """Cloth from the neck over each shoulder: closes the gap between the trunk and the arms."""
     frame, h = skeleton.chest_frame, person.height
-    thick = girth(person).upper_arm * (1.0 if sleeved else 0.72) + ease * 0.8
+    thick = Girth(person).upper_arm * (1.0 if sleeved else 0.72) + ease * 0.8
     for limb, side in zip(skeleton.arms, (1.0, -1.0), strict=True):
         neck = skeleton.neck + frame.T @ np.array([side * 0.030 * h, -0.026 * h, 0.0])
         joint = limb.top + frame[1] * (0.004 * h)
@@ -167,7 +167,7 @@ def _yoke(surface: Surface, person: Person, skeleton: Skeleton, ease: float, sle
 
 
 def _collar(surface: Surface, person: Person, skeleton: Skeleton, height: float) -> Piece:
-    neck, frame = girth(person).neck, skeleton.chest_frame
+    neck, frame = Girth(person).neck, skeleton.chest_frame
     low = skeleton.neck - frame[1] * 0.022
     high = low + frame[1] * (0.022 + height) + skeleton.head_frame[2] * 0.006
     return cone(surface, low, high, (neck + 0.020, neck + 0.010), frame[2], caps=(False, False), start=0.02)
@@ -181,7 +181,7 @@ def _hood(surface: Surface, skeleton: Skeleton) -> Piece:
 
 def arm_pieces(person: Person, skeleton: Skeleton) -> Iterator[Piece]:
     """Arms with sleeves and hands."""
-    size, skin, upper = girth(person), skin_surface(person), person.upper
+    size, skin, upper = Girth(person), skin_surface(person), person.upper
     outer = person.outer if person.outer is not None and person.outer.sleeve == "long" else None
     worn: Garment | Outer = outer or upper
     if upper.pattern == "colour block" and not outer and upper.second and person.seed % 2:
@@ -227,7 +227,7 @@ def _sleeve(cloth: Surface, limb: Limb, size: Girth, sleeve: str, ease: float, a
 
 def leg_pieces(person: Person, skeleton: Skeleton) -> Iterator[Piece]:
     """Legs, bare, in tights or in trousers, with the seat of the trousers or the skirt."""
-    size, garment, ease, frame = girth(person), person.lower, leg_ease(person), skeleton.pelvis_frame
+    size, garment, ease, frame = Girth(person), person.lower, leg_ease(person), skeleton.pelvis_frame
     skin = skin_surface(person)
     if person.socks is not None:
         skin = Surface("plain", person.socks.rgb, Part.LOWER, seed=person.seed, shine=0.1)

@@ -10,32 +10,23 @@ from numpy.typing import NDArray
 
 from pickout.synthetic.cameras import Camera
 from pickout.synthetic.cloth import paint
-from pickout.synthetic.solids import Piece, Rays, local_rays
+from pickout.synthetic.solids import LocalRays, Piece, Rays
 from pickout.synthetic.surfaces import Array, Pixels, Vector
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Light:
-    """The light of a place: colours and strengths. Shape of each: (3,)."""
+    """A camera's light, colours and strengths, exposed so that a surface facing the camera comes out at about its own
+    colour. Shape of each: (3,)."""
 
-    direction: Array  # to the main light, length 1
-    main: Array
-    sky: Array  # from above
-    ground: Array  # from below
-
-
-def light_of(camera: Camera) -> Light:
-    """The camera's light, exposed so that a surface facing the camera comes out at about its own colour."""
-    tint = np.array([1.0 + camera.warmth, 1.0, 1.0 - camera.warmth], dtype=np.float32)
-    facing = 0.5 + 0.5 * max(-0.6, camera.light[2])
-    key = camera.ambient * 0.80 + (1.0 - camera.ambient) * 1.5 * max(0.0, (facing * 1.5 - 0.25) / 1.25)
-    gain = np.float32((1.02 / key) ** 0.85)
-    return Light(
-        direction=np.array(camera.light, dtype=np.float32),
-        main=gain * np.float32((1.0 - camera.ambient) * 1.5) * tint,
-        sky=gain * np.float32(camera.ambient) * (2.0 - tint),
-        ground=gain * np.float32(camera.ambient * 0.58) * tint,
-    )
+    def __init__(self, camera: Camera) -> None:
+        tint = np.array([1.0 + camera.warmth, 1.0, 1.0 - camera.warmth], dtype=np.float32)
+        facing = 0.5 + 0.5 * max(-0.6, camera.light[2])
+        key = camera.ambient * 0.80 + (1.0 - camera.ambient) * 1.5 * max(0.0, (facing * 1.5 - 0.25) / 1.25)
+        gain = np.float32((1.02 / key) ** 0.85)
+        self.direction: Array = np.array(camera.light, dtype=np.float32)  # to the main light, length 1
+        self.main: Array = gain * np.float32((1.0 - camera.ambient) * 1.5) * tint
+        self.sky: Array = gain * np.float32(camera.ambient) * (2.0 - tint)  # from above
+        self.ground: Array = gain * np.float32(camera.ambient * 0.58) * tint  # from below
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,7 +73,7 @@ def _cast(pieces: Sequence[Piece], rays: Rays) -> tuple[Array, NDArray[np.int16]
     for number, (piece, place) in enumerate(zip(pieces, places, strict=True)):
         if place is None:
             continue
-        near = local_rays(rays, piece.solid, place)
+        near = LocalRays(rays, piece.solid, place)
         found = piece.solid.hit(near) + np.float32(near.depth)
         closer = found < depth[place]
         np.copyto(depth[place], found, where=closer)

@@ -62,13 +62,13 @@ class Pixels:
     hem: Array  # distance to the lower hem. Shape: (n,)
 
 
-@dataclass(slots=True, eq=False)
 class Paint:
-    """What a painter answers: linear colour (3, n), shade of folds (n,), and the part of each pixel (n,)."""
+    """What a painter answers, at first plain: linear colour (3, n), shade of folds (n,), part of each pixel (n,)."""
 
-    colour: Array
-    shade: Array
-    part: NDArray[np.uint8]
+    def __init__(self, surface: Surface, count: int) -> None:
+        self.colour: Array = np.broadcast_to(linear(surface.rgb), (3, count)).copy()
+        self.shade: Array = np.ones(count, dtype=np.float32)
+        self.part = np.full(count, int(surface.part), dtype=np.uint8)
 
 
 def linear(rgb: RGB) -> Array:
