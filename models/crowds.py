@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from pickout.synthetic.avatars import load_avatar
 from pickout.synthetic.cameras import NEUTRAL_CAMERA, Camera, develop, sample_cameras
-from pickout.synthetic.drawing import Figure, figure
+from pickout.synthetic.drawing import Figure
 from pickout.synthetic.outfits import sample_wearer
 from pickout.synthetic.people import sample_person, sample_view
-from pickout.synthetic.render import Layer, Light, light_of, render
+from pickout.synthetic.render import Layer, Light, render
 from pickout.synthetic.scenes import draw_scene
 from pickout.synthetic.solids import Piece, Rays, box, cone, ellipsoid
 from pickout.synthetic.surfaces import Part, Surface
@@ -55,7 +55,7 @@ def draw_crowd(generator: np.random.Generator, size: tuple[int, int], avatars: S
     """
     camera = sample_cameras(generator, 1)[0]
     people = 0 if generator.random() < NOBODY else int(generator.integers(1, _PEOPLE))
-    stage = _Stage.sampled(generator, size, light_of(camera))
+    stage = _Stage.sampled(generator, size, Light(camera))
     first = stage.place(generator)
     canvas = _Canvas(_scenery(generator, camera, stage.rays_at(first), avatars), stage)
     for number in range(people):
@@ -160,14 +160,14 @@ def _somebody(generator: np.random.Generator, avatars: Sequence[Path]) -> Figure
     if avatars and generator.random() < _BODIES:
         avatar = load_avatar(avatars[int(generator.integers(len(avatars)))])
     person = sample_person(generator) if avatar is None else sample_wearer(generator, avatar.outfit, avatar.skin)
-    return figure(person, sample_view(generator, person, NEUTRAL_CAMERA), avatar)
+    return Figure(person, sample_view(generator, person, NEUTRAL_CAMERA), avatar)
 
 
 def _scenery(generator: np.random.Generator, camera: Camera, rays: Rays, avatars: Sequence[Path]) -> Array:
     """One of the street's places, with somebody's shadow but nobody in it."""
     somebody = _somebody(generator, avatars)
     view = replace(sample_view(generator, somebody.person, camera), passers=0)
-    return draw_scene(view, rays, light_of(camera), somebody.skeleton)
+    return draw_scene(view, rays, Light(camera), somebody.skeleton)
 
 
 def _things(generator: np.random.Generator) -> list[Piece]:

@@ -9,6 +9,11 @@ Sex = Literal["man", "woman"]
 Side = Literal["left", "right"]
 
 
+def tags(**facts: bool) -> frozenset[str]:
+    """The names of the facts that hold."""
+    return frozenset(name for name, holds in facts.items() if holds)
+
+
 @dataclass(frozen=True, slots=True)
 class Shade:
     """A colour as one person's cloth or hair has it."""

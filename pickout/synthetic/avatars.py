@@ -11,15 +11,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pickout.errors import DataError, DataMissing
-from pickout.synthetic.colours import skin_place, to_lab
 from pickout.synthetic.gltf import Joint, Skin, read_gltf
+from pickout.synthetic.habits import skin_place, to_lab
 from pickout.synthetic.outfits import OUTFITS, Outfit
 from pickout.synthetic.render import rasterise
 from pickout.synthetic.solids import Rays
-from pickout.synthetic.surfaces import Array, Part
+from pickout.synthetic.surfaces import Array, Mask, Part
 
 Parts = NDArray[np.uint8]
-Mask = NDArray[np.bool_]
 Take = Literal["all", "train", "held-out"]
 LINEAR = np.power(np.arange(256, dtype=np.float32) / 255.0, np.float32(2.2))  # linear light of a byte of sRGB
 _TEXELS = 512
@@ -27,14 +26,19 @@ _BODY, _HAIR, _EYES = "H_DDS_HighRes", "h_wig", ("h_L_eye", "h_R_eye")
 _ENDS = {"thigh": (0.28, 0.42), "knee": (0.22, 0.34), "calf": (0.12, 0.27)}  # between which heights trousers end
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Shell:
-    """One mesh of an avatar and what its texture shows."""
+    """One mesh of an avatar and what its texture shows: colour (sRGB) and `Part` of each texel, and its relief, that is
+    the brightness over the middle of its part's. Shapes: (texels, texels, 3), (texels, texels), (texels, texels)."""
 
-    skin: Skin
-    colour: NDArray[np.uint8]  # sRGB of each texel. Shape: (texels, texels, 3)
-    relief: Array  # brightness of each texel over the middle of its part's. Shape: (texels, texels)
-    part: Parts  # a `Part` at each texel. Shape: (texels, texels)
+    def __init__(self, skin: Skin, colour: NDArray[np.uint8], part: Parts) -> None:
+        self.skin, self.colour, self.part = skin, colour, part
+        self.relief = np.ones(part.shape, dtype=np.float32)
+        bright = LINEAR[colour].mean(axis=2)
+        for value in np.unique(part):
+            inside = part == value
+            # The floor keeps the grain of a nearly black texture from turning into blotches.
+            level = np.median(bright[inside]) + 0.012
+            self.relief[inside] = np.clip((bright[inside] + 0.012) / level, 0.3, 1.9)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,8 +66,8 @@ def find_avatars(folder: Path, take: Take = "all") -> tuple[Path, ...]:
     # The same body comes in several outfits: `White_M_2_Casual` and `White_M_2_Medi`. In the order of sex, so that men
     # and women are held out alike.
     bodies = [body for _, body in sorted({(outfit.sex, name.rpartition("_")[0]) for name, outfit in OUTFITS.items()})]
-    held_out = frozenset(bodies[2::5])
-    wanted = {"all": frozenset(bodies), "train": frozenset(bodies) - held_out, "held-out": held_out}[take]
+    held_out = bodies[2::5]
+    wanted = {"all": bodies, "train": set(bodies).difference(held_out), "held-out": held_out}[take]
     known = (path for path in sorted(folder.glob("*.glb")) if path.stem in OUTFITS)
     found = tuple(path for path in known if path.stem.rpartition("_")[0] in wanted)
     if not found:
@@ -87,26 +91,15 @@ def load_avatar(path: Path) -> Avatar:
     except KeyError as error:
         raise DataError(f"{path}: has no mesh or joint named {error}, so it is no avatar of VALID") from None
     part = _spread(part, known)
-    shells = [_shell(body, colour, part)]
-    shells += [_shell(skin, colour, np.full_like(part, int(Part.SKIN))) for skin in eyeballs]
+    shells = [Shell(body, colour, part)]
+    shells += [Shell(skin, colour, np.full_like(part, int(Part.SKIN))) for skin in eyeballs]
     if _HAIR in by_name:
         # Hair is seen from inside as well.
         hair = by_name[_HAIR]
         hair = replace(hair, triangles=np.concatenate([hair.triangles, hair.triangles[:, ::-1]]))
-        shells.append(_shell(hair, _small(hair.texture), np.full_like(part, int(Part.HAIR))))
+        shells.append(Shell(hair, _small(hair.texture), np.full_like(part, int(Part.HAIR))))
     tone = skin_place(np.median(colour[part == Part.SKIN], axis=0) / 255.0)
     return Avatar(path.stem, OUTFITS[path.stem], joints, float(body.place[:, 1].max()), tone, tuple(shells))
-
-
-def _shell(skin: Skin, colour: NDArray[np.uint8], part: Parts) -> Shell:
-    relief = np.ones(part.shape, dtype=np.float32)
-    bright = LINEAR[colour].mean(axis=2)
-    for value in np.unique(part):
-        inside = part == value
-        # The floor keeps the grain of a nearly black texture from turning into blotches.
-        level = np.median(bright[inside]) + 0.012
-        relief[inside] = np.clip((bright[inside] + 0.012) / level, 0.3, 1.9)
-    return Shell(skin, colour, relief, part)
 
 
 def _small(texture: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -166,8 +159,7 @@ class _Regions:
         low, high = self.wrist - 0.06, self.wrist + 0.03
         if self.outfit.top.sleeve == "short":
             low, high = self.shoulder + 0.03, self.elbow + 0.03
-        end = self._edge(self.x, self.arm, self.upper, self.skin, low, high)
-        part[self.arm & (self.x >= end)] = int(Part.SKIN)
+        part[self.arm & (self.x >= self._edge(self.x, self.arm, self.upper, self.skin, low, high))] = int(Part.SKIN)
         self._head(part)
         return part
 

@@ -99,27 +99,22 @@ def develop(light: Array, camera: Camera, seed: int) -> NDArray[np.uint8]:
     grey = image @ np.array([0.299, 0.587, 0.114], dtype=np.float32)
     image = grey[..., None] + np.float32(camera.saturation) * (image - grey[..., None])
     image = np.float32(0.5) + np.float32(camera.contrast) * (image - np.float32(0.5))
-    image = _lens(image, camera)
-    noise = generator.standard_normal(image.shape, dtype=np.float32)
-    noisy: Array = image + np.float32(camera.noise) * (0.7 * noise[..., :1] + 0.5 * noise)
-    return to_bytes(noisy)
-
-
-def _lens(image: Array, camera: Camera) -> Array:
     height, width = image.shape[:2]
     scale = height / 192.0
     soft, moved, coarse = camera.blur * scale > 0.05, camera.motion * scale > 0.5, camera.resolution < 0.98
     sharp = camera.sharpen > 0.05
-    if not (soft or moved or coarse or sharp):
-        return image
-    picture = to_image(image)
-    if soft:
-        picture = picture.filter(ImageFilter.GaussianBlur(camera.blur * scale))
-    if moved:
-        picture = picture.filter(ImageFilter.BoxBlur((camera.motion * scale * 0.5, 0.0)))
-    if coarse:
-        small = (max(16, round(width * camera.resolution)), max(48, round(height * camera.resolution)))
-        picture = picture.resize(small, Image.Resampling.BOX).resize((width, height), Image.Resampling.BICUBIC)
-    if sharp:
-        picture = picture.filter(ImageFilter.UnsharpMask(1.5 * scale, round(100 * camera.sharpen), 2))
-    return to_floats(picture)
+    if soft or moved or coarse or sharp:
+        picture = to_image(image)
+        if soft:
+            picture = picture.filter(ImageFilter.GaussianBlur(camera.blur * scale))
+        if moved:
+            picture = picture.filter(ImageFilter.BoxBlur((camera.motion * scale * 0.5, 0.0)))
+        if coarse:
+            small = (max(16, round(width * camera.resolution)), max(48, round(height * camera.resolution)))
+            picture = picture.resize(small, Image.Resampling.BOX).resize((width, height), Image.Resampling.BICUBIC)
+        if sharp:
+            picture = picture.filter(ImageFilter.UnsharpMask(1.5 * scale, round(100 * camera.sharpen), 2))
+        image = to_floats(picture)
+    noise = generator.standard_normal(image.shape, dtype=np.float32)
+    noisy: Array = image + np.float32(camera.noise) * (0.7 * noise[..., :1] + 0.5 * noise)
+    return to_bytes(noisy)

@@ -9,11 +9,10 @@ from numpy.random import Generator
 
 from pickout.synthetic.attributes import Person, Shade, View
 from pickout.synthetic.cameras import NEUTRAL_CAMERA
-from pickout.synthetic.colours import COLOURS, HAIR_COLOURS, nearest_colour
-from pickout.synthetic.habits import LEXICON, Pen
+from pickout.synthetic.habits import COLOURS, HAIR_COLOURS, LEXICON, Pen, nearest_colour
 from pickout.synthetic.people import sample_person, sample_view
 from pickout.synthetic.phrases import article, brief, with_article
-from pickout.synthetic.sentences import Notes, compose, lacking, pronouns
+from pickout.synthetic.sentences import compose, lacking, pronouns
 from pickout.synthetic.settings import CaptionSettings, MistakeSettings
 from pickout.synthetic.visible import GARMENTS, Item, Shares, absent, visible_items
 
@@ -42,8 +41,7 @@ def describe(
     count = len(main) + int(generator.integers(len(others) + 1))
     endings = 0
     while True:  # four rounds at most in 18,000 captions: one thing is short enough, with endings long enough
-        told = chosen[: max(count, 1)]
-        text = compose(Notes(person, view, [item for item in items if item in told], pen))
+        text = compose(person, view, [item for item in items if item in chosen[: max(count, 1)]], pen)
         tail = " ".join(pen.shuffled(LEXICON["said"]["endings"])[:endings])
         caption = pronouns(f"{text} {tail}".strip(), person.sex)
         words = len(caption.split())
@@ -61,12 +59,10 @@ def describe_image(
     person: Person, view: View, generator: Generator, settings: CaptionSettings, shares: Shares = None, named: str = ""
 ) -> list[str]:
     """`settings.per_image` captions of one image, all different; arguments as for `describe`."""
-    captions: list[str] = []
+    captions: dict[str, None] = {}
     while len(captions) < settings.per_image:
-        caption = describe(person, view, generator, settings.mistakes, shares, named)
-        if caption not in captions:
-            captions.append(caption)
-    return captions
+        captions[describe(person, view, generator, settings.mistakes, shares, named)] = None
+    return list(captions)
 
 
 def drawn_sentences(count: int, *, seed: int) -> list[str]:

@@ -5,34 +5,20 @@ Details are placed in the surface's frame, in torso lengths, or in head heights 
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from pickout.synthetic.surfaces import Array, Paint, Part, Pixels, Surface, folded, linear, local, mottled
+from pickout.synthetic.surfaces import Array, Mask, Paint, Part, Pixels, Surface, folded, linear, local, mottled
 
-Mask = NDArray[np.bool_]
 _F = np.float32
 
 
 def paint(surface: Surface, pixels: Pixels) -> Paint:
     """Colour `pixels` of `surface`."""
-    count = len(pixels.u)
-    out = Paint(
-        np.broadcast_to(linear(surface.rgb), (3, count)).copy(),
-        np.ones(count, dtype=_F),
-        np.full(count, int(surface.part), dtype=np.uint8),
-    )
-    match surface.style:
-        case "cloth":
-            _cloth(surface, pixels, out)
-        case "hair":
-            _hair(surface, local(surface, pixels), out)
-        case "face":
-            _face(surface, pixels, out)
-        case "shoe":
-            _shoe(surface, pixels, out)
-        case _:
-            scale = 120.0 if surface.style == "skin" else 150.0
-            out.shade *= 1.0 + 0.05 * mottled(pixels.u, pixels.v, scale, surface.seed)
+    out = Paint(surface, len(pixels.u))
+    if surface.style in _PAINTERS:
+        _PAINTERS[surface.style](surface, pixels, out)
+    else:
+        fine = 120.0 if surface.style == "skin" else 150.0
+        out.shade *= 1.0 + 0.05 * mottled(pixels.u, pixels.v, fine, surface.seed)
     return out
 
 
@@ -73,8 +59,7 @@ def _pattern(surface: Surface, pixels: Pixels) -> Array:
         across, down = np.mod(u, period) < period * 0.42, np.mod(v, period) < period * 0.42
         return np.asarray(across * _F(0.5) + down * _F(0.5))
     if surface.pattern == "dotted":
-        row = np.floor(v / (0.72 * period))
-        x = np.mod(u + row * 0.5 * 0.72 * period, 0.72 * period) - 0.36 * period
+        x = np.mod(u + np.floor(v / (0.72 * period)) * 0.5 * 0.72 * period, 0.72 * period) - 0.36 * period
         y = np.mod(v, 0.72 * period) - 0.36 * period
         return np.asarray(x * x + y * y < (0.20 * period) ** 2, dtype=_F)
     if surface.pattern == "colour block":
@@ -210,13 +195,12 @@ def _trousers(surface: Surface, place: Array, pixels: Pixels, out: Paint) -> Non
         _tint(out, (z > 0.0) & (np.abs(y + 0.86) < 0.13) & (ragged > 0.15), out.colour * 0.35 + 0.38)
 
 
-def _hair(surface: Surface, place: Array, out: Paint) -> None:
-    x, y, z = place
-    around = np.arctan2(x, -z + _F(1e-4))
+def _hair(surface: Surface, pixels: Pixels, out: Paint) -> None:
+    x, y, z = local(surface, pixels)
     if "curly" in surface.details:
         strand = mottled(x + z, y, 260.0, surface.seed) * 1.3
     else:
-        wave = around + (0.10 * np.sin(y * 9.0) if "wavy" in surface.details else 0.0)
+        wave = np.arctan2(x, -z + _F(1e-4)) + (0.10 * np.sin(y * 9.0) if "wavy" in surface.details else 0.0)
         strand = mottled(wave, y * 0.12, 190.0, surface.seed)
         strand = strand + 0.5 * mottled(wave, y * 0.10, 420.0, surface.seed + 1)
     out.shade *= np.clip(1.0 + 0.30 * strand, 0.5, 1.7)
@@ -270,3 +254,6 @@ def _shoe(surface: Surface, pixels: Pixels, out: Paint) -> None:
         laces = (z > 0.03) & (z < 0.12) & (pixels.normal[1] > 0.6) & (y > 0.055)
         _tint(out, laces & (np.mod(z, 0.03) < 0.012), out.colour * 0.5 + 0.35)
     out.shade *= 1.0 + 0.08 * mottled(z, y, 300.0, surface.seed)
+
+
+_PAINTERS = {"cloth": _cloth, "hair": _hair, "face": _face, "shoe": _shoe}

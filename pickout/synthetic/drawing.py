@@ -1,7 +1,7 @@
 """Draw one crop: a person in a place, seen by a camera, perhaps behind something."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -9,17 +9,16 @@ from numpy.typing import NDArray
 
 from pickout.synthetic.attributes import Occluder, Person, View
 from pickout.synthetic.avatars import Avatar, load_avatar
-from pickout.synthetic.belongings import accessory_pieces, bag_pieces, carried_pieces, headwear_pieces
+from pickout.synthetic.belongings import accessory_pieces, bag_pieces, carried_pieces, headwear_pieces, shoe_pieces
 from pickout.synthetic.bodies import hanging_hair, head_pieces
 from pickout.synthetic.cameras import NEUTRAL_CAMERA, Camera, develop
-from pickout.synthetic.garments import arm_pieces, outer_pieces, upper_pieces
-from pickout.synthetic.legwear import leg_pieces, shoe_pieces, skirt_over
+from pickout.synthetic.garments import arm_pieces, leg_pieces, outer_pieces, skirt_over, upper_pieces
 from pickout.synthetic.outfits import sample_wearer
 from pickout.synthetic.people import sample_person, sample_view
-from pickout.synthetic.posing import Posed, pose_avatar, render_avatar
-from pickout.synthetic.render import Layer, Light, light_of, nearest, render
+from pickout.synthetic.posing import Posed, render_avatar
+from pickout.synthetic.render import Layer, Light, render
 from pickout.synthetic.scenes import draw_scene
-from pickout.synthetic.skeleton import Skeleton, pose_skeleton
+from pickout.synthetic.skeleton import Skeleton
 from pickout.synthetic.solids import Piece, Rays
 from pickout.synthetic.surfaces import Array, Part, mottled
 
@@ -34,48 +33,34 @@ class Drawing:
     parts: NDArray[np.uint8]  # a `Part` at each pixel. Shape: (height, width)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Figure:
-    """Somebody in a pose: solids, and for an avatar its meshes with the solids that it carries."""
+    """`person` in the pose of `view`: solids, or the meshes of `avatar` with the solids that it carries."""
 
-    person: Person
-    skeleton: Skeleton
-    pieces: list[Piece]
-    body: Posed | None
+    def __init__(self, person: Person, view: View, avatar: Avatar | None = None) -> None:
+        body = None if avatar is None else Posed(avatar, person, view)
+        skeleton = Skeleton(person, view) if body is None else body.skeleton
+        self.person, self.skeleton, self.body = person, skeleton, body
+        self.pieces: list[Piece] = []
+        drawn = (head_pieces, upper_pieces, outer_pieces, arm_pieces, leg_pieces, shoe_pieces) if body is None else ()
+        for make in (*drawn, headwear_pieces, accessory_pieces, bag_pieces):
+            self.pieces += make(person, skeleton)
+        self.pieces += carried_pieces(person, view, skeleton)
+        if avatar is not None and avatar.outfit.bottom.kind is not None:
+            self.pieces += skirt_over(person, skeleton)
+        if avatar is not None and avatar.outfit.hair[0] != person.hair.length:
+            self.pieces += hanging_hair(person, skeleton)
 
     def render(self, rays: Rays, light: Light) -> Layer:
         """The figure as `rays` see it."""
         if self.body is None:
             return render(self.pieces, rays, light)
         layer = render_avatar(self.body, rays, light)
-        return nearest(layer, render(self.pieces, rays, light)) if self.pieces else layer
-
-    def balls(self) -> tuple[Array, Array]:
-        """Balls around everything, centre and radius, (n, 4), and how much of each counts for the crop."""
-        found = [piece.balls for piece in self.pieces]
-        held = [piece.surface.part in (Part.CARRIED, Part.BAG) for piece in self.pieces for _ in piece.balls]
-        weight = np.where(np.array(held, dtype=bool), 0.5, 1.0)
-        if self.body is not None:
-            points = np.concatenate(self.body.places)[::7]
-            found.append(np.column_stack([points, np.full(len(points), 0.004)]))
-            weight = np.concatenate([weight, np.ones(len(points))])
-        return np.concatenate(found), weight
-
-
-def figure(person: Person, view: View, avatar: Avatar | None = None) -> Figure:
-    """`person` in the pose of `view`, drawn, or with the body of `avatar`."""
-    pieces: list[Piece] = []
-    body = None if avatar is None else pose_avatar(avatar, person, view)
-    skeleton = pose_skeleton(person, view) if body is None else body.skeleton
-    drawn = (head_pieces, upper_pieces, outer_pieces, arm_pieces, leg_pieces, shoe_pieces) if body is None else ()
-    for make in (*drawn, headwear_pieces, accessory_pieces, bag_pieces):
-        pieces += make(person, skeleton)
-    pieces += carried_pieces(person, view, skeleton)
-    if avatar is not None and avatar.outfit.bottom.kind is not None:
-        pieces += skirt_over(person, skeleton)
-    if avatar is not None and avatar.outfit.hair[0] != person.hair.length:
-        pieces += hanging_hair(person, skeleton)
-    return Figure(person, skeleton, pieces, body)
+        if not self.pieces:
+            return layer
+        other = render(self.pieces, rays, light)
+        ahead = other.depth < layer.depth
+        colour = np.where(ahead[..., None], other.colour, layer.colour)
+        return Layer(colour, np.where(ahead, other.part, layer.part), np.minimum(layer.depth, other.depth))
 
 
 def draw_crop(
@@ -88,18 +73,32 @@ def draw_crop(
     others: Sequence[Path] = (),  # files of avatars for the other people in the picture; empty draws them
 ) -> Drawing:
     """Draw `person` in `view` as `camera` sees them; equal arguments give equal pixels."""
-    who, light = figure(person, view, avatar), light_of(camera)
+    who, light = Figure(person, view, avatar), Light(camera)
     fine = _frame(who, view, camera, (size[0] * FINE, size[1] * FINE))
     xs, ys = (values.reshape(-1, FINE).mean(axis=1) for values in (fine.xs, fine.ys))
     coarse = Rays(fine.position, fine.basis, xs, ys)
     picture = draw_scene(view, coarse, light, who.skeleton)
-    picture = _passers(picture, view, coarse, light, others)
+    generator = np.random.default_rng([view.seed, 505])
+    for _ in range(view.passers):  # behind the person, at the sides
+        side = float(generator.choice([-1.0, 1.0]))
+        behind = float(generator.uniform(0.35, 1.0) if generator.random() < 0.4 else generator.uniform(0.8, 5.0))
+        away = np.array([side * generator.uniform(0.35, 0.75) * (1.0 + behind * 0.12), 0.0, -behind])
+        layer = _other(int(generator.integers(2**31)), others).render(coarse.moved(away), light)
+        picture = np.where((layer.part > 0)[..., None], layer.colour, picture)
     layer = who.render(fine, light)
-    colour, cover = _blocks(layer.colour), _blocks(layer.cover)
+    colour, cover = _blocks(layer.colour), _blocks((layer.part > 0).astype(np.float32))
     picture = colour + (1.0 - cover)[..., None] * picture
     parts = layer.part[FINE // 2 :: FINE, FINE // 2 :: FINE].copy()
-    if view.occluder is not None:
-        colour, cover = _occluded(view.occluder, coarse, light, others)
+    occluder = view.occluder
+    if occluder is not None:
+        if occluder.kind == "passer-by":
+            side = -1.0 if occluder.place < 0.5 else 1.0
+            away = np.array([side * (0.52 - 0.45 * occluder.reach), 0.0, 0.7])
+            layer = _other(occluder.seed, others).render(coarse.moved(away), light)
+            colour, cover = layer.colour, (layer.part > 0).astype(np.float32)
+        else:
+            tint, cover = _thing(occluder, coarse.shape)
+            colour = tint * ((light.sky + light.main * 0.6) * cover[..., None])
         parts[cover > 0.5] = int(Part.OCCLUDER)
         picture = np.asarray(colour + (1.0 - cover)[..., None] * picture)
     return Drawing(develop(picture, camera, view.seed), parts)
@@ -111,25 +110,12 @@ def _blocks(fine: Array) -> Array:
     return np.asarray(total * np.float32(1.0 / FINE**2))
 
 
-def _other(seed: int, camera: str, others: Sequence[Path]) -> Figure:
+def _other(seed: int, others: Sequence[Path]) -> Figure:
     """Some other person, standing at the origin."""
     generator = np.random.default_rng([seed, 909])
     avatar = load_avatar(others[int(generator.integers(len(others)))]) if others else None
     person = sample_person(generator) if avatar is None else sample_wearer(generator, avatar.outfit, avatar.skin)
-    return figure(person, sample_view(generator, person, replace(NEUTRAL_CAMERA, name=camera)), avatar)
-
-
-def _passers(picture: Array, view: View, rays: Rays, light: Light, others: Sequence[Path]) -> Array:
-    """Other people behind the person, at the sides."""
-    generator = np.random.default_rng([view.seed, 505])
-    for _ in range(view.passers):
-        side = float(generator.choice([-1.0, 1.0]))
-        behind = float(generator.uniform(0.35, 1.0) if generator.random() < 0.4 else generator.uniform(0.8, 5.0))
-        away = np.array([side * generator.uniform(0.35, 0.75) * (1.0 + behind * 0.12), 0.0, -behind])
-        other = _other(int(generator.integers(2**31)), view.camera, others)
-        layer = other.render(rays.moved(away), light)
-        picture = np.where((layer.part > 0)[..., None], layer.colour, picture)
-    return picture
+    return Figure(person, sample_view(generator, person, NEUTRAL_CAMERA), avatar)
 
 
 def _frame(who: Figure, view: View, camera: Camera, size: tuple[int, int]) -> Rays:
@@ -139,7 +125,15 @@ def _frame(who: Figure, view: View, camera: Camera, size: tuple[int, int]) -> Ra
     forward /= np.linalg.norm(forward)
     right = np.array([1.0, 0.0, 0.0])
     basis = np.stack([right, np.cross(right, forward), forward])
-    balls, weight = who.balls()
+    # Balls around everything; what is held counts by half.
+    found = [piece.balls for piece in who.pieces]
+    held = [piece.surface.part in (Part.CARRIED, Part.BAG) for piece in who.pieces for _ in piece.balls]
+    weight = np.where(np.array(held, dtype=bool), 0.5, 1.0)
+    if who.body is not None:
+        points = np.concatenate(who.body.places)[::7]
+        found.append(np.column_stack([points, np.full(len(points), 0.004)]))
+        weight = np.concatenate([weight, np.ones(len(points))])
+    balls = np.concatenate(found)
     local = (balls[:, :3] - position) @ basis.T
     reach = balls[:, 3] / local[:, 2] * weight
     x, y = local[:, 0] / local[:, 2], local[:, 1] / local[:, 2]
@@ -150,17 +144,6 @@ def _frame(who: Figure, view: View, camera: Camera, size: tuple[int, int]) -> Ra
     xs = 0.5 * (left + right_) - view.shift[0] * wide + ((np.arange(width) + 0.5) / width - 0.5) * wide
     ys = 0.5 * (low + high) + view.shift[1] * tall - ((np.arange(height) + 0.5) / height - 0.5) * tall
     return Rays(position, basis, xs.astype(np.float32), ys.astype(np.float32))
-
-
-def _occluded(occluder: Occluder, rays: Rays, light: Light, others: Sequence[Path]) -> tuple[Array, Array]:
-    """Colour of what stands before the person, times its cover, and the cover, 0 to 1."""
-    if occluder.kind == "passer-by":
-        side = -1.0 if occluder.place < 0.5 else 1.0
-        away = np.array([side * (0.52 - 0.45 * occluder.reach), 0.0, 0.7])
-        layer = _other(occluder.seed, "any", others).render(rays.moved(away), light)
-        return layer.colour, layer.cover
-    tint, cover = _thing(occluder, rays.shape)
-    return tint * ((light.sky + light.main * 0.6) * cover[..., None]), cover
 
 
 def _soft(inside: Array, pixels: float) -> Array:

@@ -1,13 +1,14 @@
-"""Clothes of the upper body as solids: how they stand off the body and how far down they reach, collars and sleeves."""
+"""Clothes as solids: how they stand off the body, how far down they reach, collars, sleeves and legs."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
 
 from pickout.files import packaged_table
-from pickout.synthetic.attributes import Garment, Outer, Person
-from pickout.synthetic.bodies import Girth, girth, skin_surface, trunk_outline
-from pickout.synthetic.colours import skin_colour
+from pickout.synthetic.attributes import Garment, Outer, Person, tags
+from pickout.synthetic.bodies import Girth, bare_leg, skin_surface, trunk_outline
+from pickout.synthetic.habits import skin_colour
 from pickout.synthetic.skeleton import Limb, Skeleton
 from pickout.synthetic.solids import Piece, cone, ellipsoid, loft
 from pickout.synthetic.surfaces import Part, Surface, Vector
@@ -18,17 +19,14 @@ CLOTH = packaged_table("pickout.synthetic", "cloth.toml")  # details, gloss and 
 def cloth_surface(person: Person, skeleton: Skeleton, garment: Garment | Outer, part: Part) -> Surface:
     """The surface of a garment, with the details of its kind."""
     details, kind, seed = set(CLOTH["details"].get(garment.kind, ())), garment.kind, person.seed
+    pleats, knit = kind in ("skirt", "dress") and seed % 3 == 0, kind in ("sweater", "cardigan") and seed % 2 == 1
+    details |= tags(pleats=pleats, knit=knit)
     if isinstance(garment, Garment):
-        details |= {name for name, on in (("logo", garment.logo), ("torn", garment.torn)) if on}
-    elif garment.open:
-        details.add("open")
+        details |= tags(logo=garment.logo, torn=garment.torn)
+    else:
+        details |= tags(open=garment.open)
     if kind == "hoodie" and seed % 2:
         details.discard("zip")
-    if kind in ("skirt", "dress") and seed % 3 == 0:
-        details.add("pleats")
-    if kind in ("sweater", "cardigan") and seed % 2:
-        details.add("knit")
-    frame = skeleton.pelvis_frame if part == Part.LOWER else skeleton.chest_frame
     return Surface(
         style="cloth",
         rgb=garment.colour.rgb,
@@ -38,7 +36,7 @@ def cloth_surface(person: Person, skeleton: Skeleton, garment: Garment | Outer, 
         pattern=garment.pattern,
         details=frozenset(details),
         origin=skeleton.pelvis,
-        axes=frame / skeleton.size.torso,
+        axes=(skeleton.pelvis_frame if part == Part.LOWER else skeleton.chest_frame) / skeleton.size.torso,
         folds=0.8 * (1.2 - garment.tight) if isinstance(garment, Garment) else 0.7,
         shine=CLOTH["shine"].get(kind, 0.05),
         seed=seed + int(part) * 977,
@@ -71,7 +69,7 @@ def leg_ease(person: Person) -> float:
 
 def thigh_reach(person: Person) -> float:
     """Radius of a covered thigh at the hip, metres."""
-    return girth(person).thigh + leg_ease(person) * 0.8
+    return Girth(person).thigh + leg_ease(person) * 0.8
 
 
 def trunk_piece(
@@ -117,65 +115,59 @@ def trunk_piece(
     return loft(surface, skeleton.pelvis, frame, levels, (w, d, s), gap=opening, start=(1.03 - top) * torso)
 
 
-def upper_pieces(person: Person, skeleton: Skeleton) -> list[Piece]:
+def upper_pieces(person: Person, skeleton: Skeleton) -> Iterator[Piece]:
     """The upper garment's trunk and collar; a dress with its skirt."""
     garment, ease = person.upper, upper_ease(person)
     surface = cloth_surface(person, skeleton, garment, Part.UPPER)
     bottom = 0.14 if garment.tucked else CLOTH["hem"][garment.length] + 0.05 * ((person.seed % 7) / 6 - 0.5)
     flare = 0.030 + 0.060 * ((person.seed >> 3) % 10) / 9 if person.dress else 0.010
     frame, clear = skeleton.chest_frame, thigh_reach(person) + 0.006
-    pieces = [trunk_piece(surface, person, skeleton, frame, bottom=bottom, ease=ease, flare=flare, clear=clear)]
+    yield trunk_piece(surface, person, skeleton, frame, bottom=bottom, ease=ease, flare=flare, clear=clear)
     if person.outer is None or person.outer.sleeve == "none":
-        pieces += _yoke(surface, person, skeleton, ease, garment.sleeve != "none")
+        yield from _yoke(surface, person, skeleton, ease, garment.sleeve != "none")
     if garment.kind in ("shirt", "polo"):
-        pieces.append(_collar(surface, person, skeleton, 0.018))
+        yield _collar(surface, person, skeleton, 0.018)
     if garment.kind == "hoodie" and person.outer is None:
-        pieces.append(_hood(surface, skeleton))
-    return pieces
+        yield _hood(surface, skeleton)
 
 
-def outer_pieces(person: Person, skeleton: Skeleton) -> list[Piece]:
+def outer_pieces(person: Person, skeleton: Skeleton) -> Iterator[Piece]:
     """The outer garment's trunk, collar and hood."""
     outer, ease = person.outer, outermost_ease(person)
     if outer is None:
-        return []
+        return
     surface = cloth_surface(person, skeleton, outer, Part.OUTER)
-    gap = 0.10 + 0.07 * ((person.seed >> 5) % 8) / 7 if outer.open else None
-    if gap is not None and person.dress:
-        gap = max(gap, 0.12)
+    gap = max(0.10 + 0.07 * ((person.seed >> 5) % 8) / 7, 0.12 * person.dress) if outer.open else None
     cut = {
         "bottom": CLOTH["hem"][outer.length] + (0.02 if outer.kind == "vest" else 0.0),
         "flare": CLOTH["flare"].get(outer.kind, 0.008),
         "clear": thigh_reach(person) + 0.012,
     }
-    pieces = [trunk_piece(surface, person, skeleton, skeleton.chest_frame, ease=ease, gap=gap, **cut)]
-    pieces += _yoke(surface, person, skeleton, ease, outer.sleeve != "none")
+    yield trunk_piece(surface, person, skeleton, skeleton.chest_frame, ease=ease, gap=gap, **cut)
+    yield from _yoke(surface, person, skeleton, ease, outer.sleeve != "none")
     if outer.kind in ("jacket", "coat", "raincoat", "puffer jacket", "vest") and not outer.open:
-        pieces.append(_collar(surface, person, skeleton, 0.034))
+        yield _collar(surface, person, skeleton, 0.034)
     if outer.hood:
-        pieces.append(_hood(surface, skeleton))
-    return pieces
+        yield _hood(surface, skeleton)
 
 
-def _yoke(surface: Surface, person: Person, skeleton: Skeleton, ease: float, sleeved: bool) -> list[Piece]:
+def _yoke(surface: Surface, person: Person, skeleton: Skeleton, ease: float, sleeved: bool) -> Iterator[Piece]:
     """Cloth from the neck over each shoulder: closes the gap between the trunk and the arms."""
     frame, h = skeleton.chest_frame, person.height
-    thick = girth(person).upper_arm * (1.0 if sleeved else 0.72) + ease * 0.8
-    pieces = []
+    thick = Girth(person).upper_arm * (1.0 if sleeved else 0.72) + ease * 0.8
     for limb, side in zip(skeleton.arms, (1.0, -1.0), strict=True):
         neck = skeleton.neck + frame.T @ np.array([side * 0.030 * h, -0.026 * h, 0.0])
         joint = limb.top + frame[1] * (0.004 * h)
         if not sleeved:
             joint = neck + (joint - neck) * 0.55
-        pieces.append(cone(surface, neck, joint, (0.016 * h + ease * 0.5, thick * 0.97), frame[2], start=0.03))
+        yield cone(surface, neck, joint, (0.016 * h + ease * 0.5, thick * 0.97), frame[2], start=0.03)
         if sleeved:
             chest = skeleton.on_trunk(side * 0.060 * h, skeleton.size.torso * 0.64, 0.0)
-            pieces.append(cone(surface, limb.top, chest, (thick * 0.95, 0.036 * h), frame[2], start=0.08))
-    return pieces
+            yield cone(surface, limb.top, chest, (thick * 0.95, 0.036 * h), frame[2], start=0.08)
 
 
 def _collar(surface: Surface, person: Person, skeleton: Skeleton, height: float) -> Piece:
-    neck, frame = girth(person).neck, skeleton.chest_frame
+    neck, frame = Girth(person).neck, skeleton.chest_frame
     low = skeleton.neck - frame[1] * 0.022
     high = low + frame[1] * (0.022 + height) + skeleton.head_frame[2] * 0.006
     return cone(surface, low, high, (neck + 0.020, neck + 0.010), frame[2], caps=(False, False), start=0.02)
@@ -187,9 +179,9 @@ def _hood(surface: Surface, skeleton: Skeleton) -> Piece:
     return ellipsoid(surface, centre, frame, [skeleton.size.head * r for r in (0.56, 0.34, 0.26)])
 
 
-def arm_pieces(person: Person, skeleton: Skeleton) -> list[Piece]:
+def arm_pieces(person: Person, skeleton: Skeleton) -> Iterator[Piece]:
     """Arms with sleeves and hands."""
-    size, skin, upper = girth(person), skin_surface(person), person.upper
+    size, skin, upper = Girth(person), skin_surface(person), person.upper
     outer = person.outer if person.outer is not None and person.outer.sleeve == "long" else None
     worn: Garment | Outer = outer or upper
     if upper.pattern == "colour block" and not outer and upper.second and person.seed % 2:
@@ -197,43 +189,88 @@ def arm_pieces(person: Person, skeleton: Skeleton) -> list[Piece]:
     cloth = cloth_surface(person, skeleton, worn, Part.OUTER if outer else Part.UPPER)
     loose = 0.012 * (1.15 - upper.tight) + (0.004 if upper.kind in ("sweater", "hoodie") else 0.0)
     ease = 0.004 + (outermost_ease(person) * 0.5 + 0.002 if outer else loose)
-    pieces: list[Piece] = []
+    ahead = skeleton.chest_frame[2]
     for limb in skeleton.arms:
-        pieces += _sleeved(limb, size, worn.sleeve, ease, (cloth, skin), skeleton.chest_frame[2])
+        if worn.sleeve != "long":
+            yield cone(skin, limb.top, limb.middle, (size.upper_arm, size.elbow), ahead)
+            yield cone(skin, limb.middle, limb.bottom, (size.elbow, size.wrist), ahead)
+        if worn.sleeve == "none":
+            yield ellipsoid(skin, limb.top, np.eye(3), [size.upper_arm * 1.04] * 3)
+        else:
+            yield from _sleeve(cloth, limb, size, worn.sleeve, ease, ahead)
         # A loosely closed hand with its thumb.
         h, frame = person.height, limb.frame
         thumb = limb.bottom + frame[2] * 0.028 * h + frame[1] * 0.014 * h
-        pieces.append(ellipsoid(skin, limb.bottom + frame[2] * 0.036 * h, frame, (0.0125 * h, 0.0215 * h, 0.042 * h)))
-        pieces.append(ellipsoid(skin, thumb, frame, (0.008 * h, 0.009 * h, 0.020 * h)))
-    return pieces
+        yield ellipsoid(skin, limb.bottom + frame[2] * 0.036 * h, frame, (0.0125 * h, 0.0215 * h, 0.042 * h))
+        yield ellipsoid(skin, thumb, frame, (0.008 * h, 0.009 * h, 0.020 * h))
 
 
-def _sleeved(
-    limb: Limb, size: Girth, sleeve: str, ease: float, surfaces: tuple[Surface, Surface], ahead: Vector
-) -> list[Piece]:
-    cloth, skin = surfaces
+def _sleeve(cloth: Surface, limb: Limb, size: Girth, sleeve: str, ease: float, ahead: Vector) -> Iterator[Piece]:
     upper, lower = float(np.linalg.norm(limb.middle - limb.top)), float(np.linalg.norm(limb.bottom - limb.middle))
     if sleeve == "long":
         total, elbow = upper + lower, size.elbow + ease
         wrist = (elbow, size.wrist + ease * 0.7 + 0.003)
-        return [
-            cone(cloth, limb.top, limb.middle, (size.upper_arm + ease, elbow), ahead, hem=total),
-            cone(cloth, limb.middle, limb.bottom, wrist, ahead, caps=(True, False), start=upper, hem=total),
-        ]
-    pieces = [
-        cone(skin, limb.top, limb.middle, (size.upper_arm, size.elbow), ahead),
-        cone(skin, limb.middle, limb.bottom, (size.elbow, size.wrist), ahead),
-    ]
-    if sleeve == "none":
-        return [*pieces, ellipsoid(skin, limb.top, np.eye(3), [size.upper_arm * 1.04] * 3)]
+        yield cone(cloth, limb.top, limb.middle, (size.upper_arm + ease, elbow), ahead, hem=total)
+        yield cone(cloth, limb.middle, limb.bottom, wrist, ahead, caps=(True, False), start=upper, hem=total)
+        return
     whole = sleeve == "three-quarter"
     part = 1.0 if whole else 0.62
     end = limb.top + (limb.middle - limb.top) * part
     radius = size.upper_arm + (size.elbow - size.upper_arm) * part + ease
     radii = (size.upper_arm + ease + 0.002, radius + 0.006)
-    pieces.append(cone(cloth, limb.top, end, radii, ahead, caps=(True, whole), hem=upper * part))
+    yield cone(cloth, limb.top, end, radii, ahead, caps=(True, whole), hem=upper * part)
     if whole:
         stop = limb.middle + (limb.bottom - limb.middle) * 0.45
         radii, hem = (radius + 0.002, size.elbow + ease), upper + lower * 0.45
-        pieces.append(cone(cloth, limb.middle, stop, radii, ahead, caps=(False, False), start=upper, hem=hem))
-    return pieces
+        yield cone(cloth, limb.middle, stop, radii, ahead, caps=(False, False), start=upper, hem=hem)
+
+
+def leg_pieces(person: Person, skeleton: Skeleton) -> Iterator[Piece]:
+    """Legs, bare, in tights or in trousers, with the seat of the trousers or the skirt."""
+    size, garment, ease, frame = Girth(person), person.lower, leg_ease(person), skeleton.pelvis_frame
+    skin = skin_surface(person)
+    if person.socks is not None:
+        skin = Surface("plain", person.socks.rgb, Part.LOWER, seed=person.seed, shine=0.1)
+    if garment is None:
+        for limb in skeleton.legs:
+            yield from bare_leg(skin, limb, size, frame[2], ease)
+        return
+    cloth, kind = cloth_surface(person, skeleton, garment, Part.LOWER), garment.kind
+    if not person.dress:
+        cut = {"bottom": -0.14, "flare": 0.0, "clear": 0.0}
+        if kind == "skirt":
+            flare = 0.012 + 0.07 * ((person.seed >> 4) % 10) / 9
+            cut = {"bottom": CLOTH["hem"][garment.length], "flare": flare, "clear": thigh_reach(person) + 0.006}
+        over = 0.015 if person.upper.tucked else -0.004
+        yield trunk_piece(cloth, person, skeleton, frame, top=0.25, ease=over, **cut)
+    for limb in skeleton.legs:
+        if kind in ("skirt", "leggings"):
+            yield from bare_leg(skin if kind == "skirt" else cloth, limb, size, frame[2], ease)
+        elif kind == "shorts":
+            part = 0.55 if garment.length == "thigh" else 0.95
+            end = limb.top + (limb.middle - limb.top) * part
+            radii = (size.thigh + ease * 0.8, size.thigh + (size.knee - size.thigh) * part + ease + 0.014)
+            hem = 0.1 + float(np.linalg.norm(end - limb.top))
+            yield cone(cloth, limb.top, end, radii, frame[2], caps=(True, False), start=0.1, hem=hem)
+            yield from bare_leg(skin, limb, size, frame[2])
+        else:
+            bones = limb.middle - limb.top, limb.bottom - limb.middle
+            thigh, shank = (float(np.linalg.norm(bone)) for bone in bones)
+            knee, end = size.knee + ease, limb.bottom + bones[1] / shank * 0.012
+            radii, start = (knee, max(size.ankle + 0.006 + ease * 1.3, knee * 0.72)), 0.1 + thigh
+            yield cone(cloth, limb.top, limb.middle, (size.thigh + ease * 0.8, knee), frame[2], start=0.1)
+            hem = 0.112 + thigh + shank
+            yield cone(cloth, limb.middle, end, radii, frame[2], caps=(True, False), start=start, hem=hem)
+            yield cone(skin, limb.middle, limb.bottom, (size.knee, size.ankle), frame[2])
+
+
+def skirt_over(person: Person, skeleton: Skeleton) -> Iterator[Piece]:
+    """The skirt, or the skirt of the dress, of somebody whose body is a mesh in shorts."""
+    garment = person.upper if person.dress else person.lower
+    if garment is None or garment.kind not in ("dress", "skirt"):
+        return
+    cloth = cloth_surface(person, skeleton, garment, Part.UPPER if person.dress else Part.LOWER)
+    # The mesh is wider at the hips than the drawn body.
+    cut = {"ease": 0.022, "flare": 0.02 + 0.07 * ((person.seed >> 4) % 10) / 9, "clear": thigh_reach(person) + 0.03}
+    bottom = CLOTH["hem"][garment.length]
+    yield trunk_piece(cloth, person, skeleton, skeleton.pelvis_frame, top=0.30, bottom=bottom, **cut)

@@ -91,8 +91,20 @@ class _File:
         return {names[n]: Joint(n, above[n], self._world[n, :3, 3]) for n in range(len(names))}
 
     def _matrix(self, number: int) -> Array:
-        local = _matrix(self._nodes[number])
-        return self._matrix(self._parents[number]) @ local if number in self._parents else local
+        """From a node's space to the world's. Shape: (4, 4)."""
+        node, matrix = self._nodes[number], np.eye(4)
+        if "matrix" in node:
+            matrix = np.array(node["matrix"], dtype=np.float64).reshape(4, 4).T
+        else:
+            x, y, z, w = node.get("rotation", (0.0, 0.0, 0.0, 1.0))
+            turn = np.array([
+                [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
+                [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
+                [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
+            ])  # fmt: skip
+            matrix[:3, :3] = turn * np.array(node.get("scale", (1.0, 1.0, 1.0)))
+            matrix[:3, 3] = node.get("translation", (0.0, 0.0, 0.0))
+        return self._matrix(self._parents[number]) @ matrix if number in self._parents else matrix
 
     def skins(self) -> list[Skin]:
         nodes = [node for node in self._nodes if "mesh" in node and "skin" in node]
@@ -145,22 +157,6 @@ class _File:
         if len(data) < place["byteLength"]:
             raise ValueError("its buffer is cut short")
         return data if packed is None else _unpacked(packed, data)
-
-
-def _matrix(node: dict[str, Any]) -> Array:
-    """From a node's space to its parent's. Shape: (4, 4)."""
-    if "matrix" in node:
-        return np.array(node["matrix"], dtype=np.float64).reshape(4, 4).T
-    x, y, z, w = node.get("rotation", (0.0, 0.0, 0.0, 1.0))
-    turn = np.array([
-        [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
-        [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
-        [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
-    ])  # fmt: skip
-    matrix = np.eye(4)
-    matrix[:3, :3] = turn * np.array(node.get("scale", (1.0, 1.0, 1.0)))
-    matrix[:3, 3] = node.get("translation", (0.0, 0.0, 0.0))
-    return matrix
 
 
 def _unpacked(packed: dict[str, Any], data: bytes) -> bytes:

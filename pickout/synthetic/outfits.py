@@ -7,8 +7,7 @@ from numpy.random import Generator
 
 from pickout.files import packaged_table
 from pickout.synthetic.attributes import Garment, Hair, Outer, Person, Sex
-from pickout.synthetic.colours import second_shade
-from pickout.synthetic.habits import chance, habit, pick
+from pickout.synthetic.habits import chance, habit, pick, second_shade
 from pickout.synthetic.people import sample_lower, sample_outer, sample_person, sample_shoes, sample_upper
 
 
@@ -57,8 +56,7 @@ def sample_wearer(generator: Generator, outfit: Outfit, skin: float) -> Person:
     """Sample somebody with `skin` (as in `Person`) who wears `outfit`, in colours of their own."""
     person = sample_person(generator, sex=outfit.sex)
     # The bodies are adults, and a beard has the texture's dark colour.
-    dark = ("black", "dark brown")
-    while person.age in ("child", "older") or (outfit.beard and person.hair.colour.name not in dark):
+    while person.age in ("child", "older") or (outfit.beard and person.hair.colour.name not in ("black", "dark brown")):
         person = sample_person(generator, sex=outfit.sex)
     sex, bottom = outfit.sex, outfit.bottom
     upper, outer = _upper(generator, sex, outfit.top)
@@ -76,12 +74,17 @@ def sample_wearer(generator: Generator, outfit: Outfit, skin: float) -> Person:
         lower = replace(lower, length=bottom.length, torn=False, tight=0.5, pattern="plain", second=None)
         if bottom.native != "plain":
             lower = replace(lower, pattern=bottom.native, colour=upper.colour)
+    hair = outfit.hair
+    if sex == "woman" and hair[0] in ("very short", "short"):
+        # It is painted on the skull, so there may be more of it, tied or loose.
+        longer = {("medium", "bun"): 15, ("long", "ponytail"): 20, ("long", "straight"): 12, ("medium", "straight"): 8}
+        hair = pick(generator, {hair: 45, **longer})
     return replace(
         person,
         height=max(person.height, 1.5),
         build=round(0.25 + 0.5 * person.build, 3),
         skin=skin,
-        hair=Hair(*_hair(generator, outfit), person.hair.colour),
+        hair=Hair(*hair, person.hair.colour),
         beard=outfit.beard,
         headwear=person.headwear if outfit.hair[0] in ("bald", "very short", "short") else None,
         glasses=None,
@@ -104,21 +107,12 @@ def _upper(generator: Generator, sex: Sex, top: Top) -> tuple[Garment, Outer | N
     if sleeve == "short" and upper.kind == "t-shirt" and not top.hem and chance(generator, 0.3):
         sleeve = pick(generator, {"long": 3, "three-quarter": 1})
     second = second_shade(generator, upper.colour) if printed else None
-    length = "knee" if upper.kind == "dress" else "hip"
-    upper = Garment(upper.kind, upper.colour, pattern, second, sleeve, length, logo)
+    dress = upper.kind == "dress"
+    upper = Garment(upper.kind, upper.colour, pattern, second, sleeve, "knee" if dress else "hip", logo)
     if top.over is not None:
         outer = sample_outer(generator, sex, "cold", upper, kind=top.over)
         return upper, replace(outer, open=False, length="knee" if top.over == "coat" else "hip", hood=False)
-    if upper.kind == "dress" or top.native == "checked" or not chance(generator, 0.35):
+    if dress or top.native == "checked" or not chance(generator, 0.35):
         return upper, None
     outer = sample_outer(generator, sex, "cold", upper, kind=habit(generator, "layer"))
     return upper, replace(outer, length="hip", hood=False)
-
-
-def _hair(generator: Generator, outfit: Outfit) -> tuple[str, str]:
-    """The texture's hair; women whose hair is painted on the skull may have more of it, tied or loose."""
-    if outfit.sex == "man" or outfit.hair[0] not in ("very short", "short"):
-        return outfit.hair
-    longer = {("medium", "bun"): 15, ("long", "ponytail"): 20, ("long", "straight"): 12, ("medium", "straight"): 8}
-    hair: tuple[str, str] = pick(generator, {outfit.hair: 45, **longer})
-    return hair

@@ -8,8 +8,7 @@ from numpy.random import Generator
 from pickout.synthetic import attributes
 from pickout.synthetic.attributes import Bag, Garment, Hair, Headwear, Outer, Person, Sex, Shade, Shoes
 from pickout.synthetic.cameras import Camera
-from pickout.synthetic.colours import COLOURS, DENIM, HAIR_COLOURS, sample_shade, second_shade, usual_shade
-from pickout.synthetic.habits import HABITS, chance, habit, pick
+from pickout.synthetic.habits import HABITS, HAIR_COLOURS, chance, habit, pick, sample_shade, second_shade, usual_shade
 
 _SCARVES = {"warm": 0.01, "mild": 0.07, "cold": 0.22}
 _BELTED = ("trousers", "jeans", "shorts")
@@ -27,8 +26,12 @@ def sample_person(generator: Generator, *, sex: Sex | None = None) -> Person:
     upper = sample_upper(generator, sex, season)
     layered = chance(generator, {"warm": 0.05, "mild": 0.42, "cold": 0.9}[season])
     outer = sample_outer(generator, sex, season, upper) if layered else None
-    dress = upper.kind == "dress"
-    lower = _leggings_below(generator, season, upper) if dress else sample_lower(generator, sex, age, season)
+    if upper.kind == "dress":  # over leggings or bare legs
+        leggings = season != "warm" and upper.length == "thigh" and chance(generator, 0.5)
+        colour = sample_shade(generator, habit(generator, "below_dress"))
+        lower = Garment("leggings", colour, "plain", None, "none", "ankle", tight=1.0) if leggings else None
+    else:
+        lower = sample_lower(generator, sex, age, season)
     bare = lower is None or lower.length in ("thigh", "knee")
     tights = bare and woman and season != "warm" and chance(generator, 0.7)
     socks = sample_shade(generator, habit(generator, "tights")) if tights else None
@@ -87,8 +90,7 @@ def _bag(generator: Generator, sex: Sex, age: str) -> Bag | None:
         worn = pick(generator, {"hand": 1, "shoulder": 1})
     if kind == "shoulder bag":
         worn = pick(generator, {"across": 3, "shoulder": 1})
-    colour = usual_shade(generator, "bag")
-    return Bag(kind, colour, pick(generator, {"left": 1, "right": 1}), str(worn))
+    return Bag(kind, usual_shade(generator, "bag"), pick(generator, {"left": 1, "right": 1}), str(worn))
 
 
 def _pattern(generator: Generator, kind: str, first: Shade, logo: bool) -> tuple[str, Shade | None]:
@@ -124,19 +126,11 @@ def sample_outer(generator: Generator, sex: Sex, season: str, upper: Garment, *,
     return Outer(kind, colour, pattern, second, is_open, sleeve, length, hood)
 
 
-def _leggings_below(generator: Generator, season: str, dress: Garment) -> Garment | None:
-    """Leggings below a dress, or None for bare legs."""
-    worn = season != "warm" and dress.length == "thigh" and chance(generator, 0.5)
-    colour = sample_shade(generator, habit(generator, "below_dress"))
-    return Garment("leggings", colour, "plain", None, "none", "ankle", tight=1.0) if worn else None
-
-
 def sample_lower(generator: Generator, sex: Sex, age: str, season: str, *, kind: str | None = None) -> Garment:
     """Sample a lower garment; `kind` fixes what it is."""
-    weights = HABITS["lower"][sex][season] | ({"jeans": 22} if age == "older" else {})
-    kind = kind or str(pick(generator, weights))
+    kind = kind or str(pick(generator, HABITS["lower"][sex][season] | ({"jeans": 22} if age == "older" else {})))
     thing = kind if kind in ("jeans", "skirt", "leggings") else "trousers"
-    colour = usual_shade(generator, thing, table=DENIM if kind == "jeans" else COLOURS)
+    colour = usual_shade(generator, thing)
     pattern, second = _pattern(generator, kind, colour, False)
     shorts = habit(generator, "length", f"{sex}'s shorts")
     length = habit(generator, "length", kind) if kind == "skirt" else shorts if kind == "shorts" else "ankle"

@@ -46,12 +46,6 @@ def predicate(item: Item, pen: Pen) -> str:
     return _joined(noun, "are" if _is_plural(noun) else "is", colour, after)
 
 
-def place_of(item: Item, pen: Pen) -> str:
-    """Where a bag or a carried thing is: "in his left hand"."""
-    worn = item.worn if item.worn in LEXICON["places_worn"] else "hand"
-    return pen.say("places_worn", worn).replace("{side}", item.side)
-
-
 def with_article(before: Sequence[str], noun: str, after: Sequence[str], pen: Pen) -> str:
     """Words, noun and afterthoughts in one phrase, with "a", "an", "a pair of" or nothing before it."""
     phrase = " ".join([*before, noun, *after])
@@ -143,24 +137,19 @@ def _cut(item: Item, pen: Pen, noun: str) -> tuple[list[str], list[str]]:
             after.append(re.sub(r"^that (reach|end|stop)(?:es|s)\b", r"that \1", told) if _is_plural(noun) else told)
     if item.kind == "jeans" and item.length == "calf" and pen.chance(0.4):
         before.append(pen.say("lengths_before", "cropped"))
-    before = [*_fit(item, pen, noun), *before]
+    fit: list[str] = []
+    if "open" in item.tags and pen.chance(0.4):
+        fit.append(pen.pick(("open", "unfastened", "unbuttoned" if item.kind in ("cardigan", "blazer") else "open")))
+    if "tight" in item.tags and item.kind in ("jeans", "trousers", "t-shirt") and pen.chance(0.35):
+        fit.append(pen.pick(("tight", "slim-fitting", "skinny" if item.slot == "lower" else "fitted")))
+    if "loose" in item.tags and item.kind != "dress" and pen.chance(0.35):
+        fit.append(pen.pick(LEXICON["tags"]["loose"]))
+    if item.slot in ("upper", "outer", "lower", "shoes", "bag") and "casual" not in noun and pen.chance(0.07):
+        fit.insert(0, pen.say("said", "everyday"))
     for tag, often in (("torn", 0.7), ("tucked", 0.3), ("hood", 0.5)):
         if tag in item.tags and pen.chance(often):
             after.append(pen.pick(LEXICON["tags"][tag]))
-    return before, after[:1] if pen.chance(0.7) else after[:2]
-
-
-def _fit(item: Item, pen: Pen, noun: str) -> list[str]:
-    words: list[str] = []
-    if "open" in item.tags and pen.chance(0.4):
-        words.append(pen.pick(("open", "unfastened", "unbuttoned" if item.kind in ("cardigan", "blazer") else "open")))
-    if "tight" in item.tags and item.kind in ("jeans", "trousers", "t-shirt") and pen.chance(0.35):
-        words.append(pen.pick(("tight", "slim-fitting", "skinny" if item.slot == "lower" else "fitted")))
-    if "loose" in item.tags and item.kind != "dress" and pen.chance(0.35):
-        words.append(pen.pick(LEXICON["tags"]["loose"]))
-    if item.slot in ("upper", "outer", "lower", "shoes", "bag") and "casual" not in noun and pen.chance(0.07):
-        words.insert(0, pen.say("said", "everyday"))
-    return words
+    return [*fit, *before], after[:1] if pen.chance(0.7) else after[:2]
 
 
 def _hair(item: Item, pen: Pen) -> str:

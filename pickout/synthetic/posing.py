@@ -2,20 +2,19 @@
 
 Skin keeps the avatar's texture; clothes keep its relief under the colours and patterns that the person wears."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pickout.synthetic.attributes import Garment, Outer, Person, View
+from pickout.synthetic.attributes import Garment, Outer, Person, View, tags
 from pickout.synthetic.avatars import LINEAR, Avatar, Shell
 from pickout.synthetic.cloth import paint
 from pickout.synthetic.garments import CLOTH, cloth_surface
 from pickout.synthetic.gltf import unit
-from pickout.synthetic.render import Hits, Layer, Light, rasterise, seen_places, shade
-from pickout.synthetic.skeleton import Limb, Skeleton, pose_skeleton
+from pickout.synthetic.render import Hits, Layer, Light, rasterise, seen_places, shaded
+from pickout.synthetic.skeleton import Limb, Skeleton
 from pickout.synthetic.solids import Rays
 from pickout.synthetic.surfaces import Array, Part, Pixels, Surface, Vector, linear
 
@@ -27,45 +26,38 @@ for _side in ("Left", "Right"):
 _COVERED = {"three-quarter": 0.55, "long": 1.1}  # how much of the forearm a sleeve painted on a bare arm covers
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Posed:
-    """An avatar as a person in a view."""
+    """The avatar as `person` in the pose of `view`, the lower foot on the ground, the pelvis above the origin: places
+    and normals of each shell's vertices in the world, (n, 3), and the joints, for what it carries and its shadow."""
 
-    avatar: Avatar
-    person: Person
-    skeleton: Skeleton  # where its joints are, for what it carries and for its shadow
-    places: Sequence[Array]  # of the vertices of each shell, in the world. Shape of each: (n, 3)
-    normals: Sequence[Array]  # Shape of each: (n, 3)
-
-
-def pose_avatar(avatar: Avatar, person: Person, view: View) -> Posed:
-    """The avatar as `person`, in the pose of `view`, the lower foot on the ground, the pelvis above the origin."""
-    drawn = pose_skeleton(person, view)
-    turns = _turns(avatar, drawn)
-    spots: dict[str, Array] = {"Hips": np.zeros(3)}
-    for chain in _CHAINS:
-        for parent, bone in pairwise(chain):
-            spots[bone] = spots[parent] + turns[parent] @ (avatar.at(bone) - avatar.at(parent))
-    # From rest to the pose, for each node of the file.
-    moves = np.tile(np.eye(4, dtype=np.float32), (max(joint.number for joint in avatar.joints.values()) + 1, 1, 1))
-    for name, (number, *_) in avatar.joints.items():
-        turned: str | None = name
-        while turned is not None and turned not in turns:
-            turned = avatar.joints[turned].parent
-        if turned is not None:
-            moves[number, :3, :3] = turns[turned]
-            moves[number, :3, 3] = spots[turned] - turns[turned] @ avatar.at(turned)
-    tall = person.height / avatar.height
-    # A heavier build is wider all over; the height stays.
-    frame, wide = drawn.pelvis_frame, 0.93 + 0.16 * person.build
-    scale = tall * (frame.T @ np.diag([wide, 1.0, wide]) @ frame)
-    bent = [shell.skin.bent(moves) for shell in avatar.shells]
-    places = [place @ scale.astype(np.float32).T for place, _ in bent]
-    lift = np.array([0.0, -min(float(place[:, 1].min()) for place in places), 0.0])
-    placed = {bone: np.asarray(scale @ spot + lift, dtype=np.float64) for bone, spot in spots.items()}
-    skeleton = _skeleton(avatar, drawn, placed, tall)
-    places = [place + lift.astype(np.float32) for place in places]
-    return Posed(avatar, person, skeleton, places, [normal for _, normal in bent])
+    def __init__(self, avatar: Avatar, person: Person, view: View) -> None:
+        drawn = Skeleton(person, view)
+        turns = _turns(avatar, drawn)
+        spots: dict[str, Array] = {"Hips": np.zeros(3)}
+        for chain in _CHAINS:
+            for parent, bone in pairwise(chain):
+                spots[bone] = spots[parent] + turns[parent] @ (avatar.at(bone) - avatar.at(parent))
+        # From rest to the pose, for each node of the file.
+        moves = np.tile(np.eye(4, dtype=np.float32), (max(joint.number for joint in avatar.joints.values()) + 1, 1, 1))
+        for name, (number, *_) in avatar.joints.items():
+            turned: str | None = name
+            while turned is not None and turned not in turns:
+                turned = avatar.joints[turned].parent
+            if turned is not None:
+                moves[number, :3, :3] = turns[turned]
+                moves[number, :3, 3] = spots[turned] - turns[turned] @ avatar.at(turned)
+        tall = person.height / avatar.height
+        # A heavier build is wider all over; the height stays.
+        frame, wide = drawn.pelvis_frame, 0.93 + 0.16 * person.build
+        scale = tall * (frame.T @ np.diag([wide, 1.0, wide]) @ frame)
+        bent = [shell.skin.bent(moves) for shell in avatar.shells]
+        places = [place @ scale.astype(np.float32).T for place, _ in bent]
+        lift = np.array([0.0, -min(float(place[:, 1].min()) for place in places), 0.0])
+        placed = {bone: np.asarray(scale @ spot + lift, dtype=np.float64) for bone, spot in spots.items()}
+        _fit(drawn, avatar, placed, tall)
+        self.avatar, self.person, self.skeleton = avatar, person, drawn
+        self.places = [place + lift.astype(np.float32) for place in places]
+        self.normals = [normal for _, normal in bent]
 
 
 def _turns(avatar: Avatar, drawn: Skeleton) -> dict[str, Array]:
@@ -100,26 +92,21 @@ def _between(first: Array, second: Array, share: float = 0.5) -> Array:
     return np.asarray(left @ right)
 
 
-def _skeleton(avatar: Avatar, drawn: Skeleton, placed: dict[str, Vector], tall: float) -> Skeleton:
-    """The street's skeleton with the avatar's joints."""
+def _fit(skeleton: Skeleton, avatar: Avatar, placed: dict[str, Vector], tall: float) -> None:
+    """Give the street's skeleton the avatar's joints and lengths."""
 
-    def limbs(bones: tuple[str, str, str], old: tuple[Limb, Limb]) -> tuple[Limb, Limb]:
-        left, right = (
-            Limb(placed[side + bones[0]], placed[side + bones[1]], placed[side + bones[2]], limb.frame)
-            for side, limb in zip(("Left", "Right"), old, strict=True)
-        )
+    def limbs(old: tuple[Limb, Limb], top: str, middle: str, bottom: str) -> tuple[Limb, Limb]:
+        sides = zip(("Left", "Right"), old, strict=True)
+        left, right = (Limb(placed[s + top], placed[s + middle], placed[s + bottom], limb.frame) for s, limb in sides)
         return left, right
 
-    legs, arms = limbs(("UpLeg", "Leg", "Foot"), drawn.legs), limbs(("Arm", "ForeArm", "Hand"), drawn.arms)
+    size, legs = skeleton.size, limbs(skeleton.legs, "UpLeg", "Leg", "Foot")
     pelvis, neck = 0.5 * (legs[0].top + legs[1].top), placed["Neck"]
-    size = replace(
-        drawn.size,
-        torso=float(np.linalg.norm(neck - pelvis)),
-        hip=float(np.linalg.norm(legs[0].top - pelvis)),
-        head=tall * (avatar.height - float(avatar.at("Head")[1]) + 0.055),
-    )
-    head = placed["Head"] + drawn.head_frame.T @ np.array([0.0, 0.36 * size.head, 0.02])
-    return replace(drawn, size=size, pelvis=pelvis, neck=neck, head=head, arms=arms, legs=legs)
+    size.torso, size.hip = float(np.linalg.norm(neck - pelvis)), float(np.linalg.norm(legs[0].top - pelvis))
+    size.head = tall * (avatar.height - float(avatar.at("Head")[1]) + 0.055)
+    skeleton.pelvis, skeleton.neck = pelvis, neck
+    skeleton.head = placed["Head"] + skeleton.head_frame.T @ np.array([0.0, 0.36 * size.head, 0.02])
+    skeleton.legs, skeleton.arms = legs, limbs(skeleton.arms, "Arm", "ForeArm", "Hand")
 
 
 def render_avatar(posed: Posed, rays: Rays, light: Light) -> Layer:
@@ -136,11 +123,9 @@ def render_avatar(posed: Posed, rays: Rays, light: Light) -> Layer:
         depth[hits.pixel], normals[hits.pixel] = hits.depth, unit(hits.spread(bent, shell.skin.triangles))
         colour[hits.pixel], tone[hits.pixel], part[hits.pixel] = _painted(posed, shell, hits)
     seen = np.flatnonzero(part)
-    grid, world = depth.reshape(height, width), seen_places(rays, seen, depth[seen])
-    gloss = np.where(part[seen] == Part.HAIR, np.float32(0.25), np.float32(0.06))
-    look = (colour[seen].T, tone[seen], gloss)
-    colour[seen] = shade(look, normals[seen].T, world, (grid, seen), rays.position, light).T
-    return Layer(colour.reshape(height, width, 3), part.reshape(height, width), grid)
+    look = colour[seen].T, tone[seen], np.where(part[seen] == Part.HAIR, np.float32(0.25), np.float32(0.06))
+    world, grid = seen_places(rays, seen, depth[seen]), (depth.reshape(height, width), seen)
+    return shaded(look, part[seen], normals[seen].T, world, grid, rays.position, light)
 
 
 def _painted(posed: Posed, shell: Shell, hits: Hits) -> tuple[Array, Array, NDArray[np.uint8]]:
@@ -190,16 +175,14 @@ def _layered(avatar: Avatar, person: Person, rest: Array, part: NDArray[np.uint8
 
 def _surface(posed: Posed, garment: Garment | Outer, part: Part) -> Surface:
     """The garment's cloth, placed on the body at rest; seams and buttons of its own kind are the texture's."""
-    avatar, details = posed.avatar, set[str]()
-    if isinstance(garment, Garment):
-        details |= {"logo"} if garment.logo else set()
-    elif not avatar.outfit.top.over:
-        details = {"zip", "pockets", "quilted", "buttons"}.intersection(CLOTH["details"][garment.kind])
-        details |= {"open"} if garment.open else set()
+    avatar, details = posed.avatar, tags(logo=isinstance(garment, Garment) and garment.logo)
+    if isinstance(garment, Outer) and not avatar.outfit.top.over:
+        own = {"zip", "pockets", "quilted", "buttons"}.intersection(CLOTH["details"][garment.kind])
+        details = tags(open=garment.open) | own
     pelvis = 0.5 * (avatar.at("LeftUpLeg") + avatar.at("RightUpLeg"))
     axes = np.eye(3) / float(avatar.at("Neck")[1] - pelvis[1])
     drawn = cloth_surface(posed.person, posed.skeleton, garment, part)
-    return replace(drawn, details=frozenset(details), origin=pelvis, axes=axes, under=None, folds=0.35)
+    return replace(drawn, details=details, origin=pelvis, axes=axes, under=None, folds=0.35)
 
 
 def _cloth_pixels(avatar: Avatar, rest: Array) -> Pixels:
@@ -213,6 +196,5 @@ def _cloth_pixels(avatar: Avatar, rest: Array) -> Pixels:
     u = np.where(arm, np.arctan2(y - shoulder[1], z - shoulder[2]) * np.float32(0.05), u)
     u = np.where(leg, np.arctan2(aside - hips[0], z - hips[2]) * np.float32(0.075), u)
     v = np.where(arm, aside - shoulder[0], shoulder[1] - y)
-    far = np.full(len(u), np.inf, dtype=np.float32)
     # Cloth is lit by the pose's normals, so its painter needs none here.
-    return Pixels(rest.T, np.zeros_like(rest.T), u, v, far)
+    return Pixels(rest.T, np.zeros_like(rest.T), u, v, np.full(len(u), np.inf, dtype=np.float32))

@@ -10,32 +10,23 @@ from numpy.typing import NDArray
 
 from pickout.synthetic.cameras import Camera
 from pickout.synthetic.cloth import paint
-from pickout.synthetic.solids import Piece, Rays, local_rays
+from pickout.synthetic.solids import LocalRays, Piece, Rays
 from pickout.synthetic.surfaces import Array, Pixels, Vector
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Light:
-    """The light of a place: colours and strengths. Shape of each: (3,)."""
+    """A camera's light, colours and strengths, exposed so that a surface facing the camera comes out at about its own
+    colour. Shape of each: (3,)."""
 
-    direction: Array  # to the main light, length 1
-    main: Array
-    sky: Array  # from above
-    ground: Array  # from below
-
-
-def light_of(camera: Camera) -> Light:
-    """The camera's light, exposed so that a surface facing the camera comes out at about its own colour."""
-    tint = np.array([1.0 + camera.warmth, 1.0, 1.0 - camera.warmth], dtype=np.float32)
-    facing = 0.5 + 0.5 * max(-0.6, camera.light[2])
-    key = camera.ambient * 0.80 + (1.0 - camera.ambient) * 1.5 * max(0.0, (facing * 1.5 - 0.25) / 1.25)
-    gain = np.float32((1.02 / key) ** 0.85)
-    return Light(
-        direction=np.array(camera.light, dtype=np.float32),
-        main=gain * np.float32((1.0 - camera.ambient) * 1.5) * tint,
-        sky=gain * np.float32(camera.ambient) * (2.0 - tint),
-        ground=gain * np.float32(camera.ambient * 0.58) * tint,
-    )
+    def __init__(self, camera: Camera) -> None:
+        tint = np.array([1.0 + camera.warmth, 1.0, 1.0 - camera.warmth], dtype=np.float32)
+        facing = 0.5 + 0.5 * max(-0.6, camera.light[2])
+        key = camera.ambient * 0.80 + (1.0 - camera.ambient) * 1.5 * max(0.0, (facing * 1.5 - 0.25) / 1.25)
+        gain = np.float32((1.02 / key) ** 0.85)
+        self.direction: Array = np.array(camera.light, dtype=np.float32)  # to the main light, length 1
+        self.main: Array = gain * np.float32((1.0 - camera.ambient) * 1.5) * tint
+        self.sky: Array = gain * np.float32(camera.ambient) * (2.0 - tint)  # from above
+        self.ground: Array = gain * np.float32(camera.ambient * 0.58) * tint  # from below
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,21 +36,6 @@ class Layer:
     colour: Array  # linear light, zero where nothing is. Shape: (height, width, 3)
     part: NDArray[np.uint8]  # a `Part` at each pixel. Shape: (height, width)
     depth: Array  # infinite where nothing is. Shape: (height, width)
-
-    @property
-    def cover(self) -> Array:
-        """1 where something is, else 0. Shape: (height, width)."""
-        return (self.part > 0).astype(np.float32)
-
-
-def nearest(first: Layer, second: Layer) -> Layer:
-    """Both figures in one layer, the nearer one before the other."""
-    ahead = second.depth < first.depth
-    return Layer(
-        np.where(ahead[..., None], second.colour, first.colour),
-        np.where(ahead, second.part, first.part),
-        np.minimum(first.depth, second.depth),
-    )
 
 
 def render(pieces: Sequence[Piece], rays: Rays, light: Light) -> Layer:
@@ -85,11 +61,7 @@ def render(pieces: Sequence[Piece], rays: Rays, light: Light) -> Layer:
         shown = Pixels(pixels.world[:, cut], pixels.normal[:, cut], pixels.u[cut], pixels.v[cut], pixels.hem[cut])
         done = paint(surface, shown)
         albedo[:, cut], tone[cut], kind[cut], gloss[cut] = done.colour, done.shade, done.part, surface.shine
-    lit = shade((albedo, tone, gloss), pixels.normal, pixels.world, (depth, seen), rays.position, light)
-    colour = np.zeros((depth.size, 3), dtype=np.float32)
-    part = np.zeros(depth.size, dtype=np.uint8)
-    colour[seen], part[seen] = lit.T, kind
-    return Layer(colour.reshape(*depth.shape, 3), part.reshape(depth.shape), depth)
+    return shaded((albedo, tone, gloss), kind, pixels.normal, pixels.world, (depth, seen), rays.position, light)
 
 
 def _cast(pieces: Sequence[Piece], rays: Rays) -> tuple[Array, NDArray[np.int16]]:
@@ -101,7 +73,7 @@ def _cast(pieces: Sequence[Piece], rays: Rays) -> tuple[Array, NDArray[np.int16]
     for number, (piece, place) in enumerate(zip(pieces, places, strict=True)):
         if place is None:
             continue
-        near = local_rays(rays, piece.solid, place)
+        near = LocalRays(rays, piece.solid, place)
         found = piece.solid.hit(near) + np.float32(near.depth)
         closer = found < depth[place]
         np.copyto(depth[place], found, where=closer)
@@ -135,17 +107,18 @@ def _pixels(pieces: Sequence[Piece], ends: list[int], rays: Rays, seen: NDArray[
     return Pixels(world, normal, u, v, hem)
 
 
-def shade(
+def shaded(
     look: tuple[Array, Array, Array],  # linear colour (3, n); shade of folds and gloss (0 matt to 1 glossy), (n,)
+    kind: NDArray[np.uint8],  # a `Part` of each. Shape: (n,)
     normal: Array,  # unit normals. Shape: (3, n)
     world: Array,  # places. Shape: (3, n)
     seen: tuple[Array, NDArray[np.intp]],  # the picture's depth (height, width) and each point's pixel (n,)
     eye: Vector,  # the camera's place. Shape: (3,)
     light: Light,
-) -> Array:
-    """Linear light leaving each point towards the camera: main light, light from above and below, gloss and rim."""
-    albedo, tone, gloss = look
-    tone = tone * _occlusion(seen[0]).ravel()[seen[1]]
+) -> Layer:
+    """A layer of points in their light towards the camera: main light, light from above and below, gloss and rim."""
+    (albedo, tone, gloss), (depth, pixel) = look, seen
+    tone = tone * _occlusion(depth).ravel()[pixel]
     toward = eye.astype(np.float32)[:, None] - world
     toward /= np.sqrt(_dot(toward, toward))
     facing = np.clip(_dot(normal, toward), 0.0, 1.0)
@@ -161,7 +134,10 @@ def shade(
     rim = np.square(np.square(1.0 - facing))
     lit += light.main[:, None] * (gloss * spark * np.float32(0.30))
     lit += light.sky[:, None] * (rim * np.float32(0.030) * (0.3 + up))
-    return np.asarray(lit * (np.float32(0.72) + np.float32(0.28) * np.sqrt(facing)))
+    lit *= np.float32(0.72) + np.float32(0.28) * np.sqrt(facing)
+    colour, part = np.zeros((depth.size, 3), dtype=np.float32), np.zeros(depth.size, dtype=np.uint8)
+    colour[pixel], part[pixel] = lit.T, kind
+    return Layer(colour.reshape(*depth.shape, 3), part.reshape(depth.shape), depth)
 
 
 def _dot(a: Array, b: Array) -> Array:

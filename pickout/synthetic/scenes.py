@@ -5,14 +5,13 @@ Grounds and fronts are surfaces in their own metres: a colour (linear light, sha
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pickout.synthetic.attributes import View
 from pickout.synthetic.habits import HABITS, chance, habit
 from pickout.synthetic.render import Light
 from pickout.synthetic.skeleton import Skeleton
 from pickout.synthetic.solids import Rays
-from pickout.synthetic.surfaces import Array, mottled
+from pickout.synthetic.surfaces import Array, Mask, mottled
 
 _F = np.float32
 _RNG = np.random.Generator
@@ -35,7 +34,14 @@ def draw_scene(view: View, rays: Rays, light: Light, skeleton: Skeleton) -> Arra
     shift = generator.uniform(-20.0, 20.0, 2).astype(_F)
     floor = _ground(habit(generator, "ground", view.background), generator, u + shift[0], v + shift[1])
     front = _front(habit(generator, "front", view.background), generator, u, y)
-    front = _clutter(generator, front, u, y)
+    for _ in range(int(generator.integers(0, 4))):  # posts, boxes, bins and parked things before it
+        middle = float(generator.uniform(-2.2, 2.2))
+        wide, tall = float(generator.uniform(0.05, 0.8)), float(generator.uniform(0.3, 2.2))
+        low = 0.0 if chance(generator, 0.8) else float(generator.uniform(0.5, 2.0))
+        rgb = _light(generator.uniform(0.05, 0.75) * generator.uniform(0.6, 1.3, 3))
+        inside = (np.abs(u - middle) < wide) & (y > low) & (y < low + tall)
+        round_ = np.sqrt(np.clip(1.0 - np.square((u - middle) / wide), 0.0, 1.0)) * 0.7 + 0.35
+        front = _where(inside, rgb * round_[..., None], front)
     sun = light.main * _F(0.55)
     floor = floor * ((light.sky + sun) * _shadow(x, z, light, skeleton)[..., None])
     front = front * (light.sky * _F(0.8) + sun * _F(max(0.25, float(light.direction[2]))))
@@ -72,33 +78,19 @@ def _shadow(x: Array, z: Array, light: Light, skeleton: Skeleton) -> Array:
     return np.asarray(kept * (1.0 - _F(strong) * shade))
 
 
-def _clutter(generator: _RNG, front: Array, u: Array, y: Array) -> Array:
-    """Posts, boxes, bins and parked things before the front."""
-    for _ in range(int(generator.integers(0, 4))):
-        middle = float(generator.uniform(-2.2, 2.2))
-        wide, tall = float(generator.uniform(0.05, 0.8)), float(generator.uniform(0.3, 2.2))
-        low = 0.0 if chance(generator, 0.8) else float(generator.uniform(0.5, 2.0))
-        rgb = _light(generator.uniform(0.05, 0.75) * generator.uniform(0.6, 1.3, 3))
-        inside = (np.abs(u - middle) < wide) & (y > low) & (y < low + tall)
-        round_ = np.sqrt(np.clip(1.0 - np.square((u - middle) / wide), 0.0, 1.0)) * 0.7 + 0.35
-        front = _where(inside, rgb * round_[..., None], front)
-    return front
-
-
 def _light(rgb: Any) -> Array:
     """Linear light of sRGB."""
     return np.asarray(np.power(np.asarray(rgb), 2.2).astype(_F))
 
 
-def _where(mask: NDArray[np.bool_], yes: Any, no: Any) -> Array:
+def _where(mask: Mask, yes: Any, no: Any) -> Array:
     """Colours (..., 3) by a mask (...)."""
     return np.asarray(np.where(mask[..., None], yes, no))
 
 
 def _tone(generator: _RNG, low: float, high: float, tint: float = 0.035) -> Array:
     """A dull colour, linear. Shape: (3,)."""
-    level = float(generator.uniform(low, high))
-    return _light(np.clip(level * (1.0 + generator.normal(0.0, tint, 3)), 0.02, 0.97))
+    return _light(np.clip(float(generator.uniform(low, high)) * (1.0 + generator.normal(0.0, tint, 3)), 0.02, 0.97))
 
 
 def _vivid(generator: _RNG) -> Array:
@@ -111,7 +103,7 @@ def _grain(generator: _RNG, base: Array, u: Array, v: Array, scale: float, depth
     return np.asarray(base * (1.0 + _F(depth) * (0.6 * rough + 0.7 * broad))[..., None])
 
 
-def _joints(u: Array, v: Array, wide: float, high: float, joint: float, stagger: float) -> NDArray[np.bool_]:
+def _joints(u: Array, v: Array, wide: float, high: float, joint: float, stagger: float) -> Mask:
     across = np.mod(u + np.floor(v / _F(high)) * _F(stagger * wide), wide)
     return np.asarray((across < joint) | (np.mod(v, high) < joint))
 
@@ -144,8 +136,7 @@ def _ground(kind: str, generator: _RNG, u: Array, v: Array) -> Array:
             return _where(line, _F(0.60), ground)
         case "zebra":
             ground = _grain(generator, _tone(generator, 0.25, 0.42, 0.03), u, v, 90.0, 0.14)
-            across = u if generator.random() < 0.5 else v
-            stripe = np.mod(across + generator.uniform(0.0, 1.0), 1.0) < 0.5
+            stripe = np.mod((u if generator.random() < 0.5 else v) + generator.uniform(0.0, 1.0), 1.0) < 0.5
             return _where(stripe, (0.62 + 0.10 * mottled(u, v, 60.0, 3))[..., None], ground)
         case "grass":
             green = _light(np.array([0.30, 0.42, 0.18]) * generator.uniform(0.8, 1.25))

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 
 from pickout.synthetic.attributes import Person, View
 from pickout.synthetic.habits import LEXICON, Pen
-from pickout.synthetic.phrases import article, noun_phrase, place_of, predicate
+from pickout.synthetic.phrases import article, noun_phrase, predicate
 from pickout.synthetic.visible import Item, absent, facing, near_side
 
 _WORN = ("outer", "upper", "lower", "shoes", "headwear", "scarf", "socks", "belt")
 
 
-class Notes:
+class _Notes:
     """What a caption is going to say, each thing in a phrase of its own, and the pen that joins the phrases."""
 
     def __init__(self, person: Person, view: View, items: Sequence[Item], pen: Pen) -> None:
@@ -18,9 +18,15 @@ class Notes:
         self.noun = pen.say("people", f"{person.sex} {person.age}")
         build = "slim" if person.build < 0.2 else "heavy" if person.build > 0.8 else ""
         self.who = f"{pen.say('builds', build)} {self.noun}" if build and pen.chance(0.35) else self.noun
+        self.a_person = f"{article(self.who)} {self.who}"
         worn = [item for item in items if item.slot in _WORN]
         self.looks = [noun_phrase(item, pen) for item in items if item.slot in ("hair", "beard", "glasses")]
-        self.clothes = _clothes(worn, pen)
+        phrases = {item.slot: noun_phrase(item, pen) for item in worn}
+        if "outer" in phrases and "upper" in phrases:
+            outer, upper = phrases.pop("outer"), phrases.pop("upper")
+            top = pen.pick((f"{outer} over {upper}", f"{upper} under {outer}", f"{outer} with {upper} underneath"))
+            phrases = {"upper": top, **phrases}
+        self.clothes = pen.shuffled(list(phrases.values())) if pen.chance(0.15) else list(phrases.values())
         # Clauses such as "shirt is blue".
         self.colours = [predicate(item, pen) for item in worn if item.slot in ("outer", "upper", "lower", "shoes")]
         # Participles such as "carrying a bag on one shoulder", "walking away from the camera".
@@ -28,11 +34,8 @@ class Notes:
         self.doing = _doing(view, pen)
         self.lacks = lacking(absent(person, view), pen) if pen.chance(0.12) else []
 
-    def _a_person(self) -> str:
-        return f"{article(self.who)} {self.who}"
-
     def _subject(self) -> str:
-        return self.pen.pick((self._a_person(), f"the {self.who}", f"the {self.who}", f"this {self.who}"))
+        return self.pen.pick((self.a_person, f"the {self.who}", f"the {self.who}", f"this {self.who}"))
 
     def _again(self) -> str:
         return self.pen.pick(("{he}", "{he}", "{he}", f"the {self.noun}"))
@@ -50,8 +53,7 @@ class Notes:
             return "".join(phrases)
         if len(phrases) == 2:
             return self.pen.pick((" and ", " and ", " with ", " as well as ", " along with ")).join(phrases)
-        last = self.pen.pick((" and ", ", and ", " and also ", ", with "))
-        return ", ".join(phrases[:-1]) + last + phrases[-1]
+        return ", ".join(phrases[:-1]) + self.pen.pick((" and ", ", and ", " and also ", ", with ")) + phrases[-1]
 
     def _looking(self) -> list[str]:
         return [f"{self._again()} {self.pen.say('said', 'has')} {self._listed(self.looks)}"] if self.looks else []
@@ -92,9 +94,8 @@ class Notes:
                 said += [f"{pen.say('said', 'wears_too')} {last}" for last in self.clothes[cut:]]
                 return said + self._rest([])
             case "pronoun_first":
-                looks = (
-                    f"{pen.pick(('has', 'has', 'is seen with'))} {self._listed(self.looks)} and " if self.looks else ""
-                )
+                has = pen.pick(("has", "has", "is seen with")) if self.looks else ""
+                looks = f"{has} {self._listed(self.looks)} and " if has else ""
                 return [f"{{he}} {looks}{dressed('wears')}", *self._rest([])]
             case "participle_first":
                 start = f"{dressed('wearing')}, {self._subject()}{self._having()} is {self.doing[0]}"
@@ -102,7 +103,7 @@ class Notes:
             case "view_first":
                 return [f"{self.doing[0]}, {self._subject()} {dressed('wears')}", *self._looking(), *self._holding()]
             case "introduced":
-                person = f"{self._a_person()}{self._having()} {dressed('wearing')}"
+                person = f"{self.a_person}{self._having()} {dressed('wearing')}"
                 return [f"{pen.say('said', 'openers')} {person}", *self._rest([])]
             case "by_colour" if self.colours:
                 start = f"{self._subject()}{self._having()} is {self.doing[0]}"
@@ -122,19 +123,24 @@ class Notes:
                 return [*(f"{label}: {', '.join(things)}" for label, things in rows if things), self.doing[0]]
             case "search":  # what somebody asks who looks for the person
                 lead, clothes = pen.pick(LEXICON["forms"]["search"]), dressed("wearing")
-                return [", ".join((f"{lead} {self._a_person()}{self._having()} {clothes}", *self.holds, *self.lacks))]
+                return [", ".join((f"{lead} {self.a_person}{self._having()} {clothes}", *self.holds, *self.lacks))]
             case "spoken":  # as one would tell a colleague
                 lead = pen.pick(LEXICON["forms"]["spoken"])
-                said = [f"{lead} {self._listed(self.clothes)}, {self._a_person()}{self._having()}"]
+                said = [f"{lead} {self._listed(self.clothes)}, {self.a_person}{self._having()}"]
                 lacks = [f"got {lack}" if _is_noun(lack) else lack for lack in self.lacks]
                 said += [f"{{he}}'s {thing}" for thing in (*self.holds, *lacks)]
                 return [*said, *([f"{{he}}'s {self.doing[0]}"] if pen.chance(0.5) else [])]
         return [f"{self._subject()} {dressed('wears')}", *self._rest(self._looking())]
 
 
-def compose(notes: Notes) -> str:
-    """The notes in sentences of a form drawn from the pen."""
-    return " ".join(_sentence(text) for text in notes.sentences(notes.pen.pick(LEXICON["forms"]["caption"])))
+def compose(person: Person, view: View, items: Sequence[Item], pen: Pen) -> str:
+    """What the view shows of the person and the items, in sentences of a form drawn from the pen."""
+    said = []
+    for text in _Notes(person, view, items, pen).sentences(pen.pick(LEXICON["forms"]["caption"])):
+        text = " ".join(text.replace(" ,", ",").split()).rstrip(".,") + "."
+        mark, brace, rest = text.partition("}")
+        said.append(mark.title() + brace + rest if text.startswith("{") else text[0].upper() + text[1:])
+    return " ".join(said)
 
 
 def pronouns(text: str, sex: str) -> str:
@@ -155,23 +161,10 @@ def _is_noun(lack: str) -> bool:
     return lack.startswith(("no ", "nothing "))
 
 
-def _sentence(text: str) -> str:
-    text = " ".join(text.replace(" ,", ",").split()).rstrip(".,") + "."
-    mark, brace, rest = text.partition("}")
-    return mark.title() + brace + rest if text.startswith("{") else text[0].upper() + text[1:]
-
-
-def _clothes(worn: Sequence[Item], pen: Pen) -> list[str]:
-    phrases = {item.slot: noun_phrase(item, pen) for item in worn}
-    if "outer" in phrases and "upper" in phrases:
-        outer, upper = phrases.pop("outer"), phrases.pop("upper")
-        top = pen.pick((f"{outer} over {upper}", f"{upper} under {outer}", f"{outer} with {upper} underneath"))
-        phrases = {"upper": top, **phrases}
-    return pen.shuffled(list(phrases.values())) if pen.chance(0.15) else list(phrases.values())
-
-
 def _held(item: Item, view: View, pen: Pen) -> str:
-    thing, place = noun_phrase(item, pen), place_of(item, pen)
+    thing = noun_phrase(item, pen)
+    place = pen.say("places_worn", item.worn if item.worn in LEXICON["places_worn"] else "hand")
+    place = place.replace("{side}", item.side)
     if item.kind == "suitcase" and not item.vague:
         return f"{pen.pick(('pulling', 'wheeling') if view.pose == 'walking' else ('holding', 'with'))} {thing}"
     if item.worn in LEXICON["uses"]:

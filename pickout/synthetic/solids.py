@@ -52,19 +52,27 @@ class Rays:
         ]
 
 
-class LocalRays(NamedTuple):
-    """Rays in a solid's frame: `start + t * step`, three coordinates each; `depth` is to be added to t."""
+class LocalRays:
+    """The rays through rows and columns `place` in the frame of `solid`: `start + t * step`, three coordinates each;
+    `depth` is to be added to t."""
 
-    start: Array
-    step: Array
-    depth: float
+    def __init__(self, rays: Rays, solid: "Solid", place: tuple[slice, slice]) -> None:
+        # Solids are solved from a point near them, not from the camera, so that single precision is exact enough.
+        offset = rays.position - solid.origin
+        self.depth = -float(rays.basis[2] @ offset)
+        turned = (solid.axes @ rays.basis.T).astype(_F)
+        home = (solid.axes @ offset).astype(_F)
+        across = turned[:, 2, None] + turned[:, 0, None] * rays.xs[place[1]]
+        down = turned[:, 1, None] * rays.ys[place[0]]
+        self.step: Array = across[:, None, :] + down[:, :, None]
+        depth = _F(self.depth)
+        self.start: Array = (home[:, None] + depth * across)[:, None, :] + (depth * down)[:, :, None]
 
 
 def _root(a: Array, b: Array, c: Array) -> Array:
     """Smaller root of a t^2 + 2 b t + c, infinite where there is none."""
     inside = b * b - a * c
-    t = (-b - np.sqrt(np.maximum(inside, 0.0))) / a
-    return np.where(inside > 0.0, t, _MISS)
+    return np.where(inside > 0.0, (-b - np.sqrt(np.maximum(inside, 0.0))) / a, _MISS)
 
 
 class Plane(NamedTuple):
@@ -218,20 +226,6 @@ class Box:
 
 
 Solid = Ellipsoid | Cone | Loft | Box
-
-
-def local_rays(rays: Rays, solid: Solid, place: tuple[slice, slice]) -> LocalRays:
-    """The rays through rows and columns `place` in the frame of `solid`."""
-    # Solids are solved from a point near them, not from the camera, so that single precision is exact enough.
-    offset = rays.position - solid.origin
-    depth = -float(rays.basis[2] @ offset)
-    turned = (solid.axes @ rays.basis.T).astype(_F)
-    home = (solid.axes @ offset).astype(_F)
-    across = turned[:, 2, None] + turned[:, 0, None] * rays.xs[place[1]]
-    down = turned[:, 1, None] * rays.ys[place[0]]
-    step = across[:, None, :] + down[:, :, None]
-    start = (home[:, None] + _F(depth) * across)[:, None, :] + (_F(depth) * down)[:, :, None]
-    return LocalRays(start, step, depth)
 
 
 Lengths = Sequence[float] | Vector

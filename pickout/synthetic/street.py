@@ -5,7 +5,6 @@ import multiprocessing
 import os
 import signal
 import textwrap
-import tomllib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -93,7 +92,7 @@ def _image(job: Job, person: Person, named: str, avatar: Avatar | None, camera: 
     image, mask = job.root / "imgs" / file, job.root / "parts" / f"{name}.png"
     parts = None if _left(image) is None else _left(mask)
     if parts is None:
-        size = (settings.height, settings.width)
+        size = settings.height, settings.width
         drawing = draw_crop(person, view, camera, size, avatar=avatar, others=job.avatars)
         pixels, parts = drawing.image, drawing.parts
         if settings.changed:
@@ -105,15 +104,10 @@ def _image(job: Job, person: Person, named: str, avatar: Avatar | None, camera: 
     covered = np.bincount(parts.ravel(), minlength=len(Part)) / parts.size
     shares = {part.name.lower(): float(covered[part]) for part in Part}
     generator = job.generator(_CAPTION, job.identity, number)
-    captions = describe_image(person, view, generator, settings.captions, shares, named)
+    told = describe_image(person, view, generator, settings.captions, shares, named)
     queries = write_queries(person, view, generator, settings.captions, shares)
-    record = {
-        "split": job.split,
-        "captions": captions,
-        "file_path": file,
-        "processed_tokens": [tokens(caption) for caption in captions],
-        "id": job.identity,
-    }
+    words = [tokens(caption) for caption in told]
+    record = {"split": job.split, "captions": told, "file_path": file, "processed_tokens": words, "id": job.identity}
     seen = {str(part.value): part.name.lower() for part in Part if covered[part]}
     facts = {"file_path": file, "id": job.identity, "parts_path": f"parts/{name}.png", "parts": seen}
     if avatar is not None:
@@ -143,8 +137,14 @@ def draw_street(
     no avatars where the settings say, or no package that reads them; `StorageFull`: no space left."""
     if workers is not None and workers < 1:
         raise DataError(f"workers = {workers}: give at least 1")
-    jobs = _jobs(settings, out)
+    avatars: tuple[Path, ...] = ()
+    if settings.avatars.folder is not None:
+        avatars = find_avatars(settings.avatars.folder, settings.avatars.take)
+        load_avatar(avatars[0])
     _claim(settings, out)
+    # One a person, in the order of the annotation file.
+    splits = ["train"] * settings.identities + ["val"] * settings.val_identities + ["test"] * settings.test_identities
+    jobs = [Job(out, settings, identity, split, avatars) for identity, split in enumerate(splits, 1)]
     total = len(jobs) * settings.images
     report = progress or (lambda _done, _total: None)
     report(0, total)
@@ -165,16 +165,6 @@ def draw_street(
     return out
 
 
-def _jobs(settings: StreetSettings, out: Path) -> list[Job]:
-    """One job a person, in the order of the annotation file: training, validation, test."""
-    avatars: tuple[Path, ...] = ()
-    if settings.avatars.folder is not None:
-        avatars = find_avatars(settings.avatars.folder, settings.avatars.take)
-        load_avatar(avatars[0])
-    splits = ["train"] * settings.identities + ["val"] * settings.val_identities + ["test"] * settings.test_identities
-    return [Job(out, settings, identity, split, avatars) for identity, split in enumerate(splits, 1)]
-
-
 def draw_strangers(folder: Path, progress: ProgressCallback | None = None) -> Path:
     """People that the shipped model has never seen, as bad cameras would show them: a split `val` to calibrate with."""
     settings = StreetSettings(identities=1, val_identities=100, test_identities=0, images=2, seed=909, changed=True)
@@ -188,8 +178,7 @@ def _drawn(jobs: list[Job], workers: int) -> Iterator[Iterator[list[Entry]]]:
         yield map(draw_identity, jobs)
         return
     # Spawned, not forked: a forked copy of a process with running threads may hang.
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_follow_parent)
+    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), initializer=_follow_parent)
     # Each process does its matrix products in one thread; more would fight for the cores.
     unset = [name for name in _THREADS if name not in os.environ]
     os.environ.update(dict.fromkeys(unset, "1"))
@@ -219,11 +208,10 @@ def _end_with_parent() -> None:
 
 def _claim(settings: StreetSettings, out: Path) -> None:
     """Mark `out` as holding this street, or find that it does already."""
-    told = settings.model_dump(mode="json", exclude_none=True, exclude=settings.untold)
-    wanted = tomli_w.dumps({"drawing": DRAWING, "street": told})
+    facts = {"drawing": DRAWING, "street": settings.model_dump(mode="json", exclude_none=True, exclude=settings.untold)}
     marker = out / SETTINGS
     if marker.is_file():
-        there, here = flat(read_toml(marker)), flat(tomllib.loads(wanted))
+        there, here = flat(read_toml(marker)), flat(facts)
         changed = [key for key in sorted(there.keys() | here.keys()) if there.get(key) != here.get(key)]
         if changed:
             changes = "; ".join(f"{key} is {there.get(key)} there, {here.get(key)} here" for key in changed)
@@ -236,7 +224,7 @@ def _claim(settings: StreetSettings, out: Path) -> None:
     if out.is_dir() and any(not path.name.startswith(f".{SETTINGS}.") for path in out.iterdir()):
         raise DataError(f"{out}: holds other files and no {SETTINGS}; draw into a new or empty folder")
     try:
-        write_atomically(marker, wanted)
+        write_atomically(marker, tomli_w.dumps(facts))
     except OSError as error:
         raise DataError(f"{out}: cannot be written ({error.strerror}); give a folder that can") from None
 

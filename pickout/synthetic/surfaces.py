@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.floating[Any]]
 Vector = NDArray[np.float64]
+Mask = NDArray[np.bool_]
 RGB = tuple[float, float, float]
 _NOISE = 256
 
@@ -61,13 +62,13 @@ class Pixels:
     hem: Array  # distance to the lower hem. Shape: (n,)
 
 
-@dataclass(slots=True, eq=False)
 class Paint:
-    """What a painter answers: linear colour (3, n), shade of folds (n,), and the part of each pixel (n,)."""
+    """What a painter answers, at first plain: linear colour (3, n), shade of folds (n,), part of each pixel (n,)."""
 
-    colour: Array
-    shade: Array
-    part: NDArray[np.uint8]
+    def __init__(self, surface: Surface, count: int) -> None:
+        self.colour: Array = np.broadcast_to(linear(surface.rgb), (3, count)).copy()
+        self.shade: Array = np.ones(count, dtype=np.float32)
+        self.part = np.full(count, int(surface.part), dtype=np.uint8)
 
 
 def linear(rgb: RGB) -> Array:
@@ -77,8 +78,8 @@ def linear(rgb: RGB) -> Array:
 
 def local(surface: Surface, pixels: Pixels) -> Array:
     """Places in the surface's own frame. Shape: (3, n)."""
-    axes = surface.axes.astype(np.float32)
-    return np.asarray(axes @ (pixels.world - surface.origin.astype(np.float32)[:, None]))
+    place = pixels.world - surface.origin.astype(np.float32)[:, None]
+    return np.asarray(surface.axes.astype(np.float32) @ place)
 
 
 def mottled(u: Array, v: Array, scale: float, seed: int) -> Array:

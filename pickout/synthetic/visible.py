@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from pickout.synthetic.attributes import Garment, Person, Shade, View
+from pickout.synthetic.attributes import Garment, Person, Shade, View, tags
 
 Shares = Mapping[str, float] | None  # by slot of `Item`, its part of the crop by the mask; None goes by the view alone
 GARMENTS = ("outer", "upper", "lower")  # the slots that a caption is mainly about
@@ -76,18 +76,13 @@ def absent(person: Person, view: View) -> list[str]:
     return [name for name, thing in has.items() if not thing]
 
 
-def _tags(**facts: bool) -> frozenset[str]:
-    return frozenset(name for name, holds in facts.items() if holds)
-
-
 def _clothes(person: Person, view: View) -> Iterator[Item]:
     outer, upper, lower, shoes = person.outer, person.upper, person.lower, person.shoes
     front, cover = facing(view) == "front", _LENGTHS.index(upper.length)
     shown = outer is None or (outer.open and front)
     if outer is not None:
-        tags = _tags(open=outer.open and front, hood=outer.hood)
         look = (outer.kind, outer.colour, outer.second, outer.pattern, outer.sleeve, outer.length)
-        yield Item("outer", *look, tags=tags)
+        yield Item("outer", *look, tags=tags(open=outer.open and front, hood=outer.hood))
         reach = _LENGTHS.index(outer.length)
         shown = shown or (person.dress and cover > reach)
         cover = max(cover, reach)
@@ -97,8 +92,7 @@ def _clothes(person: Person, view: View) -> Iterator[Item]:
     if lower is not None and _LENGTHS.index(lower.length) > cover:
         legs = _LENGTHS.index(lower.length)
         yield _garment("lower", lower, front=front, covered=False)
-    sole = _tags(sole=shoes.sole.name != shoes.colour.name)
-    yield Item("shoes", shoes.kind, shoes.colour, shoes.sole, tags=sole)
+    yield Item("shoes", shoes.kind, shoes.colour, shoes.sole, tags=tags(sole=shoes.sole.name != shoes.colour.name))
     if person.socks is not None and _LENGTHS[legs] != "ankle" and shoes.kind != "boots":
         yield Item("socks", "socks", person.socks)
     if person.belt is not None and front and upper.tucked and (outer is None or outer.open):
@@ -108,16 +102,10 @@ def _clothes(person: Person, view: View) -> Iterator[Item]:
 def _garment(slot: str, garment: Garment, *, front: bool, covered: bool) -> Item:
     logo, tight = garment.logo and front and not covered, garment.tight
     tucked, torn = garment.tucked and front, garment.torn and front
-    return Item(
-        slot,
-        garment.kind,
-        garment.colour,
-        garment.second if garment.pattern != "plain" or logo else None,
-        pattern=garment.pattern,
-        sleeve="" if covered else garment.sleeve,
-        length=garment.length,
-        tags=_tags(logo=logo, tucked=tucked, torn=torn, tight=tight > 0.75, loose=tight < 0.2),
-    )
+    second = garment.second if garment.pattern != "plain" or logo else None
+    look = (garment.kind, garment.colour, second, garment.pattern, "" if covered else garment.sleeve, garment.length)
+    told = tags(logo=logo, tucked=tucked, torn=torn, tight=tight > 0.75, loose=tight < 0.2)
+    return Item(slot, *look, tags=told)
 
 
 def _head(person: Person, view: View) -> Iterator[Item]:

@@ -18,7 +18,7 @@ from pickout.synthetic.cameras import NEUTRAL_CAMERA
 from pickout.synthetic.drawing import draw_crop
 from pickout.synthetic.gltf import read_gltf
 from pickout.synthetic.outfits import OUTFITS, sample_wearer
-from pickout.synthetic.posing import pose_avatar
+from pickout.synthetic.posing import Posed
 from pickout.synthetic.render import rasterise
 from pickout.synthetic.settings import AvatarSettings
 from pickout.synthetic.solids import Rays
@@ -207,7 +207,7 @@ def test_a_posed_avatar_stands_on_the_ground_as_tall_as_its_person(files: tuple[
     for seed, file in enumerate(files):
         avatar = load_avatar(file)
         person = sample_wearer(np.random.default_rng(seed), avatar.outfit, avatar.skin)
-        posed = pose_avatar(avatar, person, replace(view_of(seed), pose="standing"))
+        posed = Posed(avatar, person, replace(view_of(seed), pose="standing"))
         body = posed.places[0]
         assert body[:, 1].min() == pytest.approx(0.0, abs=1e-5)
         assert body[:, 1].max() == pytest.approx(person.height, abs=0.06)

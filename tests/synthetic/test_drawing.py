@@ -8,8 +8,8 @@ import pytest
 
 from pickout.synthetic.attributes import Carried, Occluder, Shade
 from pickout.synthetic.cameras import NEUTRAL_CAMERA, sample_cameras
-from pickout.synthetic.colours import nearest_colour
 from pickout.synthetic.drawing import draw_crop
+from pickout.synthetic.habits import nearest_colour
 from pickout.synthetic.people import sample_person, sample_view
 from pickout.synthetic.surfaces import Part
 

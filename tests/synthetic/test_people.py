@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from pickout.synthetic.cameras import NEUTRAL_CAMERA, sample_cameras
-from pickout.synthetic.colours import COLOURS, nearest_colour, sample_shade
+from pickout.synthetic.habits import COLOURS, nearest_colour, sample_shade
 from pickout.synthetic.people import sample_person, sample_view
-from pickout.synthetic.skeleton import pose_skeleton
+from pickout.synthetic.skeleton import Skeleton
 
 
 def people(count, seed=0):
@@ -80,7 +80,7 @@ def test_a_hand_that_pulls_a_bag_carries_nothing_else():
 
 def test_limbs_keep_their_lengths_in_every_pose():
     for person, view in views(300):
-        pose = pose_skeleton(person, view)
+        pose = Skeleton(person, view)
         for arm in pose.arms:
             assert np.linalg.norm(arm.middle - arm.top) == pytest.approx(pose.size.upper_arm, rel=1e-6)
             assert np.linalg.norm(arm.bottom - arm.middle) == pytest.approx(pose.size.forearm, rel=1e-6)
@@ -91,7 +91,7 @@ def test_limbs_keep_their_lengths_in_every_pose():
 
 def test_frames_stay_right_angled():
     for person, view in views(100, 2):
-        pose = pose_skeleton(person, view)
+        pose = Skeleton(person, view)
         frames = [pose.pelvis_frame, pose.chest_frame, pose.head_frame, *(leg.frame for leg in pose.legs)]
         for frame in frames:
             assert np.allclose(frame @ frame.T, np.eye(3), atol=1e-9)
@@ -100,7 +100,7 @@ def test_frames_stay_right_angled():
 
 def test_knees_and_elbows_bend_only_the_human_way():
     for person, view in views(300, 1):
-        pose = pose_skeleton(person, view)
+        pose = Skeleton(person, view)
         ahead = pose.pelvis_frame[2]
         for leg in pose.legs:
             straight = leg.top + (leg.bottom - leg.top) * (pose.size.thigh / (pose.size.thigh + pose.size.shank))
@@ -109,7 +109,7 @@ def test_knees_and_elbows_bend_only_the_human_way():
 
 def test_the_lower_foot_stands_on_the_ground_and_the_head_is_at_the_top():
     for person, view in views(200, 4):
-        pose = pose_skeleton(person, replace(view, lean=0.0, pose="standing"))
+        pose = Skeleton(person, replace(view, lean=0.0, pose="standing"))
         lowest = min(float(leg.bottom[1]) for leg in pose.legs)
         assert pose.size.ankle * 0.9 < lowest < pose.size.ankle * 1.6
         top = float(pose.head[1]) + 0.5 * pose.size.head
@@ -120,5 +120,5 @@ def test_yaw_turns_the_body_towards_the_named_side():
     person, view = next(views(1))
     for yaw, expected in ((0.0, (0, 1)), (90.0, (1, 0)), (180.0, (0, -1))):
         turned = replace(view, yaw=yaw, pose="standing")
-        ahead = pose_skeleton(person, turned).pelvis_frame[2]
+        ahead = Skeleton(person, turned).pelvis_frame[2]
         assert np.allclose(ahead[[0, 2]], expected, atol=1e-6)

@@ -10,13 +10,13 @@ from pickout.synthetic.solids import (
     Box,
     Cone,
     Ellipsoid,
+    LocalRays,
     Loft,
     Plane,
     Rays,
     box,
     cone,
     ellipsoid,
-    local_rays,
     loft,
 )
 from pickout.synthetic.surfaces import Part, Surface
@@ -71,7 +71,7 @@ def depth_by_marching(solid, view, row, column, near=4.0, far=6.2, step=0.02):
 
 
 def fast_depth(solid, view):
-    near = local_rays(view, solid, (slice(0, view.shape[0]), slice(0, view.shape[1])))
+    near = LocalRays(view, solid, (slice(0, view.shape[0]), slice(0, view.shape[1])))
     return solid.hit(near) + near.depth
 
 
