@@ -227,12 +227,12 @@ class Tokens:
         raise NotKnown("a valid token is needed: Authorization: Bearer TOKEN")
 
     def _refuse_many(self, key: str) -> None:
+        recent = time.monotonic() - _MINUTE
         if len(self._failed) > _ADDRESSES:
-            self._failed = {name: times for name, times in self._failed.items() if _recent(times[-1])}
+            self._failed = {name: times for name, times in self._failed.items() if times[-1] > recent}
         times = self._failed.get(key)
-        if times is not None and len(times) == self._limit and _recent(times[0]):
-            wait = int(_MINUTE - (time.monotonic() - times[0])) + 1
-            raise TooManyFailures("too many wrong tokens; wait a minute", wait)
+        if times is not None and len(times) == self._limit and times[0] > recent:
+            raise TooManyFailures("too many wrong tokens; wait a minute", int(times[0] - recent) + 1)
 
     def _change(self, change: Callable[[list[Token]], list[Token]]) -> None:
         self._file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -255,7 +255,3 @@ def _refuse_more(by: Actor, asked: Actor) -> None:
 def _in_reach(by: Actor, asked: Actor) -> bool:
     reach = by.cameras is None or (asked.cameras is not None and asked.cameras <= by.cameras)
     return reach and (by.galleries is None or (asked.galleries is not None and asked.galleries <= by.galleries))
-
-
-def _recent(moment: float) -> bool:
-    return time.monotonic() - moment < _MINUTE

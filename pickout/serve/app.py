@@ -55,8 +55,6 @@ def create_app(
     service: Service, *, hosts: Collection[str] = LOOPBACK, secure: bool = False, loopback: bool = True
 ) -> FastAPI:
     """The application."""
-    parts = Parts(service)
-    parts.loopback = loopback
     app = FastAPI(
         title="Pickout",
         version=__version__,
@@ -68,7 +66,7 @@ def create_app(
         lifespan=_lifespan,
         separate_input_output_schemas=False,
     )
-    app.state.parts = parts
+    app.state.parts = parts = Parts(service, loopback)
     app.get("/", include_in_schema=False)(_page)
     app.mount("/page", StaticFiles(directory=_PAGE))
     for router in (search_routes, case_routes, change_routes, job_routes, upkeep_routes, duty_routes, site_routes):
@@ -91,14 +89,12 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     """What goes on beside the requests; at the end, what was begun is finished."""
     parts: Parts = app.state.parts
     stop, settings = threading.Event(), parts.service.settings
-    threads = [
-        threading.Thread(target=_every, args=(stop, seconds, what), name=name, daemon=True)
-        for name, seconds, what in (
-            ("tend", 60 * settings.keep_minutes, parts.service.tend),
-            ("compact", 60 * settings.compact_minutes, lambda: _compact(parts)),
-            ("watch", settings.watch_seconds, lambda: _watch(parts)),
-        )
-    ]
+    works = (
+        ("tend", 60 * settings.keep_minutes, parts.service.tend),
+        ("compact", 60 * settings.compact_minutes, lambda: _compact(parts)),
+        ("watch", settings.watch_seconds, lambda: _watch(parts)),
+    )
+    threads = [threading.Thread(target=_every, args=(stop, *work), name=name, daemon=True) for name, *work in works]
     for hosted in parts.service.galleries.values():  # pictures that were kept before the server died
         for folder in parts.service.uploads(hosted).pending():
             try:
@@ -139,8 +135,7 @@ def _watch(parts: Parts) -> None:
         parts.watches.send()
 
 
-async def _told(request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, PickoutError)
+async def _told(request: Request, error: PickoutError) -> JSONResponse:
     status = next((_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS), 409)
     headers = {"Retry-After": str(error.seconds)} if isinstance(error, ServerBusy) else {}
     if status == 401:
@@ -151,16 +146,14 @@ async def _told(request: Request, error: Exception) -> JSONResponse:
     return _body(status, request.app.state.parts.service.told(error), type(error).__name__, headers)
 
 
-async def _invalid(_: Request, error: Exception) -> JSONResponse:
+async def _invalid(_: Request, error: RequestValidationError) -> JSONResponse:
     """The first thing that is wrong, without what was sent: it may be long, or somebody's description."""
-    assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
     place = ".".join(str(part) for part in first["loc"])
     return _body(400 if first["type"] == "json_invalid" else 422, f"{place}: {first['msg']}"[:500], "Invalid")
 
 
-async def _refused(_: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, StarletteHTTPException)
+async def _refused(_: Request, error: StarletteHTTPException) -> JSONResponse:
     return _body(error.status_code, str(error.detail), "Refused", dict(error.headers or {}))
 
 

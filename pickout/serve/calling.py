@@ -27,12 +27,10 @@ from pickout.serve.watches import Watches
 class Parts:
     """What routes use."""
 
-    def __init__(self, service: Service) -> None:
-        self.service, self.crops, self.watches, self.measured = service, Crops(service), Watches(service), Measured()
-        self.cases = Cases(service)
+    def __init__(self, service: Service, loopback: bool) -> None:
+        self.service, self.loopback, self.measured, self.streams = service, loopback, Measured(), 0
+        self.crops, self.watches, self.cases = Crops(service), Watches(service), Cases(service)
         self.stopping: Callable[[], bool] = lambda: False
-        self.loopback = True
-        self.streams = 0
 
 
 class Caller:

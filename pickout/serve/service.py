@@ -4,6 +4,7 @@ import logging
 import re
 import secrets
 from base64 import b64encode
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
@@ -173,14 +174,14 @@ class Service:
                 where = limited(actor, ANYWHERE, gallery)
             except NotThere:
                 return {"crops": 0, "values": {}}
-            crops = gallery.count() if where == ANYWHERE else sum(gallery.counts(where)["camera"].values())
-            values = {what: _most(counts) for what, counts in gallery.counts(where).items()}
+            counts = gallery.counts(where)  # by name, and so stay equal ones
+            crops = gallery.count() if where == ANYWHERE else sum(counts["camera"].values())
+            values = {what: dict(Counter(each).most_common(_SHOWN_VALUES)) for what, each in counts.items()}
             return {"crops": crops, "values": values}
 
         model = hosted.open().manifest.model
-        purposes = list(self.settings.purposes)
-        about = {"gallery": hosted.name, "model": model.name, "fingerprint": model.fingerprint, "purposes": purposes}
-        return {**about, **hosted.turns.ask(told)}
+        about = {"gallery": hosted.name, "model": model.name, "fingerprint": model.fingerprint}
+        return {**about, "purposes": list(self.settings.purposes), **hosted.turns.ask(told)}
 
     def parse(self, actor: Actor, hosted: Hosted, body: SentenceBody) -> Parse:
         """A sentence read for its filters."""
@@ -299,7 +300,3 @@ def _cameras(actor: Actor, gallery: Gallery) -> list[str]:
 
 def _now(body: SearchBody | SentenceBody) -> datetime:
     return datetime.now() if body.now is None else body.now.replace(tzinfo=None)
-
-
-def _most(counts: Mapping[str, int]) -> dict[str, int]:
-    return dict(sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))[:_SHOWN_VALUES])
