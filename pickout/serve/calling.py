@@ -14,7 +14,7 @@ from starlette.background import BackgroundTask
 from pickout.errors import AccessDenied, ImageUnreadable, NotThere
 from pickout.gallery.audit.log import Acting, acting
 from pickout.serve import answers
-from pickout.serve.access import OWNER, Action, Actor
+from pickout.serve.access import Action, Actor
 from pickout.serve.cases import Cases
 from pickout.serve.crops import Crops
 from pickout.serve.guard import Measured
@@ -86,12 +86,10 @@ def caller(
 
 
 def authenticate(parts: Parts, authorization: str | None, address: str) -> Actor:
-    """Who comes with a header; the server's owner where there are no tokens and he is on the same machine."""
-    tokens = parts.service.tokens
-    if parts.loopback and not tokens.all():
-        return OWNER
+    """Who comes with a header, or without one."""
     scheme, _, given = (authorization or "").partition(" ")
-    return tokens.actor(given.strip() if scheme.lower() == "bearer" else None, address)
+    token = given.strip() if scheme.lower() == "bearer" else None
+    return parts.service.tokens.actor(token, address, near=parts.loopback)
 
 
 Called = Annotated[Caller, Depends(caller)]

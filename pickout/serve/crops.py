@@ -18,9 +18,10 @@ from pickout.gallery.search.search import Hit
 from pickout.gallery.storage.rows import Row
 from pickout.pages import picture_bytes
 from pickout.serve.access import Action, Actor, permit
+from pickout.serve.answers import Crop
 from pickout.serve.blurring import blurred, blurred_jpeg
 from pickout.serve.hosting import Hosted
-from pickout.serve.service import Service, told_hit
+from pickout.serve.service import Service
 from pickout.serve.settings import ServeSettings
 
 _EXPLAINED = 500  # explanations that are kept in memory: they take seconds, and are looked at again
@@ -84,10 +85,7 @@ def own_picture(actor: Actor, hosted: Hosted, identifier: str, *, blur: bool) ->
 
 def told_row(row: Row) -> dict[str, Any]:
     """A crop without any path of the server."""
-    return {key: value for key, value in told_hit(Hit.of(row, 1, 0.0)).items() if key in _ROW}
-
-
-_ROW = ("id", "width", "height", "camera", "time", "video", "frame", "box", "track", "labels")
+    return {key: value for key, value in Hit.of(row, 1, 0.0).as_json().items() if key in Crop.model_fields}
 
 
 def own_bytes(row: Row) -> bytes:

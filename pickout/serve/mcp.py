@@ -13,7 +13,7 @@ from pickout import __version__
 from pickout.errors import PickoutError
 from pickout.gallery.audit.log import Acting, acting
 from pickout.gallery.storage.tables import first_fault
-from pickout.serve.access import OWNER, Action, Actor
+from pickout.serve.access import Action, Actor
 from pickout.serve.crops import Crops, own_picture
 from pickout.serve.hosting import Hosted
 from pickout.serve.requests import Filters, SearchBody, SentenceBody
@@ -33,14 +33,11 @@ def create_mcp(service: Service, token: str | None) -> MCPServer:
     crops = Crops(service)
     server = MCPServer("pickout", instructions=_ABOUT, version=__version__)
 
-    def actor() -> Actor:
-        return service.tokens.actor(token, "mcp") if service.tokens.all() else OWNER
-
     @contextmanager
     def asked(action: Action, gallery: str, purpose: str) -> Iterator[tuple[Actor, Hosted, Acting]]:
         """Who asks, the gallery, and what the audit tells of it."""
         with _told(service):
-            asker = actor()
+            asker = service.tokens.actor(token, "mcp", near=True)
             hosted, who = service.gallery(asker, action, gallery), service.acting(asker, purpose)
             with acting(who):
                 yield asker, hosted, who
@@ -49,7 +46,7 @@ def create_mcp(service: Service, token: str | None) -> MCPServer:
     def cameras() -> str:
         """The galleries, with their cameras and what else can be filtered by, and the purposes that may be given."""
         with _told(service):
-            asker = actor()
+            asker = service.tokens.actor(token, "mcp", near=True)
             seen = [service.gallery(asker, Action.SEARCH, name) for name in service.visible(asker)]
             return json.dumps({hosted.name: service.describe(asker, hosted) for hosted in seen})
 

@@ -9,7 +9,7 @@ from pickout.files import packaged_table
 _TOLD = packaged_table("pickout.serve", "openapi.toml")
 ERRORS: dict[int, str] = {int(code): words for code, words in _TOLD["errors"].items()}
 """Every error that any route may give."""
-_TEXT = {"type": "string"}
+_TEXT, _ERROR = {"type": "string"}, {"$ref": "#/components/schemas/Error"}
 
 
 def described(app: FastAPI) -> dict[str, Any]:
@@ -30,31 +30,24 @@ def described(app: FastAPI) -> dict[str, Any]:
 def _complete(spec: dict[str, Any], route: str, responses: dict[str, Any]) -> None:
     if "202" in responses:
         result = responses["200"].pop("content")["application/json"]["schema"]
-        lines = [_line("job", _TEXT), _line("progress", {"type": "object"}), _line("result", result), _ref("Error")]
-        responses["200"]["content"] = {"application/x-ndjson": {"schema": {"anyOf": lines}}}
+        told = {"job": _TEXT, "progress": {"type": "object"}, "result": result}
+        lines = [{"type": "object", "properties": {name: each}, "required": [name]} for name, each in told.items()]
+        responses["200"]["content"] = {"application/x-ndjson": {"schema": {"anyOf": [*lines, _ERROR]}}}
     for status, answer in responses.items():
         for kind, content in answer.get("content", {}).items():
             if status == "200" and kind != "application/json" and not content.get("schema"):
                 content["schema"] = _TEXT if kind.startswith("text/") else {"type": "string", "format": "binary"}
-    good, told = "202" if "202" in responses else min(responses), {}
+    good, links = "202" if "202" in responses else min(responses), {}
     link = _TOLD["links"].get("job" if "202" in responses else route, {"to": ()})
     for method, _, path in (target.partition(" ") for target in link["to"]):
         whole = path if path.startswith("/v1") else f"/v1/galleries/{{gallery}}{path}"
         given = {link["name"]: f"$response.body#{link['place']}"}
         given |= {"gallery": "$request.path.gallery"} if "{gallery}" in whole else {}
         operation = spec["paths"][whole][method.lower()]["operationId"]
-        told[f"{method} {whole.rpartition('/')[2]}"] = {"operationId": operation, "parameters": given}
-    if told:
-        responses[good]["links"] = told
+        links[f"{method} {whole.rpartition('/')[2]}"] = {"operationId": operation, "parameters": given}
+    if links:
+        responses[good]["links"] = links
     for code, words in _TOLD["errors"].items():
-        responses[code] = {"description": words, "content": {"application/json": {"schema": _ref("Error")}}}
+        responses[code] = {"description": words, "content": {"application/json": {"schema": _ERROR}}}
         if code in _TOLD["seen"]:
             responses[code]["headers"] = {_TOLD["seen"][code]: {"schema": _TEXT}}
-
-
-def _line(name: str, schema: dict[str, Any]) -> dict[str, Any]:
-    return {"type": "object", "properties": {name: schema}, "required": [name]}
-
-
-def _ref(name: str) -> dict[str, str]:
-    return {"$ref": f"#/components/schemas/{name}"}

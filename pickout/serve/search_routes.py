@@ -20,12 +20,14 @@ from pickout.serve.calling import Called, Caller, authenticate, on, raw, read_up
 from pickout.serve.crops import draw_frame, own_picture, seen_row, told_row
 from pickout.serve.hosting import Hosted
 from pickout.serve.requests import Id, SaveBody, SearchBody, SentenceBody, WatchBody
+from pickout.serve.service import parsed
 
 router = APIRouter()
 _STREAMS = 100  # streams of alarms that may be open
 Searched = Annotated[Hosted, on(Action.SEARCH, purpose=False)]
 Seen = Annotated[Hosted, on(Action.IMAGE, purpose=False)]
 Looked = Annotated[Hosted, on(Action.IMAGE)]
+Explained = Annotated[Hosted, on(Action.EXPLAIN)]
 Watched = Annotated[Hosted, on(Action.WATCH, purpose=False)]
 _Blur = Annotated[bool, Query(description="Whether faces are blurred.")]
 _Number = Annotated[int, Query(ge=0, lt=2**63)]
@@ -86,7 +88,7 @@ def describe(called: Called, hosted: Searched) -> dict[str, Any]:
 @router.post("/galleries/{gallery}/parse", tags=["search"], response_model=answers.ParseAnswer)
 def parse(called: Called, hosted: Searched, body: SentenceBody) -> dict[str, Any]:
     """Read a sentence for its filters, to be shown and changed before a search. What is not certain stays in it."""
-    return called.parts.service.parse(called.actor, hosted, body).as_json()
+    return hosted.turns.ask(lambda gallery: parsed(called.actor, gallery, body.sentence, body.now)).as_json()
 
 
 @router.post("/galleries/{gallery}/search", tags=["search"], **_FOUND)
@@ -140,9 +142,7 @@ def frame(called: Called, hosted: Looked, crop: Id, blur: _Blur = False) -> Resp
 
 
 @router.post("/galleries/{gallery}/crops/{crop}/explain", tags=["search"], response_model=answers.Explanation)
-def explain(
-    called: Called, hosted: Annotated[Hosted, on(Action.EXPLAIN)], crop: Id, body: SentenceBody
-) -> dict[str, Any]:
+def explain(called: Called, hosted: Explained, crop: Id, body: SentenceBody) -> dict[str, Any]:
     """Why a crop has its score for a sentence. Needs a purpose; recorded."""
     return called.parts.crops.explain(called.actor, hosted, crop, body.sentence)
 

@@ -24,7 +24,7 @@ from pickout.gallery.gallery import Gallery
 from pickout.gallery.search.filters import ANYWHERE, Where
 from pickout.gallery.search.query import Query
 from pickout.gallery.search.ranking import Asked, Grouping, SearchSettings
-from pickout.gallery.search.search import Answer, Hit
+from pickout.gallery.search.search import Answer
 from pickout.gallery.search.sentence_filters import Parse, read_filters
 from pickout.gallery.storage.rows import LABEL
 from pickout.serve.access import Action, Actor, Tokens, no_gallery, permit
@@ -32,7 +32,7 @@ from pickout.serve.blurring import blurred_jpeg
 from pickout.serve.hosting import Hosted
 from pickout.serve.jobs import Jobs
 from pickout.serve.recordings import Recordings
-from pickout.serve.requests import SaveBody, SearchBody, SentenceBody
+from pickout.serve.requests import SaveBody, SearchBody
 from pickout.serve.settings import Policy, PolicyBlocked, ServeSettings
 from pickout.serve.uploads import QueryPictures, Uploads
 
@@ -53,9 +53,10 @@ class Searching:
         """The answer as a client gets it."""
         told = given.as_json()
         told["notes"] = [*self.warnings, *(self.parse.notes() if self.parse else ()), *told["notes"]]
-        hits = [told_hit(hit) for hit in given.hits]
-        if self.picture is not None:
-            for hit, row in zip(hits, given.hits, strict=True):
+        hits = [hit.as_json() for hit in given.hits]
+        for hit, row in zip(hits, given.hits, strict=True):
+            del hit["file"], hit["path"]  # of the server
+            if self.picture is not None:
                 hit["thumbnail"] = b64encode(self.picture(row.thumbnail)).decode()
         return {**told, "parse": None if self.parse is None else self.parse.as_json(), "candidates": hits}
 
@@ -183,10 +184,6 @@ class Service:
         about = {"gallery": hosted.name, "model": model.name, "fingerprint": model.fingerprint}
         return {**about, "purposes": list(self.settings.purposes), **hosted.turns.ask(told)}
 
-    def parse(self, actor: Actor, hosted: Hosted, body: SentenceBody) -> Parse:
-        """A sentence read for its filters."""
-        return hosted.turns.ask(lambda gallery: read_filters(body.sentence, _cameras(actor, gallery), _now(body)))
-
     def search(self, actor: Actor, hosted: Hosted, body: SearchBody, who: Acting) -> Searching:
         """A search, once its turn comes. Everything about it is checked then."""
         found = Searching()
@@ -269,7 +266,7 @@ class Service:
         pictures = [self.pictures.get(actor.token, each) for each in body.pictures]
         sentences, where = list(body.sentences), body.where.where()
         if body.parse and len(sentences) == 1:
-            found.parse = read_filters(sentences[0], _cameras(actor, gallery), _now(body))
+            found.parse = parsed(actor, gallery, sentences[0], body.now)
             sentences, where = [found.parse.description], found.parse.where.beside(where)
         return Query(sentences, pictures, body.without, body.more_like, body.less_like), where, body.group
 
@@ -289,14 +286,7 @@ def limited(actor: Actor, where: Where, gallery: Gallery) -> Where:
     return replace(where, cameras=set(where.cameras) or own)
 
 
-def told_hit(hit: Hit) -> dict[str, Any]:
-    """A candidate without any path of the server."""
-    return {key: value for key, value in hit.as_json().items() if key not in ("file", "path")}
-
-
-def _cameras(actor: Actor, gallery: Gallery) -> list[str]:
-    return [name for name in gallery.cameras() if actor.cameras is None or name in actor.cameras]
-
-
-def _now(body: SearchBody | SentenceBody) -> datetime:
-    return datetime.now() if body.now is None else body.now.replace(tzinfo=None)
+def parsed(actor: Actor, gallery: Gallery, sentence: str, now: datetime | None) -> Parse:
+    """A sentence read for its filters; of cameras for those that somebody may see."""
+    cameras = [name for name in gallery.cameras() if actor.cameras is None or name in actor.cameras]
+    return read_filters(sentence, cameras, datetime.now() if now is None else now.replace(tzinfo=None))
