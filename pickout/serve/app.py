@@ -17,10 +17,10 @@ from pickout.errors import PickoutError, ServerBusy
 from pickout.serve.access import TooManyFailures
 from pickout.serve.calling import Parts
 from pickout.serve.case_routes import router as case_routes
+from pickout.serve.change_routes import jobs as job_routes
 from pickout.serve.change_routes import router as change_routes
 from pickout.serve.duty_routes import router as duty_routes
 from pickout.serve.guard import LOOPBACK, Guard
-from pickout.serve.job_routes import router as job_routes
 from pickout.serve.openapi import described
 from pickout.serve.search_routes import router as search_routes
 from pickout.serve.service import Service

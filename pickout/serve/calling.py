@@ -3,7 +3,8 @@
 import asyncio
 import json
 import tempfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -183,22 +184,24 @@ def read_upload(called: Caller, file: UploadFile) -> bytes:
     return content
 
 
-def temporary_file(called: Caller, kind: str) -> Path:
-    """An empty file of the server's own, which the caller deletes."""
+@contextmanager
+def temporary_file(called: Caller, kind: str) -> Iterator[Path]:
+    """An empty file of the server's own, for the caller to delete unless the block raises."""
     folder = called.parts.service.state / kind
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     with tempfile.NamedTemporaryFile(dir=folder, suffix=".pickout", delete=False) as file:
-        return Path(file.name)
+        place = Path(file.name)
+    try:
+        yield place
+    except Exception:
+        place.unlink(missing_ok=True)
+        raise
 
 
 def sent_file(called: Caller, media_type: str, name: str, write: Callable[[Path], Any]) -> Response:
     """A file that `write` fills, deleted once it is sent; with its SHA-256 where `write` tells it."""
-    target = temporary_file(called, "exports")
-    try:
+    with temporary_file(called, "exports") as target:
         told = write(target)
-    except Exception:
-        target.unlink(missing_ok=True)
-        raise
     headers = {"Pickout-SHA-256": told} if isinstance(told, str) else {}
     done = BackgroundTask(target.unlink, missing_ok=True)
     return FileResponse(target, media_type=media_type, filename=name, background=done, headers=headers)

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from pickout.errors import PickoutError, ServerBusy
+from pickout.errors import NotThere, PickoutError, ServerBusy
 
 _KEPT = 100  # jobs that have ended and can still be asked about
 _NICE = 10  # how much the system puts a job's thread behind those that search
@@ -81,9 +81,12 @@ class Jobs:
         thread.start()
         return job
 
-    def get(self, identifier: str) -> Job | None:
-        """A job by its id."""
-        return self._jobs.get(identifier)
+    def own(self, identifier: str, owner: str | None) -> Job:
+        """A job by its id, for whoever began it; for others as if it were not there."""
+        job = self._jobs.get(identifier)
+        if job is None or job.owner != owner:
+            raise NotThere("no job of this id")
+        return job
 
     def busy(self, of: str) -> bool:
         """Whether a job waits or runs that is of this."""
