@@ -133,18 +133,17 @@ def hand_over(
     shown = [crop["id"] for crop in told["crops"] if "picture" in crop]
     record_event(hosted.path, "case handed over", shown, case=case, originals=body.originals, reason=body.reason)
     model, queries = hosted.open().manifest.model, told.pop("queries")
-    archived = {"by": who.user, "at": now(), "purpose": who.purpose}
-    about = {"schema": SCHEMA, "notice": _NOTICE, "gallery": hosted.name}
-    about |= {"model": model.name, "fingerprint": model.fingerprint}
-    whole = {**about, **told, "archived": {**archived, "originals": body.originals, "reason": body.reason}}
-    lines = "".join(json.dumps(each) + "\n" for each in queries)
+    about = {"notice": _NOTICE, "gallery": hosted.name, "model": model.name, "fingerprint": model.fingerprint}
+    archived = {"by": who.user, "at": now(), "purpose": who.purpose, **body.model_dump()}
+    whole = {"schema": SCHEMA, **about, **told, "archived": archived}
     asked = [{**each, "told": json.dumps(each["told"])} for each in queries]
-    page = render("pickout.serve", "case.html", **whole, queries=asked)  # for a reader without Pickout: no script
-    head = sign_head(hosted.path).text
-    front = [(CASE, json.dumps(whole, indent=1).encode()), ("queries.jsonl", lines.encode())]
-    front += [("audit-head.txt", head.encode()), ("case.html", page.encode())]
+    front = {CASE: json.dumps(whole, indent=1)}
+    front["queries.jsonl"] = "".join(json.dumps(each) + "\n" for each in queries)
+    front["audit-head.txt"] = sign_head(hosted.path).text
+    front["case.html"] = render("pickout.serve", "case.html", **whole, queries=asked)  # no script, no Pickout needed
+    written = [(name, text.encode()) for name, text in front.items()]
     with target.open("wb") as file:
-        return write_archive(file, [*front, *members], hosted.path, verifier(hosted.path))
+        return write_archive(file, [*written, *members], hosted.path, verifier(hosted.path))
 
 
 def _pictures(

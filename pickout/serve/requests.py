@@ -99,9 +99,8 @@ class SearchBody(Sending):
     top: int = Field(default=20, ge=1, le=600, description="How many candidates on a page.")
     page: int = Field(default=1, ge=1, le=10_000, description="Which page.")
     group: Grouping = Field(Grouping.NONE, strict=False, description="Which candidates are shown as one.")
-    parse: bool = Field(
-        True, description="Read a single sentence for cameras and times; the answer tells what was read."
-    )
+    parse: bool = True
+    """Read a single sentence for cameras and times; the answer tells what was read."""
     now: Now = None
     thumbnails: bool = Field(False, description="Whether each candidate comes with its thumbnail, a JPEG in base64.")
     case: Id | None = Field(None, description="The case that this is searched for, which notes it down.")
@@ -178,9 +177,7 @@ class VideoBody(Sending):
     camera: Name | None = Field(None, description="Its camera; none: by the recording's name without date and time.")
     start: Moment | None = Field(None, description="When it began, ISO 8601; none: by its name, else by its container.")
     zone: Name = Field("UTC", description="Time zone of `start` and of times in names.")
-    detector: Annotated[str, StringConstraints(pattern=r"^(embedded|movenet|nanodet|[^\x00]{1,4000}\.onnx)$")] = (
-        "embedded"
-    )
+    detector: Annotated[str, Field(pattern=r"^(embedded|movenet|nanodet|[^\x00]{1,4000}\.onnx)$")] = "embedded"
     """What finds people; an `.onnx` file lies below one of the folders that the server's owner allows."""
     per_track: int = Field(default=3, ge=1, le=50, description="Crops of one person in one pass, at most.")
     rate: float = Field(default=5.0, gt=0, le=120, description="Frames looked at in a second of a recording.")
