@@ -76,6 +76,10 @@ class Actor:
     token: str | None = None
     expires: datetime | None = None
 
+    def sees(self, camera: str | None) -> bool:
+        """Whether crops of a camera, or of none, may be shown to him."""
+        return self.cameras is None or camera in self.cameras
+
 
 OWNER = Actor("the account that runs the server", frozenset(Role))
 """Whoever reaches a server on its own machine while it has no tokens: he could run the commands just as well."""
@@ -91,7 +95,7 @@ def permit(actor: Actor, action: Action, gallery: str | None = None, crops: Iter
     if action in _WHOLE and actor.cameras is not None:
         raise AccessDenied(f"this token may not {action}: it is limited to some cameras")
     for crop in crops:
-        if crop is None or (actor.cameras is not None and crop.metadata.camera not in actor.cameras):
+        if crop is None or not actor.sees(crop.metadata.camera):
             raise NotThere("no crop of this id")
 
 

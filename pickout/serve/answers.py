@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from pydantic import Field, create_model
+from pydantic import Field, conlist, create_model
 
 from pickout.gallery.changes.retention import Hold, KeepRule
 from pickout.gallery.intake.report import IngestReport
@@ -18,10 +18,6 @@ Parts = dict[str, list[str]]  # parts of a query that are set
 def _of(name: str, words: str | None = None, /, *, base: Any = Body, **fields: Any) -> Any:
     required: Any = {key: (kind, ...) for key, kind in fields.items()}
     return create_model(name, __base__=base, __doc__=words, **required)
-
-
-def _many(kind: Any) -> Any:
-    return list[kind]
 
 
 class Me(Body):
@@ -272,14 +268,14 @@ Entries = _of("Entries", entries=list[dict[str, Any]])
 NewToken = _of("NewToken", base=TokenFacts, secret=str)
 TokenList = _of("TokenList", tokens=list[TokenFacts])
 RetentionAnswer = _of("RetentionAnswer", base=Due, rules=list[KeepRule], holds=list[Hold])
-SavedSearches = _of("SavedSearches", saved=_many(SavedSearch))
-Alarms = _of("Alarms", alarms=_many(Alarm))
-Recordings = _of("Recordings", recordings=_many(Recording))
-Verified = _of("Verified", faults=int, found=_many(Fault))
+SavedSearches = _of("SavedSearches", saved=conlist(SavedSearch))
+Alarms = _of("Alarms", alarms=conlist(Alarm))
+Recordings = _of("Recordings", recordings=conlist(Recording))
+Verified = _of("Verified", faults=int, found=conlist(Fault))
 CaseList = _of("CaseList", "Cases.", cases=list[Case])
 Mark = _of("Mark", "What one person judged.", by=str, verdict=str, reason=str, sentence=str, at=str)
-MarkedCrop = _of("MarkedCrop", "A crop, and what was judged about it.", base=Crop, marks=_many(Mark))
+MarkedCrop = _of("MarkedCrop", "A crop, and what was judged about it.", base=Crop, marks=conlist(Mark))
 Note = _of("Note", "A note that was written.", text=str, by=str, at=str)
-_HELD = {"crops": _many(MarkedCrop), "notes": _many(Note), "queries": list[CaseQuery]}
+_HELD = {"crops": conlist(MarkedCrop), "notes": conlist(Note), "queries": list[CaseQuery]}
 WholeCase = _of("WholeCase", "A case with all that is in it.", base=CaseFacts, **_HELD, redactions=dict[str, Redaction])
 Site = _of("Site", "Where the cameras stand.", cameras=dict[Name, tuple[float, float]], image=bool)

@@ -42,8 +42,7 @@ class Caller:
 
     def own_camera(self, camera: str | None, *, needed: bool) -> None:
         """Make sure that a crop may be put to this camera; `needed`: none stated is as bad as another's."""
-        cameras = self.actor.cameras
-        if cameras is not None and camera not in cameras and (needed or camera is not None):
+        if not self.actor.sees(camera) and (needed or camera is not None):
             raise AccessDenied("this token is limited to some cameras; name one of them")
 
     def folder(self, place: str) -> Path:
@@ -71,13 +70,15 @@ class Caller:
         return Acting(self.parts.service.who(self.actor), self.parts.service.via, self._purpose)
 
 
+_Purpose = Annotated[str | None, Query(description="The same, where a header cannot be sent.", max_length=200)]
+_Follow = Annotated[bool, Query(description="Stream how far it is, a JSON object a line; else answer at once.")]
+
+
 def caller(
     request: Request,
     authorization: Annotated[str | None, Header(include_in_schema=False)] = None,
     pickout_purpose: Annotated[str | None, Header(description="What this is for.", max_length=200)] = None,
-    purpose: Annotated[
-        str | None, Query(description="The same, where a header cannot be sent.", max_length=200)
-    ] = None,
+    purpose: _Purpose = None,
 ) -> Caller:
     """Who asks."""
     parts: Parts = request.app.state.parts
@@ -147,13 +148,9 @@ class Work:
 def long(action: Action, *, purpose: bool = True) -> Any:
     """The same as `on`, for long work."""
 
-    async def begun(
-        called: Called,
-        hosted: Annotated[Hosted, on(action, purpose=purpose)],
-        follow: Annotated[
-            bool, Query(description="Stream how far it is, a JSON object a line; else answer at once.")
-        ] = True,
-    ) -> Work:
+    reached = on(action, purpose=purpose)
+
+    async def begun(called: Called, hosted: Annotated[Hosted, reached], follow: _Follow = True) -> Work:
         return Work(called, hosted, follow)
 
     return Depends(begun)

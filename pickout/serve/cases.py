@@ -48,16 +48,14 @@ class Cases:
 
     def all(self, actor: Actor, hosted: Hosted) -> list[dict[str, Any]]:
         """The cases that somebody may see, newest first, with how many crops have each verdict or several: `differ`."""
-        newest = "SELECT * FROM cases WHERE gallery = ? ORDER BY made DESC, rowid DESC"
-        judged = (
-            "SELECT case_id, CASE MIN(verdict) WHEN MAX(verdict) THEN verdict ELSE 'differ' END AS judged FROM marks"
-        )
-        counts = self.database.read(
-            f"SELECT case_id, judged, COUNT(*) AS crops FROM ({judged} GROUP BY case_id, crop) GROUP BY case_id, judged"
-        )
-        rows, of_case = self.database.read(newest, (hosted.name,)), dict[str, dict[str, int]]()
-        for each in counts:
+        verdict = "CASE MIN(verdict) WHEN MAX(verdict) THEN verdict ELSE 'differ' END"
+        judged = f"SELECT case_id, {verdict} AS judged FROM marks GROUP BY case_id, crop"
+        counts = f"SELECT case_id, judged, COUNT(*) AS crops FROM ({judged}) GROUP BY case_id, judged"
+        of_case = dict[str, dict[str, int]]()
+        for each in self.database.read(counts):
             of_case.setdefault(each["case_id"], {})[each["judged"]] = each["crops"]
+        newest = "SELECT * FROM cases WHERE gallery = ? ORDER BY made DESC, rowid DESC"
+        rows = self.database.read(newest, (hosted.name,))
         return [{**told_of(row), "marks": of_case.get(row["id"], {})} for row in rows if _may_see(actor, row)]
 
     def get(self, actor: Actor, hosted: Hosted, case: str) -> dict[str, Any]:
@@ -65,25 +63,24 @@ class Cases:
         row = self.own(actor, hosted, case)
         read = self.database.read
         found = {table: read(f"SELECT * FROM {table} WHERE case_id = ? ORDER BY rowid", (case,)) for table in TABLES}
-        for each in (*found["redactions"], *found["queries"]):
-            each.update({key: json.loads(each[key]) for key in ("boxes", "told") if key in each})
-        ids = list(dict.fromkeys(each["crop"] for each in found["marks"]))
-        known = dict(zip(ids, hosted.found(ids), strict=True))
-        self._forget([crop for crop, row in known.items() if row is None])  # erased by another process
-        rows = {
-            crop: told_row(row)
-            for crop, row in known.items()
-            if row is not None and (actor.cameras is None or row.metadata.camera in actor.cameras)
-        }
-        marks: dict[str, list[dict[str, Any]]] = {crop: [] for crop in ids}
+        marks = dict[str, list[dict[str, Any]]]()
         for mark in found["marks"]:
-            marks[mark["crop"]].append(told_of(mark))
-        crops = [{**rows[crop], "marks": marks[crop]} for crop in rows]
-        redactions = {each["crop"]: told_of(each) for each in found["redactions"] if each["crop"] in rows}
-        for each in redactions.values():
-            each["head"] = bool(each["head"])
-        notes, queries = ([told_of(each) for each in found[table]] for table in ("notes", "queries"))
-        return {**told_of(row), "crops": crops, "notes": notes, "queries": queries, "redactions": redactions}
+            marks.setdefault(mark["crop"], []).append(told_of(mark))
+        known = dict(zip(marks, hosted.found(list(marks)), strict=True))
+        self._forget([crop for crop, row in known.items() if row is None])  # erased by another process
+        rows = {crop: told_row(row) for crop, row in known.items() if row and actor.sees(row.metadata.camera)}
+        redactions = {
+            each["crop"]: {**told_of(each), "head": bool(each["head"]), "boxes": json.loads(each["boxes"])}
+            for each in found["redactions"]
+            if each["crop"] in rows
+        }
+        return {
+            **told_of(row),
+            "crops": [{**told, "marks": marks[crop]} for crop, told in rows.items()],
+            "notes": [told_of(each) for each in found["notes"]],
+            "queries": [{**told_of(each), "told": json.loads(each["told"])} for each in found["queries"]],
+            "redactions": redactions,
+        }
 
     def searched(self, case: str, who: Acting, told: Mapping[str, Any]) -> None:
         """Note down a search that was made for a case, without what it found."""

@@ -135,10 +135,8 @@ def find_people(
     if out.exists() and not (out / LEDGER).exists():  # looked through before; the same crops get the same names
         write_atomically(out / LEDGER, Ledger(detector=body.detector, settings=settings).model_dump_json())
     report: HarvestReport = harvest(found, out, body.detector, settings, apart=True, say=say)
-    faults = {name: entry.fault for name, entry in report.recordings.items() if entry.fault} | report.failed
-    faults = {
-        name: why.replace(each.place, each.video or name) for each in found if (why := faults.get(name := each.name))
-    }
+    why = {name: entry.fault for name, entry in report.recordings.items() if entry.fault} | report.failed
+    faults = {at.name: why[at.name].replace(at.place, at.video or at.name) for at in found if at.name in why}
     if not any(entry.frames for entry in report.recordings.values()):
         kept.sweep(out)
         raise VideoError("; ".join(faults.values()) or "no frame could be read")

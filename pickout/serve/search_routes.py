@@ -3,7 +3,6 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, File, Header, Query, Response, UploadFile
@@ -16,8 +15,9 @@ from pickout.gallery.audit.log import record_event
 from pickout.serve import answers
 from pickout.serve.access import Action, permit
 from pickout.serve.blurring import blurred_jpeg
-from pickout.serve.calling import Called, Caller, authenticate, on, raw, read_upload
+from pickout.serve.calling import Called, authenticate, on, raw, read_upload
 from pickout.serve.crops import draw_frame, own_picture, seen_row, told_row
+from pickout.serve.database import now
 from pickout.serve.hosting import Hosted
 from pickout.serve.requests import Id, SaveBody, SearchBody, SentenceBody, WatchBody
 from pickout.serve.service import parsed
@@ -201,30 +201,28 @@ def events(
     authorization: Annotated[str | None, Header(include_in_schema=False)] = None,
 ) -> StreamingResponse:
     """Alarms as they come, as server-sent events; after a break they go on behind `Last-Event-ID`."""
-    called.parts.watches.alarms(called.actor, hosted, name, last_event_id)  # told as an error before the stream begins
-    if called.parts.streams >= _STREAMS:
-        raise ServerBusy(f"{_STREAMS} streams are open; use the list of alarms", 60)
-    stream = _events(called, hosted, name, last_event_id, authorization)
-    return StreamingResponse(stream, media_type="text/event-stream")
-
-
-async def _events(
-    called: Caller, hosted: Hosted, name: str, after: int, authorization: str | None
-) -> AsyncIterator[str]:
     parts = called.parts
-    parts.streams += 1
-    try:
-        yield f": alarms of {datetime.now(UTC).isoformat(timespec='seconds')}\n\n"
-        while not parts.stopping():
-            authenticate(parts, authorization, "a stream")  # a token may be revoked meanwhile
-            found = await run_in_threadpool(parts.watches.alarms, called.actor, hosted, name, after)
-            for each in found:
-                after = each["number"]
-                yield f"id: {after}\nevent: alarm\ndata: {json.dumps(each)}\n\n"
-            if not found:
-                yield ":\n\n"
-                await asyncio.sleep(1)
-    except PickoutError:
-        yield "event: end\ndata: {}\n\n"
-    finally:
-        parts.streams -= 1
+    parts.watches.alarms(called.actor, hosted, name, last_event_id)  # told as an error before the stream begins
+    if parts.streams >= _STREAMS:
+        raise ServerBusy(f"{_STREAMS} streams are open; use the list of alarms", 60)
+
+    async def come() -> AsyncIterator[str]:
+        after = last_event_id
+        parts.streams += 1
+        try:
+            yield f": alarms of {now()}\n\n"
+            while not parts.stopping():
+                authenticate(parts, authorization, "a stream")  # a token may be revoked meanwhile
+                found = await run_in_threadpool(parts.watches.alarms, called.actor, hosted, name, after)
+                for each in found:
+                    after = each["number"]
+                    yield f"id: {after}\nevent: alarm\ndata: {json.dumps(each)}\n\n"
+                if not found:
+                    yield ":\n\n"
+                    await asyncio.sleep(1)
+        except PickoutError:
+            yield "event: end\ndata: {}\n\n"
+        finally:
+            parts.streams -= 1
+
+    return StreamingResponse(come(), media_type="text/event-stream")

@@ -7,6 +7,7 @@ from base64 import b64encode
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
@@ -237,20 +238,17 @@ class Service:
 
     def saved_parts(self, actor: Actor, hosted: Hosted, label: str) -> tuple[Query, Where, Grouping]:
         """A saved search that somebody may run."""
-        try:
+        with suppress(UsageError):
             query, where, group = hosted.open().saved.get(label).parts()
-        except UsageError:
-            raise NotThere("no saved search of this name") from None
-        if not self._may_run(actor, hosted, query, where):
-            raise NotThere("no saved search of this name")
-        return query, where, group
+            if self._may_run(actor, hosted, query, where):
+                return query, where, group
+        raise NotThere("no saved search of this name")
 
     def _may_run(self, actor: Actor, hosted: Hosted, query: Query, where: Where) -> bool:
         if actor.cameras is None:
             return True
-        crops = [each if each.isascii() else "" for each in (*query.more_like, *query.less_like)]
         try:
-            permit(actor, Action.SEARCH, hosted.name, hosted.found(crops))
+            permit(actor, Action.SEARCH, hosted.name, hosted.found([*query.more_like, *query.less_like]))
         except PickoutError:
             return False
         return not query.images and {*where.cameras, *where.not_cameras} <= actor.cameras
@@ -288,5 +286,5 @@ def limited(actor: Actor, where: Where, gallery: Gallery) -> Where:
 
 def parsed(actor: Actor, gallery: Gallery, sentence: str, now: datetime | None) -> Parse:
     """A sentence read for its filters; of cameras for those that somebody may see."""
-    cameras = [name for name in gallery.cameras() if actor.cameras is None or name in actor.cameras]
+    cameras = list(filter(actor.sees, gallery.cameras()))
     return read_filters(sentence, cameras, datetime.now() if now is None else now.replace(tzinfo=None))
