@@ -5,6 +5,7 @@ import threading
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -14,6 +15,7 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from pickout import __version__, errors
 from pickout.errors import PickoutError, ServerBusy
+from pickout.files import packaged_table
 from pickout.serve.access import TooManyFailures
 from pickout.serve.calling import Parts
 from pickout.serve.case_routes import router as case_routes
@@ -21,7 +23,6 @@ from pickout.serve.change_routes import jobs as job_routes
 from pickout.serve.change_routes import router as change_routes
 from pickout.serve.duty_routes import router as duty_routes
 from pickout.serve.guard import LOOPBACK, Guard
-from pickout.serve.openapi import described
 from pickout.serve.search_routes import router as search_routes
 from pickout.serve.service import Service
 from pickout.serve.upkeep_routes import plans as site_routes
@@ -49,6 +50,10 @@ _STATUS: dict[type[PickoutError], int] = {
     errors.StorageFull: 507,
 }
 """What an error is over HTTP; its nearest class counts, and 409 where none is named."""
+_DESCRIBED = packaged_table("pickout.serve", "openapi.toml")  # besides the routes: errors, and what leads where
+ERRORS: dict[int, str] = {int(code): words for code, words in _DESCRIBED["errors"].items()}
+"""Every error that any route may give."""
+_TEXT, _ERROR = {"type": "string"}, {"$ref": "#/components/schemas/Error"}
 
 
 def create_app(
@@ -164,3 +169,44 @@ async def _fault(request: Request, error: Exception) -> JSONResponse:
 
 def _body(status: int, words: str, kind: str, headers: dict[str, str] | None = None) -> JSONResponse:
     return JSONResponse({"error": words, "kind": kind}, status, headers=headers)
+
+
+def described(app: FastAPI) -> dict[str, Any]:
+    """The OpenAPI of the application."""
+    known, spec = app.openapi_schema, FastAPI.openapi(app)
+    if known is None:
+        parts = spec["components"]
+        parts["schemas"]["Error"] = _DESCRIBED["error"]
+        parts["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+        parts["schemas"] = {name: value for name, value in parts["schemas"].items() if "ValidationError" not in name}
+        spec["security"] = [{"token": []}, {}]
+        for path, methods in spec["paths"].items():
+            for method, told in methods.items():
+                _complete(spec, f"{method.upper()} {path}", told["responses"])
+    return spec
+
+
+def _complete(spec: dict[str, Any], route: str, responses: dict[str, Any]) -> None:
+    if "202" in responses:
+        result = responses["200"].pop("content")["application/json"]["schema"]
+        told = {"job": _TEXT, "progress": {"type": "object"}, "result": result}
+        lines = [{"type": "object", "properties": {name: each}, "required": [name]} for name, each in told.items()]
+        responses["200"]["content"] = {"application/x-ndjson": {"schema": {"anyOf": [*lines, _ERROR]}}}
+    for status, answer in responses.items():
+        for kind, content in answer.get("content", {}).items():
+            if status == "200" and kind != "application/json" and not content.get("schema"):
+                content["schema"] = _TEXT if kind.startswith("text/") else {"type": "string", "format": "binary"}
+    good, links = "202" if "202" in responses else min(responses), {}
+    link = _DESCRIBED["links"].get("job" if "202" in responses else route, {"to": ()})
+    for method, _, path in (target.partition(" ") for target in link["to"]):
+        whole = path if path.startswith("/v1") else f"/v1/galleries/{{gallery}}{path}"
+        given = {link["name"]: f"$response.body#{link['place']}"}
+        given |= {"gallery": "$request.path.gallery"} if "{gallery}" in whole else {}
+        operation = spec["paths"][whole][method.lower()]["operationId"]
+        links[f"{method} {whole.rpartition('/')[2]}"] = {"operationId": operation, "parameters": given}
+    if links:
+        responses[good]["links"] = links
+    for code, words in _DESCRIBED["errors"].items():
+        responses[code] = {"description": words, "content": {"application/json": {"schema": _ERROR}}}
+        if code in _DESCRIBED["seen"]:
+            responses[code]["headers"] = {_DESCRIBED["seen"][code]: {"schema": _TEXT}}

@@ -109,7 +109,7 @@ def on(action: Action, *, purpose: bool = True) -> Any:
 
 
 def stream(result: Any) -> dict[str, Any]:
-    """What a route answers that begins long work with this result; `openapi` writes down the lines."""
+    """What a route answers that begins long work with this result; `app` writes down the lines."""
     lines = {"model": result, "description": "progress, then `result` or `error`"}
     begun = {"model": answers.Begun, "description": "begun; see /v1/jobs/{job}"}
     return {"response_class": Response, "responses": {200: lines, 202: begun}}
