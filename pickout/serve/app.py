@@ -16,17 +16,11 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 from pickout import __version__, errors
 from pickout.errors import PickoutError, ServerBusy
 from pickout.files import packaged_table
+from pickout.serve import case_routes, change_routes, duty_routes, search_routes, upkeep_routes
 from pickout.serve.access import TooManyFailures
 from pickout.serve.calling import Parts
-from pickout.serve.case_routes import router as case_routes
-from pickout.serve.change_routes import jobs as job_routes
-from pickout.serve.change_routes import router as change_routes
-from pickout.serve.duty_routes import router as duty_routes
 from pickout.serve.guard import LOOPBACK, Guard
-from pickout.serve.search_routes import router as search_routes
 from pickout.serve.service import Service
-from pickout.serve.upkeep_routes import plans as site_routes
-from pickout.serve.upkeep_routes import router as upkeep_routes
 from pickout.serve.uploads import index_upload
 
 _log = logging.getLogger(__name__)
@@ -74,7 +68,8 @@ def create_app(
     app.state.parts = parts = Parts(service, loopback)
     app.get("/", include_in_schema=False)(_page)
     app.mount("/page", StaticFiles(directory=_PAGE))
-    for router in (search_routes, case_routes, change_routes, job_routes, upkeep_routes, duty_routes, site_routes):
+    routers = (search_routes.router, case_routes.router, change_routes.router, change_routes.jobs)
+    for router in (*routers, upkeep_routes.router, duty_routes.router, upkeep_routes.plans):
         app.include_router(router, prefix="/v1")
     app.openapi = lambda: described(app)  # type: ignore[method-assign]
     app.exception_handler(PickoutError)(_told)

@@ -59,15 +59,9 @@ class Caller:
             raise NotThere("no such path among the folders that this server may read; see 'folders' in settings.toml")
         return path
 
-    @property
-    def who(self) -> Acting:
-        """For the audit, of what must have a purpose."""
-        return self.parts.service.acting(self.actor, self._purpose)
-
-    @property
-    def who_without_purpose(self) -> Acting:
-        """For the audit, of what shows nobody."""
-        return Acting(self.parts.service.who(self.actor), self.parts.service.via, self._purpose)
+    def who(self, *, purpose: bool = True) -> Acting:
+        """For the audit; `purpose`: one is needed, since somebody is shown."""
+        return self.parts.service.acting(self.actor, self._purpose, needed=purpose)
 
 
 _Purpose = Annotated[str | None, Query(description="The same, where a header cannot be sent.", max_length=200)]
@@ -102,7 +96,7 @@ def on(action: Action, *, purpose: bool = True) -> Any:
 
     async def reached(called: Called, gallery: str) -> AsyncIterator[Hosted]:
         hosted = called.parts.service.gallery(called.actor, action, gallery)
-        with acting(called.who if purpose else called.who_without_purpose):
+        with acting(called.who(purpose=purpose)):
             yield hosted
 
     return Depends(reached)

@@ -111,5 +111,5 @@ def redact(called: Called, hosted: Own, case: Id, body: RedactionBody) -> None:
 @router.post("/{case}/archive", **raw("the case, signed", "application/zip"))
 def archive(called: Called, hosted: Own, case: Id, body: ArchiveBody) -> Response:
     """The case in one signed file, as `pickout case verify` checks it. Needs a purpose; recorded."""
-    write = partial(hand_over, called.parts.cases, called.actor, hosted, case, body, called.who)
+    write = partial(hand_over, called.parts.cases, called.actor, hosted, case, body, called.who())
     return sent_file(called, "application/zip", f"case-{case}.zip", write)

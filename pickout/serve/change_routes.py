@@ -226,7 +226,7 @@ def cancel(called: Called, job: str) -> None:
     """Stop a job that this token began, before its next step. What it has committed stays. Recorded."""
     found = called.parts.service.jobs.own(job, called.actor.token)
     if not found.ended.is_set():
-        with acting(called.who_without_purpose):
+        with acting(called.who(purpose=False)):
             record_event(called.parts.service.galleries[found.gallery].path, "job cancelled", what=found.what)
         found.cancelled.set()
 

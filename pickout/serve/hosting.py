@@ -29,8 +29,6 @@ _log = logging.getLogger(__name__)
 
 Loader = Callable[[Path], Encoder]  # gives the model of a gallery's folder
 Spread = Callable[[Store, Resident | None], MakeVectors]  # as in `OpenGallery.spread`
-
-
 T = TypeVar("T")
 
 

@@ -121,7 +121,8 @@ def find_people(
     told["start"] = None if body.start is None else parse_time(body.start)
     if body.recording is not None:
         file, about = kept.own(actor, body.recording)
-        name = _folder_name(about.name, body.recording)
+        stem = re.sub(r"[^A-Za-z0-9._-]+", "_", Path(about.name).stem)[:60].strip("._-")
+        name = f"{stem or 'recording'}-{body.recording[:8]}"  # a safe folder's, unlike that of any other recording
         found, key = [sent_recording(file, about.name, name, **told)], body.recording
     else:
         found, key = find_recordings([str(place)], **told), hashlib.sha256(str(place).encode()).hexdigest()[:32]
@@ -163,9 +164,3 @@ def _suffix(name: str) -> str:
     """The ending of a name where it is a plain one: it helps to tell streams that have no header."""
     found = re.fullmatch(r".*(\.[A-Za-z0-9]{1,6})", name, re.DOTALL)
     return found[1].lower() if found else ".video"
-
-
-def _folder_name(name: str, identifier: str) -> str:
-    """What crops and tracks of a recording are called by: unlike any other's, and a safe folder's name."""
-    stem = re.sub(r"[^A-Za-z0-9._-]+", "_", Path(name).stem)[:60].strip("._-")
-    return f"{stem or 'recording'}-{identifier[:8]}"

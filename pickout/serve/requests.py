@@ -16,8 +16,6 @@ from pickout.gallery.search.ranking import Grouping
 from pickout.gallery.storage.rows import Metadata, parse_time
 from pickout.serve.access import Role
 
-_MOST_NAMES = 1000
-
 Id = Annotated[str, StringConstraints(max_length=2**20)]  # a bound that refuses what is no Unicode
 """Names a crop, a case, a recording or a picture, as an answer gave it; never a path. One that is garbled is answered
 like one that is not there, so it is looked for as it is."""
@@ -29,7 +27,7 @@ Side = Annotated[int, Field(strict=True, ge=-(2**31), lt=2**31)]
 Box = Annotated[tuple[Side, Side, Side, Side], Field(strict=False)]
 Head = Annotated[str, Field(max_length=10_000)]  # of the audit, signed
 Sentence = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_SENTENCE)]
-Names = Annotated[list[Name], Field(max_length=_MOST_NAMES)]
+Names = Annotated[list[Name], Field(max_length=1000)]
 Crops = Annotated[list[Id], Field(max_length=100_000)]
 Text = Annotated[str, StringConstraints(max_length=10_000)]
 Reason = Annotated[str, StringConstraints(max_length=1000)]

@@ -94,7 +94,7 @@ def parse(called: Called, hosted: Searched, body: SentenceBody) -> dict[str, Any
 @router.post("/galleries/{gallery}/search", tags=["search"], **_FOUND)
 async def search(called: Called, hosted: Searched, body: SearchBody) -> dict[str, Any]:
     """The crops that fit best: candidates for a person to check. Needs a purpose; recorded."""
-    parts, who = called.parts, called.who
+    parts, who = called.parts, called.who()
     if body.case is not None:
         await run_in_threadpool(parts.cases.own, called.actor, hosted, body.case)
     found = parts.service.search(called.actor, hosted, body, who)
@@ -177,7 +177,7 @@ def watches(called: Called, hosted: Watched) -> dict[str, list[dict[str, Any]]]:
 @router.post("/galleries/{gallery}/watches", tags=["watches"], status_code=201, response_model=answers.NewWatch)
 def watch(called: Called, hosted: Annotated[Hosted, on(Action.WATCH)], body: WatchBody) -> dict[str, Any]:
     """Ask a saved search of each crop that comes from now on. Needs a purpose; recorded."""
-    return called.parts.watches.create(called.actor, hosted, body, called.who.purpose)
+    return called.parts.watches.create(called.actor, hosted, body, called.who().purpose)
 
 
 @router.delete("/galleries/{gallery}/watches/{name:path}", tags=["watches"], status_code=204)

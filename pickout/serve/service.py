@@ -149,13 +149,13 @@ class Service:
             raise no_gallery(name)
         return self.galleries[name]
 
-    def acting(self, actor: Actor, purpose: str | None) -> Acting:
-        """For whom and what for something is done, as the audit tells it."""
-        allowed = self.settings.purposes
+    def acting(self, actor: Actor, purpose: str | None, *, needed: bool = True) -> Acting:
+        """For whom and what for something is done, as the audit tells it; where no purpose is `needed`, unchecked."""
+        allowed = self.settings.purposes if needed else ()
         if allowed and (not purpose or ("*" not in allowed and purpose not in allowed)):
             known = "any words" if "*" in allowed else ", ".join(allowed)
             raise UsageError(f"a purpose is needed, in the header Pickout-Purpose or as ?purpose=...: {known}")
-        if purpose is not None and (len(purpose) > 200 or not purpose.isprintable()):
+        if needed and purpose is not None and (len(purpose) > 200 or not purpose.isprintable()):
             raise UsageError("a purpose has at most 200 printable characters")
         return Acting(self.who(actor), self.via, purpose)
 
