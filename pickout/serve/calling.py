@@ -17,7 +17,6 @@ from pickout.gallery.audit.log import Acting, acting
 from pickout.serve import answers
 from pickout.serve.access import Action, Actor
 from pickout.serve.cases import Cases
-from pickout.serve.crops import Crops
 from pickout.serve.guard import Measured
 from pickout.serve.hosting import Hosted
 from pickout.serve.jobs import Job, Tell
@@ -30,7 +29,7 @@ class Parts:
 
     def __init__(self, service: Service, loopback: bool) -> None:
         self.service, self.loopback, self.measured, self.streams = service, loopback, Measured(), 0
-        self.crops, self.watches, self.cases = Crops(service), Watches(service), Cases(service)
+        self.watches, self.cases = Watches(service), Cases(service)
         self.stopping: Callable[[], bool] = lambda: False
 
 

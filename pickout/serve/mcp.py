@@ -14,7 +14,7 @@ from pickout.errors import PickoutError
 from pickout.gallery.audit.log import Acting, acting
 from pickout.gallery.storage.tables import first_fault
 from pickout.serve.access import Action, Actor
-from pickout.serve.crops import Crops, own_picture
+from pickout.serve.crops import explained, own_picture
 from pickout.serve.hosting import Hosted
 from pickout.serve.requests import Filters, SearchBody, SentenceBody
 from pickout.serve.service import Service
@@ -30,7 +30,6 @@ _ABOUT = (
 
 def create_mcp(service: Service, token: str | None) -> MCPServer:
     """The server of tools."""
-    crops = Crops(service)
     server = MCPServer("pickout", instructions=_ABOUT, version=__version__)
 
     @contextmanager
@@ -61,8 +60,8 @@ def create_mcp(service: Service, token: str | None) -> MCPServer:
         """The crops that fit a description best, as candidates for a person to check."""
         with asked(Action.SEARCH, gallery, purpose) as (asker, hosted, who):
             body = SearchBody(sentences=[sentence], where=Filters(**(where or {})), top=top)
-            searching = service.search(asker, hosted, body, who)
-            return json.dumps(searching.as_json(searching.answer.result()))
+            answer, tell = service.search(asker, hosted, body, who)
+            return json.dumps(tell(answer.result()))
 
     @server.tool()
     def look(gallery: _Gallery, purpose: _Purpose, crop: _Crop) -> Image:
@@ -75,7 +74,7 @@ def create_mcp(service: Service, token: str | None) -> MCPServer:
     def explain(gallery: _Gallery, purpose: _Purpose, crop: _Crop, sentence: str) -> str:
         """On which words and places a candidate's score rests, as far as that was measured to be true."""
         with asked(Action.EXPLAIN, gallery, purpose) as (asker, hosted, _):
-            return json.dumps(crops.explain(asker, hosted, crop, SentenceBody(sentence=sentence).sentence))
+            return json.dumps(explained(service, asker, hosted, crop, SentenceBody(sentence=sentence).sentence))
 
     return server
 

@@ -16,7 +16,7 @@ from pickout.serve import answers
 from pickout.serve.access import Action, permit
 from pickout.serve.blurring import blurred_jpeg
 from pickout.serve.calling import Called, authenticate, on, raw, read_upload
-from pickout.serve.crops import draw_frame, own_picture, seen_row, told_row
+from pickout.serve.crops import draw_frame, explained, own_picture, seen_row, told_row
 from pickout.serve.database import now
 from pickout.serve.hosting import Hosted
 from pickout.serve.requests import Id, SaveBody, SearchBody, SentenceBody, WatchBody
@@ -97,9 +97,9 @@ async def search(called: Called, hosted: Searched, body: SearchBody) -> dict[str
     parts, who = called.parts, called.who()
     if body.case is not None:
         await run_in_threadpool(parts.cases.own, called.actor, hosted, body.case)
-    found = parts.service.search(called.actor, hosted, body, who)
-    given = await asyncio.wrap_future(found.answer)
-    told = await run_in_threadpool(found.as_json, given) if body.thumbnails else found.as_json(given)
+    answer, tell = parts.service.search(called.actor, hosted, body, who)
+    given = await asyncio.wrap_future(answer)
+    told = await run_in_threadpool(tell, given) if body.thumbnails else tell(given)
     if body.case is not None:
         await run_in_threadpool(parts.cases.searched, body.case, who, told)
     return told
@@ -144,7 +144,7 @@ def frame(called: Called, hosted: Looked, crop: Id, blur: _Blur = False) -> Resp
 @router.post("/galleries/{gallery}/crops/{crop}/explain", tags=["search"], response_model=answers.Explanation)
 def explain(called: Called, hosted: Explained, crop: Id, body: SentenceBody) -> dict[str, Any]:
     """Why a crop has its score for a sentence. Needs a purpose; recorded."""
-    return called.parts.crops.explain(called.actor, hosted, crop, body.sentence)
+    return explained(called.parts.service, called.actor, hosted, crop, body.sentence)
 
 
 @router.get("/galleries/{gallery}/saved", tags=["saved searches"], response_model=answers.SavedSearches)

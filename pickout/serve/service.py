@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -38,28 +38,8 @@ from pickout.serve.settings import Policy, PolicyBlocked, ServeSettings
 from pickout.serve.uploads import QueryPictures, Uploads
 
 _log = logging.getLogger(__name__)
+Tell = Callable[[Answer], dict[str, Any]]
 _SHOWN_VALUES = 1000  # values of one facet that a gallery's description lists at most, the most frequent first
-
-
-@dataclass(slots=True)
-class Searching:
-    """A search that waits or is made."""
-
-    answer: "Future[Answer]" = field(default_factory=Future)
-    parse: Parse | None = None
-    warnings: Sequence[str] = ()
-    picture: Callable[[bytes], bytes] | None = None  # how a candidate's thumbnail is given, where it is asked for
-
-    def as_json(self, given: Answer) -> dict[str, Any]:
-        """The answer as a client gets it."""
-        told = given.as_json()
-        told["notes"] = [*self.warnings, *(self.parse.notes() if self.parse else ()), *told["notes"]]
-        hits = [hit.as_json() for hit in given.hits]
-        for hit, row in zip(hits, given.hits, strict=True):
-            del hit["file"], hit["path"]  # of the server
-            if self.picture is not None:
-                hit["thumbnail"] = b64encode(self.picture(row.thumbnail)).decode()
-        return {**told, "parse": None if self.parse is None else self.parse.as_json(), "candidates": hits}
 
 
 class Service:
@@ -78,7 +58,8 @@ class Service:
         self.policy = Policy(settings.policy)
         self.jobs = Jobs(settings.jobs)
         self.pictures = QueryPictures()
-        self.on_erasing: list[Callable[[Sequence[str]], None]] = []
+        self.explained: dict[tuple[object, ...], dict[str, Any]] = {}  # until a crop is erased
+        self.on_erasing: list[Callable[[Sequence[str]], None]] = [lambda _: self.explained.clear()]
 
     def uploads(self, hosted: Hosted) -> Uploads:
         """Where a gallery's uploaded pictures lie."""
@@ -185,15 +166,15 @@ class Service:
         about = {"gallery": hosted.name, "model": model.name, "fingerprint": model.fingerprint}
         return {**about, "purposes": list(self.settings.purposes), **hosted.turns.ask(told)}
 
-    def search(self, actor: Actor, hosted: Hosted, body: SearchBody, who: Acting) -> Searching:
-        """A search, once its turn comes. Everything about it is checked then."""
-        found = Searching()
+    def search(self, actor: Actor, hosted: Hosted, body: SearchBody, who: Acting) -> "tuple[Future[Answer], Tell]":
+        """A search, once its turn comes, and what tells its answer to a client. All about it is checked in its turn."""
+        parse, notes = None, list[str]()
         if body.thumbnails:
             permit(actor, Action.IMAGE, hosted.name)
-            found.picture = blurred_jpeg if actor.blurred else bytes
 
         def make(gallery: Gallery) -> Asked:
-            query, where, grouping = self._parts(actor, hosted, gallery, body, found)
+            nonlocal parse
+            query, where, grouping, parse = self._parts(actor, hosted, gallery, body)
             with acting(who):
                 try:
                     judged = self.policy.judge([*query.texts, *query.without])
@@ -202,14 +183,24 @@ class Service:
                     raise
                 if judged:
                     record_event(hosted.path, "policy", rules=[rule.name for rule in judged])
-            found.warnings = [rule.why for rule in judged if rule.action == "warn"]
+            notes.extend(rule.why for rule in judged if rule.action == "warn")
+            notes.extend(parse.notes() if parse else ())
             where = limited(actor, where, gallery)
             query = gallery.check(query, top=body.top, page=body.page, where=where)
             settings = SearchSettings(error=body.error)
             return Asked(query, where, body.top, body.page, grouping, settings)
 
-        found.answer = hosted.turns.search(make, who)
-        return found
+        def tell(given: Answer) -> dict[str, Any]:
+            told, hits = given.as_json(), [hit.as_json() for hit in given.hits]
+            for hit, row in zip(hits, given.hits, strict=True):
+                del hit["file"], hit["path"]  # of the server
+                if body.thumbnails:
+                    shown = blurred_jpeg(row.thumbnail) if actor.blurred else row.thumbnail
+                    hit["thumbnail"] = b64encode(shown).decode()
+            told["notes"] = [*notes, *told["notes"]]
+            return {**told, "parse": parse and parse.as_json(), "candidates": hits}
+
+        return hosted.turns.search(make, who), tell
 
     def saved(self, actor: Actor, hosted: Hosted) -> list[dict[str, Any]]:
         """The saved searches that somebody may run."""
@@ -227,7 +218,7 @@ class Service:
             raise UsageError("a search with uploaded pictures, or a saved one, cannot be saved")
 
         def check(gallery: Gallery) -> tuple[Query, Where, Grouping]:
-            query, where, group = self._parts(actor, hosted, gallery, body, Searching())
+            query, where, group, _ = self._parts(actor, hosted, gallery, body)
             self.policy.judge([*query.texts, *query.without])
             limited(actor, where, gallery)
             return query, where, group
@@ -254,19 +245,19 @@ class Service:
         return not query.images and {*where.cameras, *where.not_cameras} <= actor.cameras
 
     def _parts(
-        self, actor: Actor, hosted: Hosted, gallery: Gallery, body: SearchBody, found: Searching
-    ) -> tuple[Query, Where, Grouping]:
+        self, actor: Actor, hosted: Hosted, gallery: Gallery, body: SearchBody
+    ) -> tuple[Query, Where, Grouping, Parse | None]:
         if body.saved is not None:
             if body.sentences or body.pictures or body.without or body.more_like or body.less_like:
                 raise UsageError("a saved search is run as it was kept; give no other part beside it")
-            return self.saved_parts(actor, hosted, body.saved)
+            return *self.saved_parts(actor, hosted, body.saved), None
         permit(actor, Action.SEARCH, hosted.name, hosted.found([*body.more_like, *body.less_like]))
         pictures = [self.pictures.get(actor.token, each) for each in body.pictures]
-        sentences, where = list(body.sentences), body.where.where()
+        sentences, where, parse = list(body.sentences), body.where.where(), None
         if body.parse and len(sentences) == 1:
-            found.parse = parsed(actor, gallery, sentences[0], body.now)
-            sentences, where = [found.parse.description], found.parse.where.beside(where)
-        return Query(sentences, pictures, body.without, body.more_like, body.less_like), where, body.group
+            parse = parsed(actor, gallery, sentences[0], body.now)
+            sentences, where = [parse.description], parse.where.beside(where)
+        return Query(sentences, pictures, body.without, body.more_like, body.less_like), where, body.group, parse
 
 
 def limited(actor: Actor, where: Where, gallery: Gallery) -> Where:
