@@ -63,8 +63,7 @@ def _default(parameter: Any) -> str:
 
 def api() -> str:
     """The reference of the server."""
-    from pickout.serve.app import create_app
-    from pickout.serve.openapi import ERRORS
+    from pickout.serve.app import ERRORS, create_app
     from pickout.serve.service import Service
     from pickout.serve.settings import ServeSettings
 

@@ -76,6 +76,10 @@ class Actor:
     token: str | None = None
     expires: datetime | None = None
 
+    def sees(self, camera: str | None) -> bool:
+        """Whether crops of a camera, or of none, may be shown to him."""
+        return self.cameras is None or camera in self.cameras
+
 
 OWNER = Actor("the account that runs the server", frozenset(Role))
 """Whoever reaches a server on its own machine while it has no tokens: he could run the commands just as well."""
@@ -91,7 +95,7 @@ def permit(actor: Actor, action: Action, gallery: str | None = None, crops: Iter
     if action in _WHOLE and actor.cameras is not None:
         raise AccessDenied(f"this token may not {action}: it is limited to some cameras")
     for crop in crops:
-        if crop is None or (actor.cameras is not None and crop.metadata.camera not in actor.cameras):
+        if crop is None or not actor.sees(crop.metadata.camera):
             raise NotThere("no crop of this id")
 
 
@@ -210,14 +214,21 @@ class Tokens:
         ended = found.model_copy(update={"revoked": datetime.now(UTC).replace(microsecond=0)})
         self._change(lambda tokens: [ended if each.id == identifier else each for each in tokens])
 
-    def actor(self, given: str | None, address: str) -> Actor:
-        """Who comes with a token."""
+    def actor(self, given: str | None, address: str, *, near: bool = False) -> Actor:
+        """Who comes with a token; `near`, on the same machine: the server's owner while there are no tokens."""
+        if near and not self.all():
+            return OWNER
         prefix, _, rest = (given or "").partition("_")
         identifier, _, secret = rest.partition("_")
         known = {each.id: each for each in self.all()}.get(identifier)
         # Wrong secrets of a token that is there do not lock out others behind the same address.
         key = f"{address} {identifier}" if known else address
-        self._refuse_many(key)
+        recent = time.monotonic() - _MINUTE
+        if len(self._failed) > _ADDRESSES:
+            self._failed = {name: times for name, times in self._failed.items() if times[-1] > recent}
+        times = self._failed.get(key)
+        if times is not None and len(times) == self._limit and times[0] > recent:
+            raise TooManyFailures("too many wrong tokens; wait a minute", int(times[0] - recent) + 1)
         digest = hashlib.sha256(secret.encode()).hexdigest()
         equal = hmac.compare_digest(digest, known.digest if known else "0" * 64)
         if known is not None and equal and prefix == _PREFIX and known.is_valid:
@@ -225,14 +236,6 @@ class Tokens:
         if given is not None:
             self._failed.setdefault(key, deque(maxlen=self._limit)).append(time.monotonic())
         raise NotKnown("a valid token is needed: Authorization: Bearer TOKEN")
-
-    def _refuse_many(self, key: str) -> None:
-        if len(self._failed) > _ADDRESSES:
-            self._failed = {name: times for name, times in self._failed.items() if _recent(times[-1])}
-        times = self._failed.get(key)
-        if times is not None and len(times) == self._limit and _recent(times[0]):
-            wait = int(_MINUTE - (time.monotonic() - times[0])) + 1
-            raise TooManyFailures("too many wrong tokens; wait a minute", wait)
 
     def _change(self, change: Callable[[list[Token]], list[Token]]) -> None:
         self._file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -255,7 +258,3 @@ def _refuse_more(by: Actor, asked: Actor) -> None:
 def _in_reach(by: Actor, asked: Actor) -> bool:
     reach = by.cameras is None or (asked.cameras is not None and asked.cameras <= by.cameras)
     return reach and (by.galleries is None or (asked.galleries is not None and asked.galleries <= by.galleries))
-
-
-def _recent(moment: float) -> bool:
-    return time.monotonic() - moment < _MINUTE

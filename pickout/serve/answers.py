@@ -1,9 +1,9 @@
 """What clients are answered: a model for each body. What is not in one is a fault of the server, not an extra."""
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, create_model
+from pydantic import Field, conlist, create_model
 
 from pickout.gallery.changes.retention import Hold, KeepRule
 from pickout.gallery.intake.report import IngestReport
@@ -18,10 +18,6 @@ Parts = dict[str, list[str]]  # parts of a query that are set
 def _of(name: str, words: str | None = None, /, *, base: Any = Body, **fields: Any) -> Any:
     required: Any = {key: (kind, ...) for key, kind in fields.items()}
     return create_model(name, __base__=base, __doc__=words, **required)
-
-
-def _many(kind: Any) -> Any:
-    return list[kind]
 
 
 class Me(Body):
@@ -134,10 +130,6 @@ class Begun(Body):
     result: dict[str, Any] | None = Field(description="As the route that began it tells.")
 
 
-class JobAnswer(Begun):
-    error: str | None
-
-
 @dataclass
 class Uploaded(IngestReport):
     """An index run, and the ids of the crops that were sent."""
@@ -243,14 +235,7 @@ class Redaction(Body):
     at: str
 
 
-class CaseQuery(Body):
-    """A search that was made for a case."""
-
-    told: dict[str, Any] = Field(description="The search, and how many candidates it showed.")
-    by: str
-    at: str
-
-
+JobAnswer = _of("JobAnswer", base=Begun, error=str | None)
 SavedSearch = _of("SavedSearch", name=str, query=Parts, where=Filtered, group=str, saved=str, user=str)
 Alarm = _of("Alarm", number=int, crop=Crop, at=str, p=float, score=float)
 Recording = _of("Recording", recording=str, name=str, bytes=int, sent=str)
@@ -272,14 +257,16 @@ Entries = _of("Entries", entries=list[dict[str, Any]])
 NewToken = _of("NewToken", base=TokenFacts, secret=str)
 TokenList = _of("TokenList", tokens=list[TokenFacts])
 RetentionAnswer = _of("RetentionAnswer", base=Due, rules=list[KeepRule], holds=list[Hold])
-SavedSearches = _of("SavedSearches", saved=_many(SavedSearch))
-Alarms = _of("Alarms", alarms=_many(Alarm))
-Recordings = _of("Recordings", recordings=_many(Recording))
-Verified = _of("Verified", faults=int, found=_many(Fault))
+SavedSearches = _of("SavedSearches", saved=conlist(SavedSearch))
+Alarms = _of("Alarms", alarms=conlist(Alarm))
+Recordings = _of("Recordings", recordings=conlist(Recording))
+Verified = _of("Verified", faults=int, found=conlist(Fault))
 CaseList = _of("CaseList", "Cases.", cases=list[Case])
 Mark = _of("Mark", "What one person judged.", by=str, verdict=str, reason=str, sentence=str, at=str)
-MarkedCrop = _of("MarkedCrop", "A crop, and what was judged about it.", base=Crop, marks=_many(Mark))
+MarkedCrop = _of("MarkedCrop", "A crop, and what was judged about it.", base=Crop, marks=conlist(Mark))
 Note = _of("Note", "A note that was written.", text=str, by=str, at=str)
-_HELD = {"crops": _many(MarkedCrop), "notes": _many(Note), "queries": list[CaseQuery]}
+_SEARCH = Annotated[dict[str, Any], Field(description="The search, and how many candidates it showed.")]
+CaseQuery = _of("CaseQuery", "A search that was made for a case.", told=_SEARCH, by=str, at=str)
+_HELD = {"crops": conlist(MarkedCrop), "notes": conlist(Note), "queries": conlist(CaseQuery)}
 WholeCase = _of("WholeCase", "A case with all that is in it.", base=CaseFacts, **_HELD, redactions=dict[str, Redaction])
 Site = _of("Site", "Where the cameras stand.", cameras=dict[Name, tuple[float, float]], image=bool)

@@ -5,6 +5,7 @@ import threading
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -14,18 +15,12 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from pickout import __version__, errors
 from pickout.errors import PickoutError, ServerBusy
+from pickout.files import packaged_table
+from pickout.serve import case_routes, change_routes, duty_routes, search_routes, upkeep_routes
 from pickout.serve.access import TooManyFailures
 from pickout.serve.calling import Parts
-from pickout.serve.case_routes import router as case_routes
-from pickout.serve.change_routes import router as change_routes
-from pickout.serve.duty_routes import router as duty_routes
 from pickout.serve.guard import LOOPBACK, Guard
-from pickout.serve.job_routes import router as job_routes
-from pickout.serve.openapi import described
-from pickout.serve.search_routes import router as search_routes
 from pickout.serve.service import Service
-from pickout.serve.upkeep_routes import plans as site_routes
-from pickout.serve.upkeep_routes import router as upkeep_routes
 from pickout.serve.uploads import index_upload
 
 _log = logging.getLogger(__name__)
@@ -49,14 +44,16 @@ _STATUS: dict[type[PickoutError], int] = {
     errors.StorageFull: 507,
 }
 """What an error is over HTTP; its nearest class counts, and 409 where none is named."""
+_DESCRIBED = packaged_table("pickout.serve", "openapi.toml")  # besides the routes: errors, and what leads where
+ERRORS: dict[int, str] = {int(code): words for code, words in _DESCRIBED["errors"].items()}
+"""Every error that any route may give."""
+_TEXT, _ERROR = {"type": "string"}, {"$ref": "#/components/schemas/Error"}
 
 
 def create_app(
     service: Service, *, hosts: Collection[str] = LOOPBACK, secure: bool = False, loopback: bool = True
 ) -> FastAPI:
     """The application."""
-    parts = Parts(service)
-    parts.loopback = loopback
     app = FastAPI(
         title="Pickout",
         version=__version__,
@@ -68,10 +65,11 @@ def create_app(
         lifespan=_lifespan,
         separate_input_output_schemas=False,
     )
-    app.state.parts = parts
+    app.state.parts = parts = Parts(service, loopback)
     app.get("/", include_in_schema=False)(_page)
     app.mount("/page", StaticFiles(directory=_PAGE))
-    for router in (search_routes, case_routes, change_routes, job_routes, upkeep_routes, duty_routes, site_routes):
+    routers = (search_routes.router, case_routes.router, change_routes.router, change_routes.jobs)
+    for router in (*routers, upkeep_routes.router, duty_routes.router, upkeep_routes.plans):
         app.include_router(router, prefix="/v1")
     app.openapi = lambda: described(app)  # type: ignore[method-assign]
     app.exception_handler(PickoutError)(_told)
@@ -91,14 +89,12 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     """What goes on beside the requests; at the end, what was begun is finished."""
     parts: Parts = app.state.parts
     stop, settings = threading.Event(), parts.service.settings
-    threads = [
-        threading.Thread(target=_every, args=(stop, seconds, what), name=name, daemon=True)
-        for name, seconds, what in (
-            ("tend", 60 * settings.keep_minutes, parts.service.tend),
-            ("compact", 60 * settings.compact_minutes, lambda: _compact(parts)),
-            ("watch", settings.watch_seconds, lambda: _watch(parts)),
-        )
-    ]
+    works = (
+        ("tend", 60 * settings.keep_minutes, parts.service.tend),
+        ("compact", 60 * settings.compact_minutes, lambda: _compact(parts)),
+        ("watch", settings.watch_seconds, lambda: _watch(parts)),
+    )
+    threads = [threading.Thread(target=_every, args=(stop, *work), name=name, daemon=True) for name, *work in works]
     for hosted in parts.service.galleries.values():  # pictures that were kept before the server died
         for folder in parts.service.uploads(hosted).pending():
             try:
@@ -139,8 +135,7 @@ def _watch(parts: Parts) -> None:
         parts.watches.send()
 
 
-async def _told(request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, PickoutError)
+async def _told(request: Request, error: PickoutError) -> JSONResponse:
     status = next((_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS), 409)
     headers = {"Retry-After": str(error.seconds)} if isinstance(error, ServerBusy) else {}
     if status == 401:
@@ -151,16 +146,14 @@ async def _told(request: Request, error: Exception) -> JSONResponse:
     return _body(status, request.app.state.parts.service.told(error), type(error).__name__, headers)
 
 
-async def _invalid(_: Request, error: Exception) -> JSONResponse:
+async def _invalid(_: Request, error: RequestValidationError) -> JSONResponse:
     """The first thing that is wrong, without what was sent: it may be long, or somebody's description."""
-    assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
     place = ".".join(str(part) for part in first["loc"])
     return _body(400 if first["type"] == "json_invalid" else 422, f"{place}: {first['msg']}"[:500], "Invalid")
 
 
-async def _refused(_: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, StarletteHTTPException)
+async def _refused(_: Request, error: StarletteHTTPException) -> JSONResponse:
     return _body(error.status_code, str(error.detail), "Refused", dict(error.headers or {}))
 
 
@@ -171,3 +164,44 @@ async def _fault(request: Request, error: Exception) -> JSONResponse:
 
 def _body(status: int, words: str, kind: str, headers: dict[str, str] | None = None) -> JSONResponse:
     return JSONResponse({"error": words, "kind": kind}, status, headers=headers)
+
+
+def described(app: FastAPI) -> dict[str, Any]:
+    """The OpenAPI of the application."""
+    known, spec = app.openapi_schema, FastAPI.openapi(app)
+    if known is None:
+        parts = spec["components"]
+        parts["schemas"]["Error"] = _DESCRIBED["error"]
+        parts["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+        parts["schemas"] = {name: value for name, value in parts["schemas"].items() if "ValidationError" not in name}
+        spec["security"] = [{"token": []}, {}]
+        for path, methods in spec["paths"].items():
+            for method, told in methods.items():
+                _complete(spec, f"{method.upper()} {path}", told["responses"])
+    return spec
+
+
+def _complete(spec: dict[str, Any], route: str, responses: dict[str, Any]) -> None:
+    if "202" in responses:
+        result = responses["200"].pop("content")["application/json"]["schema"]
+        told = {"job": _TEXT, "progress": {"type": "object"}, "result": result}
+        lines = [{"type": "object", "properties": {name: each}, "required": [name]} for name, each in told.items()]
+        responses["200"]["content"] = {"application/x-ndjson": {"schema": {"anyOf": [*lines, _ERROR]}}}
+    for status, answer in responses.items():
+        for kind, content in answer.get("content", {}).items():
+            if status == "200" and kind != "application/json" and not content.get("schema"):
+                content["schema"] = _TEXT if kind.startswith("text/") else {"type": "string", "format": "binary"}
+    good, links = "202" if "202" in responses else min(responses), {}
+    link = _DESCRIBED["links"].get("job" if "202" in responses else route, {"to": ()})
+    for method, _, path in (target.partition(" ") for target in link["to"]):
+        whole = path if path.startswith("/v1") else f"/v1/galleries/{{gallery}}{path}"
+        given = {link["name"]: f"$response.body#{link['place']}"}
+        given |= {"gallery": "$request.path.gallery"} if "{gallery}" in whole else {}
+        operation = spec["paths"][whole][method.lower()]["operationId"]
+        links[f"{method} {whole.rpartition('/')[2]}"] = {"operationId": operation, "parameters": given}
+    if links:
+        responses[good]["links"] = links
+    for code, words in _DESCRIBED["errors"].items():
+        responses[code] = {"description": words, "content": {"application/json": {"schema": _ERROR}}}
+        if code in _DESCRIBED["seen"]:
+            responses[code]["headers"] = {_DESCRIBED["seen"][code]: {"schema": _TEXT}}

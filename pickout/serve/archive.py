@@ -9,7 +9,7 @@ import hashlib
 import io
 import json
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,16 +49,16 @@ class _Sink(io.RawIOBase):
         return len(data)
 
 
-def write_archive(file: IO[bytes], members: Sequence[tuple[str, Path | bytes]], gallery: Path, key: str) -> str:
-    """Write members by name, with content or its file, and a signed list of them; the SHA-256 of the whole file."""
+def write_archive(file: IO[bytes], members: Sequence[tuple[str, bytes]], gallery: Path, key: str) -> str:
+    """Write members by name, and a signed list of them; the SHA-256 of the whole file."""
     listed = [
         {"name": name, "bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-        for name, content in _contents(members)
+        for name, content in members
     ]
     manifest = json.dumps({"schema": SCHEMA, "key": key, "members": listed}, indent=1).encode()
     text = f"{SCHEMA}\n{hashlib.sha256(manifest).hexdigest()}\n"
-    sink = _Sink(file)
     signature = sign_text(gallery, text).encode()
+    sink = _Sink(file)
     _write(sink, [(MANIFEST, manifest), (SIGNATURE, signature), *members])
     return sink.digest.hexdigest()
 
@@ -140,22 +140,15 @@ def _name_faults(names: Sequence[str], listed: Sequence[str]) -> Iterator[str]:
 
 
 def _same_bytes(archive: zipfile.ZipFile, names: Sequence[str], file: Path) -> bool:
-    sink, digest = _Sink(), hashlib.sha256()
+    sink = _Sink()
     _write(sink, ((name, archive.read(name)) for name in names))
     with file.open("rb") as whole:
-        while piece := whole.read(2**20):
-            digest.update(piece)
-    return sink.digest.digest() == digest.digest()
+        return sink.digest.digest() == hashlib.file_digest(whole, "sha256").digest()
 
 
-def _contents(members: Any) -> Iterator[tuple[str, bytes]]:
-    for name, content in members:
-        yield name, content.read_bytes() if isinstance(content, Path) else content
-
-
-def _write(sink: _Sink, members: Any) -> None:
+def _write(sink: _Sink, members: Iterable[tuple[str, bytes]]) -> None:
     with zipfile.ZipFile(sink, "w", zipfile.ZIP_STORED) as archive:
-        for name, content in _contents(members):
+        for name, content in members:
             info = zipfile.ZipInfo(name)  # 1980: when it was made stands in case.json
             info.external_attr, info.create_system = 0o600 << 16, 3
             archive.writestr(info, content)

@@ -3,7 +3,8 @@
 import asyncio
 import json
 import tempfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,12 +15,11 @@ from starlette.background import BackgroundTask
 from pickout.errors import AccessDenied, ImageUnreadable, NotThere
 from pickout.gallery.audit.log import Acting, acting
 from pickout.serve import answers
-from pickout.serve.access import OWNER, Action, Actor
+from pickout.serve.access import Action, Actor
 from pickout.serve.cases import Cases
-from pickout.serve.crops import Crops
 from pickout.serve.guard import Measured
 from pickout.serve.hosting import Hosted
-from pickout.serve.jobs import Job, Tell
+from pickout.serve.jobs import Job, Result, Tell
 from pickout.serve.service import Service
 from pickout.serve.watches import Watches
 
@@ -27,12 +27,10 @@ from pickout.serve.watches import Watches
 class Parts:
     """What routes use."""
 
-    def __init__(self, service: Service) -> None:
-        self.service, self.crops, self.watches, self.measured = service, Crops(service), Watches(service), Measured()
-        self.cases = Cases(service)
+    def __init__(self, service: Service, loopback: bool) -> None:
+        self.service, self.loopback, self.measured, self.streams = service, loopback, Measured(), 0
+        self.watches, self.cases = Watches(service), Cases(service)
         self.stopping: Callable[[], bool] = lambda: False
-        self.loopback = True
-        self.streams = 0
 
 
 class Caller:
@@ -43,8 +41,7 @@ class Caller:
 
     def own_camera(self, camera: str | None, *, needed: bool) -> None:
         """Make sure that a crop may be put to this camera; `needed`: none stated is as bad as another's."""
-        cameras = self.actor.cameras
-        if cameras is not None and camera not in cameras and (needed or camera is not None):
+        if not self.actor.sees(camera) and (needed or camera is not None):
             raise AccessDenied("this token is limited to some cameras; name one of them")
 
     def folder(self, place: str) -> Path:
@@ -61,24 +58,20 @@ class Caller:
             raise NotThere("no such path among the folders that this server may read; see 'folders' in settings.toml")
         return path
 
-    @property
-    def who(self) -> Acting:
-        """For the audit, of what must have a purpose."""
-        return self.parts.service.acting(self.actor, self._purpose)
+    def who(self, *, purpose: bool = True) -> Acting:
+        """For the audit; `purpose`: one is needed, since somebody is shown."""
+        return self.parts.service.acting(self.actor, self._purpose, needed=purpose)
 
-    @property
-    def who_without_purpose(self) -> Acting:
-        """For the audit, of what shows nobody."""
-        return Acting(self.parts.service.who(self.actor), self.parts.service.via, self._purpose)
+
+_Purpose = Annotated[str | None, Query(description="The same, where a header cannot be sent.", max_length=200)]
+_Follow = Annotated[bool, Query(description="Stream how far it is, a JSON object a line; else answer at once.")]
 
 
 def caller(
     request: Request,
     authorization: Annotated[str | None, Header(include_in_schema=False)] = None,
     pickout_purpose: Annotated[str | None, Header(description="What this is for.", max_length=200)] = None,
-    purpose: Annotated[
-        str | None, Query(description="The same, where a header cannot be sent.", max_length=200)
-    ] = None,
+    purpose: _Purpose = None,
 ) -> Caller:
     """Who asks."""
     parts: Parts = request.app.state.parts
@@ -88,12 +81,10 @@ def caller(
 
 
 def authenticate(parts: Parts, authorization: str | None, address: str) -> Actor:
-    """Who comes with a header; the server's owner where there are no tokens and he is on the same machine."""
-    tokens = parts.service.tokens
-    if parts.loopback and not tokens.all():
-        return OWNER
+    """Who comes with a header, or without one."""
     scheme, _, given = (authorization or "").partition(" ")
-    return tokens.actor(given.strip() if scheme.lower() == "bearer" else None, address)
+    token = given.strip() if scheme.lower() == "bearer" else None
+    return parts.service.tokens.actor(token, address, near=parts.loopback)
 
 
 Called = Annotated[Caller, Depends(caller)]
@@ -104,14 +95,14 @@ def on(action: Action, *, purpose: bool = True) -> Any:
 
     async def reached(called: Called, gallery: str) -> AsyncIterator[Hosted]:
         hosted = called.parts.service.gallery(called.actor, action, gallery)
-        with acting(called.who if purpose else called.who_without_purpose):
+        with acting(called.who(purpose=purpose)):
             yield hosted
 
     return Depends(reached)
 
 
 def stream(result: Any) -> dict[str, Any]:
-    """What a route answers that begins long work with this result; `openapi` writes down the lines."""
+    """What a route answers that begins long work with this result; `app` writes down the lines."""
     lines = {"model": result, "description": "progress, then `result` or `error`"}
     begun = {"model": answers.Begun, "description": "begun; see /v1/jobs/{job}"}
     return {"response_class": Response, "responses": {200: lines, 202: begun}}
@@ -132,10 +123,10 @@ class Work:
     def __init__(self, called: Caller, hosted: Hosted, follow: bool) -> None:
         self.called, self.hosted, self._follow = called, hosted, follow
 
-    def begin(self, what: str, work: Callable[[Tell], dict[str, Any]], of: str | None = None) -> Response:
+    def begin(self, what: str, work: Callable[[Tell], Result], of: str | None = None) -> Response:
         """Begin it; `of` what see `Jobs.start`."""
 
-        def whole(tell: Tell) -> dict[str, Any]:
+        def whole(tell: Tell) -> Result:
             try:
                 return work(tell)
             finally:
@@ -150,13 +141,9 @@ class Work:
 def long(action: Action, *, purpose: bool = True) -> Any:
     """The same as `on`, for long work."""
 
-    async def begun(
-        called: Called,
-        hosted: Annotated[Hosted, on(action, purpose=purpose)],
-        follow: Annotated[
-            bool, Query(description="Stream how far it is, a JSON object a line; else answer at once.")
-        ] = True,
-    ) -> Work:
+    reached = on(action, purpose=purpose)
+
+    async def begun(called: Called, hosted: Annotated[Hosted, reached], follow: _Follow = True) -> Work:
         return Work(called, hosted, follow)
 
     return Depends(begun)
@@ -187,22 +174,24 @@ def read_upload(called: Caller, file: UploadFile) -> bytes:
     return content
 
 
-def temporary_file(called: Caller, kind: str) -> Path:
-    """An empty file of the server's own, which the caller deletes."""
+@contextmanager
+def temporary_file(called: Caller, kind: str) -> Iterator[Path]:
+    """An empty file of the server's own, for the caller to delete unless the block raises."""
     folder = called.parts.service.state / kind
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     with tempfile.NamedTemporaryFile(dir=folder, suffix=".pickout", delete=False) as file:
-        return Path(file.name)
+        place = Path(file.name)
+    try:
+        yield place
+    except Exception:
+        place.unlink(missing_ok=True)
+        raise
 
 
 def sent_file(called: Caller, media_type: str, name: str, write: Callable[[Path], Any]) -> Response:
     """A file that `write` fills, deleted once it is sent; with its SHA-256 where `write` tells it."""
-    target = temporary_file(called, "exports")
-    try:
+    with temporary_file(called, "exports") as target:
         told = write(target)
-    except Exception:
-        target.unlink(missing_ok=True)
-        raise
     headers = {"Pickout-SHA-256": told} if isinstance(told, str) else {}
     done = BackgroundTask(target.unlink, missing_ok=True)
     return FileResponse(target, media_type=media_type, filename=name, background=done, headers=headers)

@@ -37,6 +37,9 @@ CREATE TABLE IF NOT EXISTS redactions (case_id TEXT, crop TEXT, head INTEGER, bo
     PRIMARY KEY (case_id, crop));
 """
 TABLES = ("marks", "notes", "queries", "redactions")
+_LEAVES = ("fits", "maybe")
+"""Crops with these verdicts leave as pictures; of the others, who do not concern the case, only that they were seen."""
+_NOTICE = "Candidates that a person judged, found by a description. They are not identifications."
 
 
 class Cases:
@@ -48,16 +51,14 @@ class Cases:
 
     def all(self, actor: Actor, hosted: Hosted) -> list[dict[str, Any]]:
         """The cases that somebody may see, newest first, with how many crops have each verdict or several: `differ`."""
-        newest = "SELECT * FROM cases WHERE gallery = ? ORDER BY made DESC, rowid DESC"
-        judged = (
-            "SELECT case_id, CASE MIN(verdict) WHEN MAX(verdict) THEN verdict ELSE 'differ' END AS judged FROM marks"
-        )
-        counts = self.database.read(
-            f"SELECT case_id, judged, COUNT(*) AS crops FROM ({judged} GROUP BY case_id, crop) GROUP BY case_id, judged"
-        )
-        rows, of_case = self.database.read(newest, (hosted.name,)), dict[str, dict[str, int]]()
-        for each in counts:
+        verdict = "CASE MIN(verdict) WHEN MAX(verdict) THEN verdict ELSE 'differ' END"
+        judged = f"SELECT case_id, {verdict} AS judged FROM marks GROUP BY case_id, crop"
+        counts = f"SELECT case_id, judged, COUNT(*) AS crops FROM ({judged}) GROUP BY case_id, judged"
+        of_case = dict[str, dict[str, int]]()
+        for each in self.database.read(counts):
             of_case.setdefault(each["case_id"], {})[each["judged"]] = each["crops"]
+        newest = "SELECT * FROM cases WHERE gallery = ? ORDER BY made DESC, rowid DESC"
+        rows = self.database.read(newest, (hosted.name,))
         return [{**told_of(row), "marks": of_case.get(row["id"], {})} for row in rows if _may_see(actor, row)]
 
     def get(self, actor: Actor, hosted: Hosted, case: str) -> dict[str, Any]:
@@ -65,25 +66,24 @@ class Cases:
         row = self.own(actor, hosted, case)
         read = self.database.read
         found = {table: read(f"SELECT * FROM {table} WHERE case_id = ? ORDER BY rowid", (case,)) for table in TABLES}
-        for each in (*found["redactions"], *found["queries"]):
-            each.update({key: json.loads(each[key]) for key in ("boxes", "told") if key in each})
-        ids = list(dict.fromkeys(each["crop"] for each in found["marks"]))
-        known = dict(zip(ids, hosted.found(ids), strict=True))
-        self._forget([crop for crop, row in known.items() if row is None])  # erased by another process
-        rows = {
-            crop: told_row(row)
-            for crop, row in known.items()
-            if row is not None and (actor.cameras is None or row.metadata.camera in actor.cameras)
-        }
-        marks: dict[str, list[dict[str, Any]]] = {crop: [] for crop in ids}
+        marks = dict[str, list[dict[str, Any]]]()
         for mark in found["marks"]:
-            marks[mark["crop"]].append(told_of(mark))
-        crops = [{**rows[crop], "marks": marks[crop]} for crop in rows]
-        redactions = {each["crop"]: told_of(each) for each in found["redactions"] if each["crop"] in rows}
-        for each in redactions.values():
-            each["head"] = bool(each["head"])
-        notes, queries = ([told_of(each) for each in found[table]] for table in ("notes", "queries"))
-        return {**told_of(row), "crops": crops, "notes": notes, "queries": queries, "redactions": redactions}
+            marks.setdefault(mark["crop"], []).append(told_of(mark))
+        known = dict(zip(marks, hosted.found(list(marks)), strict=True))
+        self._forget([crop for crop, row in known.items() if row is None])  # erased by another process
+        rows = {crop: told_row(row) for crop, row in known.items() if row and actor.sees(row.metadata.camera)}
+        redactions = {
+            each["crop"]: {**told_of(each), "head": bool(each["head"]), "boxes": json.loads(each["boxes"])}
+            for each in found["redactions"]
+            if each["crop"] in rows
+        }
+        return {
+            **told_of(row),
+            "crops": [{**told, "marks": marks[crop]} for crop, told in rows.items()],
+            "notes": [told_of(each) for each in found["notes"]],
+            "queries": [{**told_of(each), "told": json.loads(each["told"])} for each in found["queries"]],
+            "redactions": redactions,
+        }
 
     def searched(self, case: str, who: Acting, told: Mapping[str, Any]) -> None:
         """Note down a search that was made for a case, without what it found."""
@@ -98,6 +98,32 @@ class Cases:
             raise NotThere("no case of this id")
         return rows[0]
 
+    def hand_over(self, actor: Actor, hosted: Hosted, case: str, body: ArchiveBody, who: Acting, target: Path) -> str:
+        """Write a case's archive; its SHA-256. Recorded. `UsageError`: originals without reason or by a blurred token."""
+        if body.originals and (actor.blurred or not body.reason):
+            raise UsageError("original pictures need a reason, and a token that may see them")
+        told, members = self.get(actor, hosted, case), list[tuple[str, bytes]]()
+        rows = hosted.rows([each["id"] for each in told["crops"]])
+        for crop in told["crops"]:
+            if row := rows.get(crop["id"]):
+                redaction = told["redactions"].get(crop["id"], {"head": True, "boxes": []})
+                members += _pictures(crop, row, redaction, originals=body.originals, blurred=actor.blurred)
+        shown = [crop["id"] for crop in told["crops"] if "picture" in crop]
+        record_event(hosted.path, "case handed over", shown, case=case, originals=body.originals, reason=body.reason)
+        model, queries = hosted.open().manifest.model, told.pop("queries")
+        about = {"notice": _NOTICE, "gallery": hosted.name, "model": model.name, "fingerprint": model.fingerprint}
+        archived = {"by": who.user, "at": now(), "purpose": who.purpose, **body.model_dump()}
+        whole = {"schema": SCHEMA, **about, **told, "archived": archived}
+        asked = [{**each, "told": json.dumps(each["told"])} for each in queries]
+        front = {CASE: json.dumps(whole, indent=1)}
+        front["queries.jsonl"] = "".join(json.dumps(each) + "\n" for each in queries)
+        front["audit-head.txt"] = sign_head(hosted.path).text
+        # For a reader without Pickout, and without any script.
+        front["case.html"] = render("pickout.serve", "case.html", **whole, queries=asked)
+        written = [(name, text.encode()) for name, text in front.items()]
+        with target.open("wb") as file:
+            return write_archive(file, [*written, *members], hosted.path, verifier(hosted.path))
+
     def _forget(self, ids: Collection[str]) -> None:
         with self.database.opened() as database:
             for table in ("marks", "redactions"):
@@ -111,40 +137,6 @@ def _may_see(actor: Actor, row: Mapping[str, Any]) -> bool:
 def told_of(row: Mapping[str, Any]) -> dict[str, Any]:
     """A row as clients get it."""
     return {key: value for key, value in row.items() if key not in ("token", "gallery", "case_id", "crop", "number")}
-
-
-_LEAVES = ("fits", "maybe")
-"""Crops with these verdicts leave as pictures; of the others, who do not concern the case, only that they were seen."""
-_NOTICE = "Candidates that a person judged, found by a description. They are not identifications."
-
-
-def hand_over(
-    cases: Cases, actor: Actor, hosted: Hosted, case: str, body: ArchiveBody, who: Acting, target: Path
-) -> str:
-    """Write a case's archive; its SHA-256. Recorded. `UsageError`: originals without reason, or by a blurred token."""
-    if body.originals and (actor.blurred or not body.reason):
-        raise UsageError("original pictures need a reason, and a token that may see them")
-    told, members = cases.get(actor, hosted, case), list[tuple[str, bytes]]()
-    rows = hosted.rows([each["id"] for each in told["crops"]])
-    for crop in told["crops"]:
-        if row := rows.get(crop["id"]):
-            redaction = told["redactions"].get(crop["id"], {"head": True, "boxes": []})
-            members += _pictures(crop, row, redaction, originals=body.originals, blurred=actor.blurred)
-    shown = [crop["id"] for crop in told["crops"] if "picture" in crop]
-    record_event(hosted.path, "case handed over", shown, case=case, originals=body.originals, reason=body.reason)
-    model, queries = hosted.open().manifest.model, told.pop("queries")
-    archived = {"by": who.user, "at": now(), "purpose": who.purpose}
-    about = {"schema": SCHEMA, "notice": _NOTICE, "gallery": hosted.name}
-    about |= {"model": model.name, "fingerprint": model.fingerprint}
-    whole = {**about, **told, "archived": {**archived, "originals": body.originals, "reason": body.reason}}
-    lines = "".join(json.dumps(each) + "\n" for each in queries)
-    asked = [{**each, "told": json.dumps(each["told"])} for each in queries]
-    page = render("pickout.serve", "case.html", **whole, queries=asked)  # for a reader without Pickout: no script
-    head = sign_head(hosted.path).text
-    front = [(CASE, json.dumps(whole, indent=1).encode()), ("queries.jsonl", lines.encode())]
-    front += [("audit-head.txt", head.encode()), ("case.html", page.encode())]
-    with target.open("wb") as file:
-        return write_archive(file, [*front, *members], hosted.path, verifier(hosted.path))
 
 
 def _pictures(

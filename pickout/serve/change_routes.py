@@ -1,4 +1,4 @@
-"""Routes that change: crops added, described, removed, erased, taken out and in; models and calibration."""
+"""Routes that change: crops added, described, removed, erased, taken out and in; recordings; and jobs themselves."""
 
 import shutil
 from collections.abc import Iterator, Sequence
@@ -7,14 +7,15 @@ from functools import partial
 from pathlib import Path, PurePath
 from typing import Annotated, Any
 
-from fastapi import APIRouter, File, Form, HTTPException, Query, UploadFile
+from fastapi import APIRouter, File, Form, HTTPException, Query, Request, UploadFile
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from pydantic import TypeAdapter, ValidationError
+from starlette.requests import ClientDisconnect
 
 from pickout.errors import AccessDenied, DataError, GalleryModelMismatch, NothingFound, PickoutError, UsageError
 from pickout.files import storage_errors
-from pickout.gallery.audit.log import record_event
+from pickout.gallery.audit.log import acting, record_event
 from pickout.gallery.intake.report import IngestReport
 from pickout.gallery.intake.scan import Scan
 from pickout.gallery.portable.file import opened
@@ -26,14 +27,20 @@ from pickout.serve.access import Action, permit
 from pickout.serve.calling import Called, Caller, Work, long, on, raw, read_upload, sent_file, stream, temporary_file
 from pickout.serve.hosting import Hosted
 from pickout.serve.jobs import Tell
-from pickout.serve.requests import ChosenBody, CropBody, ExportBody, FolderBody, UpdateBody
+from pickout.serve.recordings import find_people, meant_recordings
+from pickout.serve.requests import ChosenBody, CropBody, ExportBody, FolderBody, Id, Name, UpdateBody, VideoBody
 from pickout.serve.sample import add_sample
 from pickout.serve.service import limited
 from pickout.serve.uploads import index_upload, told_progress, told_steps
+from pickout.video import require_libraries
 
 router = APIRouter(prefix="/galleries/{gallery}", tags=["changes"])
+jobs = APIRouter(prefix="/jobs", tags=["changes"])
 _TOLD: TypeAdapter[CropBody | list[CropBody]] = TypeAdapter(CropBody | list[CropBody])
+_BYTES = {"required": True, "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}
 Indexing = Annotated[Work, long(Action.INDEX)]
+Changed = Annotated[Hosted, on(Action.INDEX)]
+Open = Annotated[Hosted, on(Action.INDEX, purpose=False)]
 
 
 @router.post("/crops", **stream(answers.Uploaded))
@@ -87,7 +94,7 @@ def sample(work: Indexing) -> Response:
 
 
 @router.post("/update", response_model=answers.Updated)
-def update(called: Called, hosted: Annotated[Hosted, on(Action.INDEX)], body: UpdateBody) -> dict[str, Any]:
+def update(called: Called, hosted: Changed, body: UpdateBody) -> dict[str, Any]:
     """Tell more about crops; nothing is encoded again."""
     told, ids = body.told(), _chosen(called, Action.INDEX, hosted, body)
     called.own_camera(told.camera, needed="camera" in body.forget)
@@ -133,17 +140,13 @@ def take_in(
     again: Annotated[bool, Query(description="Take back crops that were erased; without, they stay so.")] = False,
 ) -> Response:
     """Take the crops of an exported file into a gallery of the same model."""
-    source, uploads = temporary_file(work.called, "imports"), work.called.parts.service.uploads(work.hosted).folder
     name = PurePath(file.filename or "").name[:100] or "the file"
-    try:
+    with temporary_file(work.called, "imports") as source:
         with storage_errors(source), source.open("wb") as kept:
             shutil.copyfileobj(file.file, kept)
         with _as_sent(source, name), opened(source):
             pass  # what is no export at all is refused before the work begins
-    except Exception:
-        source.unlink(missing_ok=True)
-        raise
-    crops_to = uploads / "imported" if pictures else None
+    crops_to = work.called.parts.service.uploads(work.hosted).folder / "imported" if pictures else None
     how: dict[str, Any] = {"crops_to": crops_to, "replace_rows": replace, "again": again}
 
     def take(tell: Tell) -> dict[str, Any]:
@@ -154,6 +157,80 @@ def take_in(
             source.unlink(missing_ok=True)
 
     return work.begin("import", take)
+
+
+@router.post("/recordings", status_code=201, openapi_extra={"requestBody": _BYTES}, response_model=answers.Recording)
+async def send_recording(
+    called: Called,
+    hosted: Changed,
+    request: Request,
+    name: Annotated[Name, Query(description="What it is called; may tell camera and time.")] = "recording",
+) -> dict[str, Any]:
+    """Send a recording, as the request's body, to look through later. Needs a purpose; recorded."""
+    try:
+        kept = called.parts.service.recordings(hosted)
+        identifier, told = await kept.receive(request.stream(), name, called.actor.token)
+    except ClientDisconnect:
+        raise HTTPException(400, "the recording did not come whole; send it again") from None
+    record_event(hosted.path, "recording sent", bytes=told.bytes)
+    return {"recording": identifier, **told.model_dump(mode="json", exclude={"owner"})}
+
+
+@router.get("/recordings", response_model=answers.Recordings)
+def recordings(called: Called, hosted: Open) -> dict[str, list[dict[str, Any]]]:
+    """The recordings that this token sent and that were not looked through yet."""
+    every = called.parts.service.recordings(hosted).all(called.actor)
+    told = [{"recording": key, **kept.model_dump(mode="json", exclude={"owner"})} for key, kept in every.items()]
+    return {"recordings": told}
+
+
+@router.delete("/recordings/{recording}", status_code=204)
+def delete_recording(called: Called, hosted: Open, recording: Id) -> None:
+    """Delete a recording that was sent, and what was found in it so far. Recorded."""
+    kept = called.parts.service.recordings(hosted)
+    kept.own(called.actor, recording)
+    if called.parts.service.jobs.busy(recording):
+        raise HTTPException(409, "a job looks through this recording; cancel it first")
+    record_event(hosted.path, "recording deleted")
+    kept.delete(recording, found=True)
+
+
+@router.post("/video", **stream(answers.VideoAnswer))
+def video(work: Indexing, body: VideoBody) -> Response:
+    """Find the people in recordings and index the best crops of each, with camera, time, track and box. A recording
+    that was sent is deleted after that; a job that was stopped goes on when it is begun again. Needs a purpose;
+    recorded."""
+    called, service = work.called, work.called.parts.service
+    kept, place = service.recordings(work.hosted), None
+    if (body.recording is None) == (body.folder is None):
+        raise UsageError("give a recording that was sent, or a folder of the server")
+    called.own_camera(body.camera, needed=True)
+    if body.recording is not None:
+        kept.own(called.actor, body.recording)
+    if body.folder is not None:
+        place = called.folder(body.folder)
+    if body.detector.endswith(".onnx"):
+        body = body.model_copy(update={"detector": str(called.folder(body.detector))})
+    require_libraries()
+    found, of = meant_recordings(kept, called.actor, body, place), body.recording or str(place)
+    return work.begin("video", partial(find_people, kept, body, found, of, service.jobs), of=of)
+
+
+@jobs.get("/{job}", response_model=answers.JobAnswer)
+def job(called: Called, job: str) -> dict[str, Any]:
+    """How far a job is that this token began."""
+    found = called.parts.service.jobs.own(job, called.actor.token)
+    return {**found.as_json(), "error": None if found.error is None else called.parts.service.told(found.error)}
+
+
+@jobs.delete("/{job}", status_code=204)
+def cancel(called: Called, job: str) -> None:
+    """Stop a job that this token began, before its next step. What it has committed stays. Recorded."""
+    found = called.parts.service.jobs.own(job, called.actor.token)
+    if not found.ended.is_set():
+        with acting(called.who(purpose=False)):
+            record_event(called.parts.service.galleries[found.gallery].path, "job cancelled", what=found.what)
+        found.cancelled.set()
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 import io
 import threading
-from collections.abc import Iterator
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,9 +17,10 @@ from pickout.gallery.search.search import Hit
 from pickout.gallery.storage.rows import Row
 from pickout.pages import picture_bytes
 from pickout.serve.access import Action, Actor, permit
+from pickout.serve.answers import Crop
 from pickout.serve.blurring import blurred, blurred_jpeg
 from pickout.serve.hosting import Hosted
-from pickout.serve.service import Service, told_hit
+from pickout.serve.service import Service
 from pickout.serve.settings import ServeSettings
 
 _EXPLAINED = 500  # explanations that are kept in memory: they take seconds, and are looked at again
@@ -29,38 +29,30 @@ _ALIKE = 0.6  # correlation of a crop with what its box shows, from which it is 
 _PEEK = (12, 24)
 
 _turn = threading.Semaphore(2)  # decoding takes every core that it gets
+_explaining = threading.Lock()  # so does explaining; whoever asks for the same waits for it
 
 
-class Crops:
-    """What is made of single crops."""
+def explained(service: Service, actor: Actor, hosted: Hosted, identifier: str, sentence: str) -> dict[str, Any]:
+    """Why a crop has its score for a sentence. Recorded."""
+    row = seen_row(actor, hosted, identifier)
+    service.policy.judge([sentence])
+    from pickout.checkpoints.loaded_model import LoadedModel
+    from pickout.explain.explanation import explain, measurement_file
+    from pickout.explain.ways import read_measurement
 
-    def __init__(self, service: Service) -> None:
-        self._policy = service.policy
-        self._explained: dict[tuple[object, ...], dict[str, Any]] = {}
-        self._explaining = threading.Lock()
-        service.on_erasing.append(lambda _: self._explained.clear())
-
-    def explain(self, actor: Actor, hosted: Hosted, identifier: str, sentence: str) -> dict[str, Any]:
-        """Why a crop has its score for a sentence. Recorded."""
-        row = seen_row(actor, hosted, identifier)
-        self._policy.judge([sentence])
-        from pickout.checkpoints.loaded_model import LoadedModel
-        from pickout.explain.explanation import explain, measurement_file
-        from pickout.explain.ways import read_measurement
-
-        if not isinstance(hosted.encoder, LoadedModel):
-            raise GalleryError(f"the model {hosted.encoder.name} of this gallery cannot be explained")
-        with Image.open(io.BytesIO(own_bytes(row))) as picture:
-            shown = blurred(picture) if actor.blurred else picture.convert("RGB")
-        record_event(hosted.path, "explained", [row.id], sentence=sentence)
-        file = measurement_file(hosted.encoder)
-        measured_at = file.stat().st_mtime_ns if file.exists() else None
-        key = (hosted.encoder.fingerprint, measured_at, row.content, sentence, actor.blurred)
-        with self._explaining:  # one takes every core; whoever asks for the same waits for it
-            if key not in self._explained:
-                found = explain(hosted.encoder, sentence, shown, measurement=read_measurement(file)).as_json()
-                self._explained = dict([*self._explained.items()][1 - _EXPLAINED :]) | {key: found}
-            return self._explained[key]
+    if not isinstance(hosted.encoder, LoadedModel):
+        raise GalleryError(f"the model {hosted.encoder.name} of this gallery cannot be explained")
+    with Image.open(io.BytesIO(own_bytes(row))) as picture:
+        shown = blurred(picture) if actor.blurred else picture.convert("RGB")
+    record_event(hosted.path, "explained", [row.id], sentence=sentence)
+    file = measurement_file(hosted.encoder)
+    measured_at = file.stat().st_mtime_ns if file.exists() else None
+    key = (hosted.encoder.fingerprint, measured_at, row.content, sentence, actor.blurred)
+    with _explaining:
+        if key not in service.explained:
+            found = explain(hosted.encoder, sentence, shown, measurement=read_measurement(file)).as_json()
+            service.explained = dict([*service.explained.items()][1 - _EXPLAINED :]) | {key: found}
+        return service.explained[key]
 
 
 def seen_row(actor: Actor, hosted: Hosted, identifier: str) -> Row:
@@ -84,10 +76,7 @@ def own_picture(actor: Actor, hosted: Hosted, identifier: str, *, blur: bool) ->
 
 def told_row(row: Row) -> dict[str, Any]:
     """A crop without any path of the server."""
-    return {key: value for key, value in told_hit(Hit.of(row, 1, 0.0)).items() if key in _ROW}
-
-
-_ROW = ("id", "width", "height", "camera", "time", "video", "frame", "box", "track", "labels")
+    return {key: value for key, value in Hit.of(row, 1, 0.0).as_json().items() if key in Crop.model_fields}
 
 
 def own_bytes(row: Row) -> bytes:
@@ -124,23 +113,18 @@ def draw_frame(actor: Actor, hosted: Hosted, row: Row, settings: ServeSettings, 
 
 def _place(actor: Actor, video: str, settings: ServeSettings) -> Path:
     """Where a recording lies; for others than the owner below a folder of recordings: a crop may name any file."""
-    for place in _places(actor, video, settings):
-        with suppress(OSError, ValueError):
-            if place.exists():
-                return place
-    name = Path(video).name if "://" not in video else "a camera's stream"
-    raise NotThere(f"the recording is not at hand ({name}); give its folder to pickout serve --recordings")
-
-
-def _places(actor: Actor, video: str, settings: ServeSettings) -> Iterator[Path]:
     stated = Path(video)
-    if actor.token is None:
-        yield stated
     parts = stated.parts[stated.is_absolute() :]
+    with suppress(OSError, ValueError):
+        if actor.token is None and stated.exists():
+            return stated
     for folder in (folder.resolve() for folder in (*settings.recordings, *settings.folders)):
         for place in (stated, *(folder.joinpath(*parts[first:]) for first in range(len(parts)))):
-            if place.resolve().is_relative_to(folder) and place.resolve() != folder:
-                yield place
+            with suppress(OSError, ValueError):
+                if place.resolve().is_relative_to(folder) and place.resolve() != folder and place.exists():
+                    return place
+    name = stated.name if "://" not in video else "a camera's stream"
+    raise NotThere(f"the recording is not at hand ({name}); give its folder to pickout serve --recordings")
 
 
 def _likeness(cut: Image.Image, row: Row) -> float:

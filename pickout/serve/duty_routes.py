@@ -9,16 +9,7 @@ from fastapi import APIRouter, Query
 from fastapi.responses import PlainTextResponse, StreamingResponse
 
 from pickout.errors import UsageError
-from pickout.gallery.audit.heads import (
-    as_csv,
-    entries_showing,
-    examine,
-    numbered_entries,
-    read_head,
-    sign_head,
-    verifier,
-)
-from pickout.gallery.audit.heads import proof as proof_between
+from pickout.gallery.audit import heads
 from pickout.gallery.audit.log import Acting, acting, record_event
 from pickout.gallery.changes.retention import Due, Hold
 from pickout.gallery.search.filters import ANYWHERE
@@ -27,7 +18,6 @@ from pickout.serve.access import Action, Token, permit
 from pickout.serve.calling import Called, Caller, on, raw
 from pickout.serve.hosting import Hosted
 from pickout.serve.requests import HeadsBody, HoldBody, Id, RulesBody, SinceBody, TokenBody
-from pickout.serve.service import limited
 
 router = APIRouter()
 _GALLERY = "/galleries/{gallery}"
@@ -59,8 +49,7 @@ def enforce(called: Called, hosted: Kept) -> dict[str, Any]:
 def hold(called: Called, hosted: Kept, body: HoldBody) -> Hold:
     """Keep crops whatever the rules say, and refuse to remove or erase them. Recorded."""
     permit(called.actor, Action.KEEP, hosted.name, hosted.found(body.crops))
-    where = hosted.turns.ask(lambda opened: limited(called.actor, body.where.where(), opened))
-    opened = hosted.open()
+    where, opened = body.where.where(), hosted.open()
     if body.crops and where != ANYWHERE:  # of these crops, those that pass
         return opened.retention.hold(body.reason, opened.choose(body.crops, where))
     return opened.retention.hold(body.reason, body.crops, where)
@@ -85,37 +74,37 @@ def audit(
     form: Literal["jsonl", "csv"] = "jsonl",
 ) -> StreamingResponse:
     """The log of searches and changes, as JSON lines or CSV."""
-    entries = islice(numbered_entries(hosted.path, start), count)
+    entries = islice(heads.numbered_entries(hosted.path, start), count)
     if form == "csv":
-        return StreamingResponse(as_csv(entries), media_type="text/csv")
+        return StreamingResponse(heads.as_csv(entries), media_type="text/csv")
     return StreamingResponse((json.dumps(each) + "\n" for each in entries), media_type="application/x-ndjson")
 
 
 @router.get(f"{_GALLERY}/audit/head", tags=["audit"], response_class=PlainTextResponse)
 def head(hosted: Audited) -> str:
     """A signed head of the log, for a witness to keep."""
-    return sign_head(hosted.path).text
+    return heads.sign_head(hosted.path).text
 
 
 @router.post(f"{_GALLERY}/audit/proof", tags=["audit"], response_class=PlainTextResponse)
 def proof(hosted: Audited, body: SinceBody) -> str:
     """A new head, and the proof that the log goes on from an earlier one; `pickout audit witness` checks it."""
-    return proof_between(hosted.path, read_head(body.since), sign_head(hosted.path))
+    return heads.proof(hosted.path, heads.read_head(body.since), heads.sign_head(hosted.path))
 
 
 @router.post(f"{_GALLERY}/audit/verify", tags=["audit"], response_model=answers.AuditState)
 def verify(hosted: Audited, body: HeadsBody) -> dict[str, Any]:
     """What is wrong with the log, by itself and against heads that were kept elsewhere."""
-    found = examine(hosted.path, [read_head(each) for each in body.heads])
+    found = heads.examine(hosted.path, [heads.read_head(each) for each in body.heads])
     told = {"entries": found.size, "root": found.root.hex(), "heads": found.heads, "faults": list(found.faults)}
-    return {**told, "public_key": verifier(hosted.path)}
+    return {**told, "public_key": heads.verifier(hosted.path)}
 
 
 @router.get(_GALLERY + "/audit/crops/{crop}", tags=["audit"], response_model=answers.Entries)
 def showing(called: Called, hosted: Audited, crop: Id) -> dict[str, list[dict[str, Any]]]:
     """The entries that provably showed a crop."""
     permit(called.actor, Action.AUDIT, hosted.name, hosted.found([crop]))
-    return {"entries": [{"number": number, **entry} for number, entry in entries_showing(hosted.path, crop)]}
+    return {"entries": [{"number": number, **entry} for number, entry in heads.entries_showing(hosted.path, crop)]}
 
 
 @router.get("/tokens", tags=["access"], response_model=answers.TokenList)

@@ -5,6 +5,7 @@ import json
 import logging
 import re
 import time
+from asyncio import Transport
 from collections.abc import Collection
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
@@ -13,10 +14,12 @@ from fastapi import HTTPException
 from fastapi.responses import JSONResponse
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 from pickout.serve.settings import ServeSettings
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
+SECONDS = 20.0  # for the head of a request to come
 _log = logging.getLogger("pickout.requests")
 _HEADERS = {
     "x-content-type-options": "nosniff",
@@ -161,3 +164,24 @@ def _is_json(headers: dict[str, str]) -> bool:
 def _is_recording(scope: Scope) -> bool:
     """Whether the body goes to disk as it comes, so that it may be long."""
     return bool(scope["method"] == "POST" and scope["path"].endswith("/recordings"))
+
+
+class Punctual(H11Protocol):
+    """HTTP/1.1 on a connection that is closed where a request's head does not come in time; for bodies see `Guard`."""
+
+    def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
+        """Begin to wait for a request."""
+        super().connection_made(transport)
+        self._wait()
+
+    def on_response_complete(self) -> None:
+        """Begin to wait for the next one."""
+        super().on_response_complete()
+        self._wait()
+
+    def _wait(self) -> None:
+        self.loop.call_later(SECONDS, self._close_unless_asked, self.cycle)
+
+    def _close_unless_asked(self, before: RequestResponseCycle | None) -> None:
+        if self.cycle is before and not self.transport.is_closing():
+            self.transport.close()

@@ -29,8 +29,6 @@ _log = logging.getLogger(__name__)
 
 Loader = Callable[[Path], Encoder]  # gives the model of a gallery's folder
 Spread = Callable[[Store, Resident | None], MakeVectors]  # as in `OpenGallery.spread`
-
-
 T = TypeVar("T")
 
 
@@ -84,12 +82,10 @@ class Turns:
         turns = [self._queue.popleft()]
         while turns[0].who and len(turns) < self._together and self._queue and self._queue[0].who:
             turns.append(self._queue.popleft())
-        # Whoever went away meanwhile is not searched for.
-        self._answer([turn for turn in turns if turn.future.set_running_or_notify_cancel()])
-
-    def _answer(self, turns: Sequence[_Turn]) -> None:
         gallery, made = self._gallery(), list[tuple[_Turn, Asked]]()
         for turn in turns:
+            if not turn.future.set_running_or_notify_cancel():  # whoever went away meanwhile is not searched for
+                continue
             with _telling(turn):
                 found = turn.call(gallery)
                 if turn.who is None:

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from pickout.errors import PickoutError, ServerBusy
+from pickout.errors import NotThere, PickoutError, ServerBusy
 
 _KEPT = 100  # jobs that have ended and can still be asked about
 _NICE = 10  # how much the system puts a job's thread behind those that search
@@ -19,6 +19,7 @@ _log = logging.getLogger(__name__)
 _LOOK = 0.5  # seconds between two looks, of a job that waits for its turn, whether it is still wanted
 
 Tell = Callable[[dict[str, Any]], None]  # with how far the work is; raises `JobCancelled` where it is unwanted
+Result = dict[str, Any]
 
 
 class JobCancelled(PickoutError):
@@ -35,7 +36,7 @@ class Job:
     gallery: str
     of: str | None = None
     progress: dict[str, Any] = field(default_factory=dict)
-    result: dict[str, Any] | None = None
+    result: Result | None = None
     error: Exception | None = None
     ended: threading.Event = field(default_factory=threading.Event)
     cancelled: threading.Event = field(default_factory=threading.Event)
@@ -63,9 +64,7 @@ class Jobs:
         self._lock = threading.Lock()
         self._closed = False
 
-    def start(
-        self, what: str, gallery: str, owner: str | None, work: Callable[[Tell], dict[str, Any]], of: str | None = None
-    ) -> Job:
+    def start(self, what: str, gallery: str, owner: str | None, work: Callable[[Tell], Result], of: str | None) -> Job:
         """Begin. One that is `of` something takes its gallery's turn itself, and is cancelled by `close`."""
         with self._lock:
             running = [job for job in self._jobs.values() if not job.ended.is_set()]
@@ -81,9 +80,12 @@ class Jobs:
         thread.start()
         return job
 
-    def get(self, identifier: str) -> Job | None:
-        """A job by its id."""
-        return self._jobs.get(identifier)
+    def own(self, identifier: str, owner: str | None) -> Job:
+        """A job by its id, for whoever began it; for others as if it were not there."""
+        job = self._jobs.get(identifier)
+        if job is None or job.owner != owner:
+            raise NotThere("no job of this id")
+        return job
 
     def busy(self, of: str) -> bool:
         """Whether a job waits or runs that is of this."""
@@ -116,7 +118,7 @@ class Jobs:
         for thread in threads:
             thread.join()
 
-    def _run(self, job: Job, work: Callable[[Tell], dict[str, Any]]) -> None:
+    def _run(self, job: Job, work: Callable[[Tell], Result]) -> None:
         with suppress(OSError, AttributeError):  # Linux lowers one thread; elsewhere nothing is lowered
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
         try:

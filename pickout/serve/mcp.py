@@ -13,8 +13,8 @@ from pickout import __version__
 from pickout.errors import PickoutError
 from pickout.gallery.audit.log import Acting, acting
 from pickout.gallery.storage.tables import first_fault
-from pickout.serve.access import OWNER, Action, Actor
-from pickout.serve.crops import Crops, own_picture
+from pickout.serve.access import Action, Actor
+from pickout.serve.crops import explained, own_picture
 from pickout.serve.hosting import Hosted
 from pickout.serve.requests import Filters, SearchBody, SentenceBody
 from pickout.serve.service import Service
@@ -30,17 +30,13 @@ _ABOUT = (
 
 def create_mcp(service: Service, token: str | None) -> MCPServer:
     """The server of tools."""
-    crops = Crops(service)
     server = MCPServer("pickout", instructions=_ABOUT, version=__version__)
-
-    def actor() -> Actor:
-        return service.tokens.actor(token, "mcp") if service.tokens.all() else OWNER
 
     @contextmanager
     def asked(action: Action, gallery: str, purpose: str) -> Iterator[tuple[Actor, Hosted, Acting]]:
         """Who asks, the gallery, and what the audit tells of it."""
         with _told(service):
-            asker = actor()
+            asker = service.tokens.actor(token, "mcp", near=True)
             hosted, who = service.gallery(asker, action, gallery), service.acting(asker, purpose)
             with acting(who):
                 yield asker, hosted, who
@@ -49,7 +45,7 @@ def create_mcp(service: Service, token: str | None) -> MCPServer:
     def cameras() -> str:
         """The galleries, with their cameras and what else can be filtered by, and the purposes that may be given."""
         with _told(service):
-            asker = actor()
+            asker = service.tokens.actor(token, "mcp", near=True)
             seen = [service.gallery(asker, Action.SEARCH, name) for name in service.visible(asker)]
             return json.dumps({hosted.name: service.describe(asker, hosted) for hosted in seen})
 
@@ -64,8 +60,8 @@ def create_mcp(service: Service, token: str | None) -> MCPServer:
         """The crops that fit a description best, as candidates for a person to check."""
         with asked(Action.SEARCH, gallery, purpose) as (asker, hosted, who):
             body = SearchBody(sentences=[sentence], where=Filters(**(where or {})), top=top)
-            searching = service.search(asker, hosted, body, who)
-            return json.dumps(searching.as_json(searching.answer.result()))
+            answer, tell = service.search(asker, hosted, body, who)
+            return json.dumps(tell(answer.result()))
 
     @server.tool()
     def look(gallery: _Gallery, purpose: _Purpose, crop: _Crop) -> Image:
@@ -78,7 +74,7 @@ def create_mcp(service: Service, token: str | None) -> MCPServer:
     def explain(gallery: _Gallery, purpose: _Purpose, crop: _Crop, sentence: str) -> str:
         """On which words and places a candidate's score rests, as far as that was measured to be true."""
         with asked(Action.EXPLAIN, gallery, purpose) as (asker, hosted, _):
-            return json.dumps(crops.explain(asker, hosted, crop, SentenceBody(sentence=sentence).sentence))
+            return json.dumps(explained(service, asker, hosted, crop, SentenceBody(sentence=sentence).sentence))
 
     return server
 

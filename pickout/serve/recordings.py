@@ -8,7 +8,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,10 +20,10 @@ from pickout.config import Settings
 from pickout.errors import GalleryDamaged, NotThere, UsageError, VideoError
 from pickout.files import storage_errors, write_atomically
 from pickout.gallery.audit.log import record_event
-from pickout.gallery.storage.rows import Row, parse_time, row_id
+from pickout.gallery.storage.rows import parse_time, row_id
 from pickout.serve.access import Actor
 from pickout.serve.hosting import Hosted
-from pickout.serve.jobs import Jobs, Tell
+from pickout.serve.jobs import Jobs, Result, Tell
 from pickout.serve.requests import VideoBody
 from pickout.serve.uploads import told_progress
 
@@ -45,8 +45,8 @@ class Kept(Settings):
 class Recordings:
     """The recordings that were sent to one gallery: a folder for each, and one of crops beside other uploads."""
 
-    def __init__(self, folder: Path, crops: Path, rows: Callable[[Sequence[str]], Mapping[str, Row]]) -> None:
-        self._folder, self._crops, self._rows = folder, crops, rows
+    def __init__(self, folder: Path, crops: Path, hosted: Hosted) -> None:
+        self._folder, self._crops, self.hosted = folder, crops, hosted
 
     async def receive(self, pieces: AsyncIterator[bytes], name: str, owner: str | None) -> tuple[str, Kept]:
         """Write a recording down as it comes; its id. The same one from the same token has the same id."""
@@ -97,7 +97,7 @@ class Recordings:
     def sweep(self, crops: Path) -> None:
         """Delete every file below a folder of crops that no row has."""
         files = {row_id(file): file for file in crops.rglob("*") if file.is_file()}
-        for each in files.keys() - self._rows(list(files)).keys():
+        for each in files.keys() - self.hosted.open().rows(list(files)).keys():
             files[each].unlink(missing_ok=True)
 
     def expire(self, days: float, busy: Callable[[str], bool]) -> None:
@@ -120,19 +120,22 @@ def meant_recordings(kept: Recordings, actor: Actor, body: VideoBody, place: Pat
     if body.recording is None:
         return find_recordings([str(place)], **told)
     file, about = kept.own(actor, body.recording)
-    return [sent_recording(file, about.name, _folder_name(about.name, body.recording), **told)]
+    stem = re.sub(r"[^A-Za-z0-9._-]+", "_", Path(about.name).stem)[:60].strip("._-")
+    name = f"{stem or 'recording'}-{body.recording[:8]}"  # a safe folder's, unlike that of any other recording
+    return [sent_recording(file, about.name, name, **told)]
 
 
 def find_people(
-    hosted: Hosted, kept: Recordings, body: VideoBody, found: "Sequence[Recording]", of: str, jobs: Jobs, tell: Tell
-) -> dict[str, Any]:
+    kept: Recordings, body: VideoBody, found: "Sequence[Recording]", of: str, jobs: Jobs, tell: Tell
+) -> Result:
     """Index the people in these recordings, which are `of` one that was sent or of a place; `VideoError` where nothing
     could be read."""
     from pickout.video.extraction import ExtractionSettings
     from pickout.video.harvest import LEDGER, TABLE, HarvestReport, Ledger, harvest
     from pickout.video.tracks import TrackSettings
 
-    out = kept.crops(body.recording or hashlib.sha256(of.encode()).hexdigest()[:32], body)
+    key = body.recording or hashlib.sha256(of.encode()).hexdigest()[:32]
+    out, hosted = kept.crops(key, body), kept.hosted
     record_event(hosted.path, "recordings looked through", recordings=len(found), detector=Path(body.detector).name)
     settings = ExtractionSettings(rate=body.rate, tracks=TrackSettings(per_track=body.per_track))
 
@@ -142,18 +145,15 @@ def find_people(
     if out.exists() and not (out / LEDGER).exists():  # looked through before; the same crops get the same names
         write_atomically(out / LEDGER, Ledger(detector=body.detector, settings=settings).model_dump_json())
     report: HarvestReport = harvest(found, out, body.detector, settings, apart=True, say=say)
-    faults = {name: entry.fault for name, entry in report.recordings.items() if entry.fault} | report.failed
-    faults = {
-        name: why.replace(each.place, each.video or name) for each in found if (why := faults.get(name := each.name))
-    }
+    why = {name: entry.fault for name, entry in report.recordings.items() if entry.fault} | report.failed
+    faults = {at.name: why[at.name].replace(at.place, at.video or at.name) for at in found if at.name in why}
     if not any(entry.frames for entry in report.recordings.values()):
         kept.sweep(out)
         raise VideoError("; ".join(faults.values()) or "no frame could be read")
-    result: dict[str, Any] = {"tracks": report.tracks, "crops": report.crops, "faults": faults, "indexed": None}
+    result: Result = {"tracks": report.tracks, "crops": report.crops, "faults": faults, "indexed": None}
     with jobs.turn(hosted.name, tell):
         if report.crops:
-            gallery = hosted.open()
-            added = gallery.add(out, table=out / TABLE, on_progress=lambda at: tell(told_progress(at)))
+            added = hosted.open().add(out, table=out / TABLE, on_progress=lambda at: tell(told_progress(at)))
             result["indexed"] = added.as_json()
     kept.sweep(out)  # nothing may be left that still tells of a crop once it is erased
     if body.recording is not None:
@@ -172,9 +172,3 @@ def _suffix(name: str) -> str:
     """The ending of a name where it is a plain one: it helps to tell streams that have no header."""
     found = re.fullmatch(r".*(\.[A-Za-z0-9]{1,6})", name, re.DOTALL)
     return found[1].lower() if found else ".video"
-
-
-def _folder_name(name: str, identifier: str) -> str:
-    """What crops and tracks of a recording are called by: unlike any other's, and a safe folder's name."""
-    stem = re.sub(r"[^A-Za-z0-9._-]+", "_", Path(name).stem)[:60].strip("._-")
-    return f"{stem or 'recording'}-{identifier[:8]}"

@@ -16,8 +16,6 @@ from pickout.gallery.search.ranking import Grouping
 from pickout.gallery.storage.rows import Metadata, parse_time
 from pickout.serve.access import Role
 
-_MOST_NAMES = 1000
-
 Id = Annotated[str, StringConstraints(max_length=2**20)]  # a bound that refuses what is no Unicode
 """Names a crop, a case, a recording or a picture, as an answer gave it; never a path. One that is garbled is answered
 like one that is not there, so it is looked for as it is."""
@@ -29,7 +27,7 @@ Side = Annotated[int, Field(strict=True, ge=-(2**31), lt=2**31)]
 Box = Annotated[tuple[Side, Side, Side, Side], Field(strict=False)]
 Head = Annotated[str, Field(max_length=10_000)]  # of the audit, signed
 Sentence = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_SENTENCE)]
-Names = Annotated[list[Name], Field(max_length=_MOST_NAMES)]
+Names = Annotated[list[Name], Field(max_length=1000)]
 Crops = Annotated[list[Id], Field(max_length=100_000)]
 Text = Annotated[str, StringConstraints(max_length=10_000)]
 Reason = Annotated[str, StringConstraints(max_length=1000)]
@@ -99,9 +97,8 @@ class SearchBody(Sending):
     top: int = Field(default=20, ge=1, le=600, description="How many candidates on a page.")
     page: int = Field(default=1, ge=1, le=10_000, description="Which page.")
     group: Grouping = Field(Grouping.NONE, strict=False, description="Which candidates are shown as one.")
-    parse: bool = Field(
-        True, description="Read a single sentence for cameras and times; the answer tells what was read."
-    )
+    parse: bool = True
+    """Read a single sentence for cameras and times; the answer tells what was read."""
     now: Now = None
     thumbnails: bool = Field(False, description="Whether each candidate comes with its thumbnail, a JPEG in base64.")
     case: Id | None = Field(None, description="The case that this is searched for, which notes it down.")
@@ -180,9 +177,7 @@ class VideoBody(Sending):
     camera: Name | None = Field(None, description="Its camera; none: by the recording's name without date and time.")
     start: Moment | None = Field(None, description="When it began, ISO 8601; none: by its name, else by its container.")
     zone: Name = Field("UTC", description="Time zone of `start` and of times in names.")
-    detector: Annotated[str, StringConstraints(pattern=r"^(embedded|movenet|nanodet|[^\x00]{1,4000}\.onnx)$")] = (
-        "embedded"
-    )
+    detector: Annotated[str, Field(pattern=r"^(embedded|movenet|nanodet|[^\x00]{1,4000}\.onnx)$")] = "embedded"
     """What finds people; an `.onnx` file lies below one of the folders that the server's owner allows."""
     per_track: int = Field(default=3, ge=1, le=50, description="Crops of one person in one pass, at most.")
     rate: float = Field(default=5.0, gt=0, le=120, description="Frames looked at in a second of a recording.")

@@ -3,7 +3,6 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, File, Header, Query, Response, UploadFile
@@ -16,16 +15,19 @@ from pickout.gallery.audit.log import record_event
 from pickout.serve import answers
 from pickout.serve.access import Action, permit
 from pickout.serve.blurring import blurred_jpeg
-from pickout.serve.calling import Called, Caller, authenticate, on, raw, read_upload
-from pickout.serve.crops import draw_frame, own_picture, seen_row, told_row
+from pickout.serve.calling import Called, authenticate, on, raw, read_upload
+from pickout.serve.crops import draw_frame, explained, own_picture, seen_row, told_row
+from pickout.serve.database import now
 from pickout.serve.hosting import Hosted
 from pickout.serve.requests import Id, SaveBody, SearchBody, SentenceBody, WatchBody
+from pickout.serve.service import parsed
 
 router = APIRouter()
 _STREAMS = 100  # streams of alarms that may be open
 Searched = Annotated[Hosted, on(Action.SEARCH, purpose=False)]
 Seen = Annotated[Hosted, on(Action.IMAGE, purpose=False)]
 Looked = Annotated[Hosted, on(Action.IMAGE)]
+Explained = Annotated[Hosted, on(Action.EXPLAIN)]
 Watched = Annotated[Hosted, on(Action.WATCH, purpose=False)]
 _Blur = Annotated[bool, Query(description="Whether faces are blurred.")]
 _Number = Annotated[int, Query(ge=0, lt=2**63)]
@@ -86,18 +88,18 @@ def describe(called: Called, hosted: Searched) -> dict[str, Any]:
 @router.post("/galleries/{gallery}/parse", tags=["search"], response_model=answers.ParseAnswer)
 def parse(called: Called, hosted: Searched, body: SentenceBody) -> dict[str, Any]:
     """Read a sentence for its filters, to be shown and changed before a search. What is not certain stays in it."""
-    return called.parts.service.parse(called.actor, hosted, body).as_json()
+    return hosted.turns.ask(lambda gallery: parsed(called.actor, gallery, body.sentence, body.now)).as_json()
 
 
 @router.post("/galleries/{gallery}/search", tags=["search"], **_FOUND)
 async def search(called: Called, hosted: Searched, body: SearchBody) -> dict[str, Any]:
     """The crops that fit best: candidates for a person to check. Needs a purpose; recorded."""
-    parts, who = called.parts, called.who
+    parts, who = called.parts, called.who()
     if body.case is not None:
         await run_in_threadpool(parts.cases.own, called.actor, hosted, body.case)
-    found = parts.service.search(called.actor, hosted, body, who)
-    given = await asyncio.wrap_future(found.answer)
-    told = await run_in_threadpool(found.as_json, given) if body.thumbnails else found.as_json(given)
+    answer, tell = parts.service.search(called.actor, hosted, body, who)
+    given = await asyncio.wrap_future(answer)
+    told = await run_in_threadpool(tell, given) if body.thumbnails else tell(given)
     if body.case is not None:
         await run_in_threadpool(parts.cases.searched, body.case, who, told)
     return told
@@ -140,11 +142,9 @@ def frame(called: Called, hosted: Looked, crop: Id, blur: _Blur = False) -> Resp
 
 
 @router.post("/galleries/{gallery}/crops/{crop}/explain", tags=["search"], response_model=answers.Explanation)
-def explain(
-    called: Called, hosted: Annotated[Hosted, on(Action.EXPLAIN)], crop: Id, body: SentenceBody
-) -> dict[str, Any]:
+def explain(called: Called, hosted: Explained, crop: Id, body: SentenceBody) -> dict[str, Any]:
     """Why a crop has its score for a sentence. Needs a purpose; recorded."""
-    return called.parts.crops.explain(called.actor, hosted, crop, body.sentence)
+    return explained(called.parts.service, called.actor, hosted, crop, body.sentence)
 
 
 @router.get("/galleries/{gallery}/saved", tags=["saved searches"], response_model=answers.SavedSearches)
@@ -177,7 +177,7 @@ def watches(called: Called, hosted: Watched) -> dict[str, list[dict[str, Any]]]:
 @router.post("/galleries/{gallery}/watches", tags=["watches"], status_code=201, response_model=answers.NewWatch)
 def watch(called: Called, hosted: Annotated[Hosted, on(Action.WATCH)], body: WatchBody) -> dict[str, Any]:
     """Ask a saved search of each crop that comes from now on. Needs a purpose; recorded."""
-    return called.parts.watches.create(called.actor, hosted, body, called.who.purpose)
+    return called.parts.watches.create(called.actor, hosted, body, called.who().purpose)
 
 
 @router.delete("/galleries/{gallery}/watches/{name:path}", tags=["watches"], status_code=204)
@@ -201,30 +201,28 @@ def events(
     authorization: Annotated[str | None, Header(include_in_schema=False)] = None,
 ) -> StreamingResponse:
     """Alarms as they come, as server-sent events; after a break they go on behind `Last-Event-ID`."""
-    called.parts.watches.alarms(called.actor, hosted, name, last_event_id)  # told as an error before the stream begins
-    if called.parts.streams >= _STREAMS:
-        raise ServerBusy(f"{_STREAMS} streams are open; use the list of alarms", 60)
-    stream = _events(called, hosted, name, last_event_id, authorization)
-    return StreamingResponse(stream, media_type="text/event-stream")
-
-
-async def _events(
-    called: Caller, hosted: Hosted, name: str, after: int, authorization: str | None
-) -> AsyncIterator[str]:
     parts = called.parts
-    parts.streams += 1
-    try:
-        yield f": alarms of {datetime.now(UTC).isoformat(timespec='seconds')}\n\n"
-        while not parts.stopping():
-            authenticate(parts, authorization, "a stream")  # a token may be revoked meanwhile
-            found = await run_in_threadpool(parts.watches.alarms, called.actor, hosted, name, after)
-            for each in found:
-                after = each["number"]
-                yield f"id: {after}\nevent: alarm\ndata: {json.dumps(each)}\n\n"
-            if not found:
-                yield ":\n\n"
-                await asyncio.sleep(1)
-    except PickoutError:
-        yield "event: end\ndata: {}\n\n"
-    finally:
-        parts.streams -= 1
+    parts.watches.alarms(called.actor, hosted, name, last_event_id)  # told as an error before the stream begins
+    if parts.streams >= _STREAMS:
+        raise ServerBusy(f"{_STREAMS} streams are open; use the list of alarms", 60)
+
+    async def come() -> AsyncIterator[str]:
+        after = last_event_id
+        parts.streams += 1
+        try:
+            yield f": alarms of {now()}\n\n"
+            while not parts.stopping():
+                authenticate(parts, authorization, "a stream")  # a token may be revoked meanwhile
+                found = await run_in_threadpool(parts.watches.alarms, called.actor, hosted, name, after)
+                for each in found:
+                    after = each["number"]
+                    yield f"id: {after}\nevent: alarm\ndata: {json.dumps(each)}\n\n"
+                if not found:
+                    yield ":\n\n"
+                    await asyncio.sleep(1)
+        except PickoutError:
+            yield "event: end\ndata: {}\n\n"
+        finally:
+            parts.streams -= 1
+
+    return StreamingResponse(come(), media_type="text/event-stream")

@@ -4,9 +4,11 @@ import logging
 import re
 import secrets
 from base64 import b64encode
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field, replace
+from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -23,7 +25,7 @@ from pickout.gallery.gallery import Gallery
 from pickout.gallery.search.filters import ANYWHERE, Where
 from pickout.gallery.search.query import Query
 from pickout.gallery.search.ranking import Asked, Grouping, SearchSettings
-from pickout.gallery.search.search import Answer, Hit
+from pickout.gallery.search.search import Answer
 from pickout.gallery.search.sentence_filters import Parse, read_filters
 from pickout.gallery.storage.rows import LABEL
 from pickout.serve.access import Action, Actor, Tokens, no_gallery, permit
@@ -31,32 +33,13 @@ from pickout.serve.blurring import blurred_jpeg
 from pickout.serve.hosting import Hosted
 from pickout.serve.jobs import Jobs
 from pickout.serve.recordings import Recordings
-from pickout.serve.requests import SaveBody, SearchBody, SentenceBody
+from pickout.serve.requests import SaveBody, SearchBody
 from pickout.serve.settings import Policy, PolicyBlocked, ServeSettings
 from pickout.serve.uploads import QueryPictures, Uploads
 
 _log = logging.getLogger(__name__)
+Tell = Callable[[Answer], dict[str, Any]]
 _SHOWN_VALUES = 1000  # values of one facet that a gallery's description lists at most, the most frequent first
-
-
-@dataclass(slots=True)
-class Searching:
-    """A search that waits or is made."""
-
-    answer: "Future[Answer]" = field(default_factory=Future)
-    parse: Parse | None = None
-    warnings: Sequence[str] = ()
-    picture: Callable[[bytes], bytes] | None = None  # how a candidate's thumbnail is given, where it is asked for
-
-    def as_json(self, given: Answer) -> dict[str, Any]:
-        """The answer as a client gets it."""
-        told = given.as_json()
-        told["notes"] = [*self.warnings, *(self.parse.notes() if self.parse else ()), *told["notes"]]
-        hits = [told_hit(hit) for hit in given.hits]
-        if self.picture is not None:
-            for hit, row in zip(hits, given.hits, strict=True):
-                hit["thumbnail"] = b64encode(self.picture(row.thumbnail)).decode()
-        return {**told, "parse": None if self.parse is None else self.parse.as_json(), "candidates": hits}
 
 
 class Service:
@@ -75,7 +58,8 @@ class Service:
         self.policy = Policy(settings.policy)
         self.jobs = Jobs(settings.jobs)
         self.pictures = QueryPictures()
-        self.on_erasing: list[Callable[[Sequence[str]], None]] = []
+        self.explained: dict[tuple[object, ...], dict[str, Any]] = {}  # until a crop is erased
+        self.on_erasing: list[Callable[[Sequence[str]], None]] = [lambda _: self.explained.clear()]
 
     def uploads(self, hosted: Hosted) -> Uploads:
         """Where a gallery's uploaded pictures lie."""
@@ -84,7 +68,7 @@ class Service:
     def recordings(self, hosted: Hosted) -> Recordings:
         """The recordings that were sent for a gallery."""
         folder = (self.state / "recordings" / hosted.name).resolve()
-        return Recordings(folder, self.uploads(hosted).folder, lambda ids: hosted.open().rows(ids))
+        return Recordings(folder, self.uploads(hosted).folder, hosted)
 
     def erase(self, hosted: Hosted, ids: Sequence[str]) -> Change:
         """Erase crops that nothing stands against, and their pictures where they were uploaded."""
@@ -146,13 +130,13 @@ class Service:
             raise no_gallery(name)
         return self.galleries[name]
 
-    def acting(self, actor: Actor, purpose: str | None) -> Acting:
-        """For whom and what for something is done, as the audit tells it."""
-        allowed = self.settings.purposes
+    def acting(self, actor: Actor, purpose: str | None, *, needed: bool = True) -> Acting:
+        """For whom and what for something is done, as the audit tells it; where no purpose is `needed`, unchecked."""
+        allowed = self.settings.purposes if needed else ()
         if allowed and (not purpose or ("*" not in allowed and purpose not in allowed)):
             known = "any words" if "*" in allowed else ", ".join(allowed)
             raise UsageError(f"a purpose is needed, in the header Pickout-Purpose or as ?purpose=...: {known}")
-        if purpose is not None and (len(purpose) > 200 or not purpose.isprintable()):
+        if needed and purpose is not None and (len(purpose) > 200 or not purpose.isprintable()):
             raise UsageError("a purpose has at most 200 printable characters")
         return Acting(self.who(actor), self.via, purpose)
 
@@ -173,28 +157,24 @@ class Service:
                 where = limited(actor, ANYWHERE, gallery)
             except NotThere:
                 return {"crops": 0, "values": {}}
-            crops = gallery.count() if where == ANYWHERE else sum(gallery.counts(where)["camera"].values())
-            values = {what: _most(counts) for what, counts in gallery.counts(where).items()}
+            counts = gallery.counts(where)  # by name, and so stay equal ones
+            crops = gallery.count() if where == ANYWHERE else sum(counts["camera"].values())
+            values = {what: dict(Counter(each).most_common(_SHOWN_VALUES)) for what, each in counts.items()}
             return {"crops": crops, "values": values}
 
         model = hosted.open().manifest.model
-        purposes = list(self.settings.purposes)
-        about = {"gallery": hosted.name, "model": model.name, "fingerprint": model.fingerprint, "purposes": purposes}
-        return {**about, **hosted.turns.ask(told)}
+        about = {"gallery": hosted.name, "model": model.name, "fingerprint": model.fingerprint}
+        return {**about, "purposes": list(self.settings.purposes), **hosted.turns.ask(told)}
 
-    def parse(self, actor: Actor, hosted: Hosted, body: SentenceBody) -> Parse:
-        """A sentence read for its filters."""
-        return hosted.turns.ask(lambda gallery: read_filters(body.sentence, _cameras(actor, gallery), _now(body)))
-
-    def search(self, actor: Actor, hosted: Hosted, body: SearchBody, who: Acting) -> Searching:
-        """A search, once its turn comes. Everything about it is checked then."""
-        found = Searching()
+    def search(self, actor: Actor, hosted: Hosted, body: SearchBody, who: Acting) -> "tuple[Future[Answer], Tell]":
+        """A search, once its turn comes, and what tells its answer to a client. All about it is checked in its turn."""
+        parse, notes = None, list[str]()
         if body.thumbnails:
             permit(actor, Action.IMAGE, hosted.name)
-            found.picture = blurred_jpeg if actor.blurred else bytes
 
         def make(gallery: Gallery) -> Asked:
-            query, where, grouping = self._parts(actor, hosted, gallery, body, found)
+            nonlocal parse
+            query, where, grouping, parse = self._parts(actor, hosted, gallery, body)
             with acting(who):
                 try:
                     judged = self.policy.judge([*query.texts, *query.without])
@@ -203,14 +183,24 @@ class Service:
                     raise
                 if judged:
                     record_event(hosted.path, "policy", rules=[rule.name for rule in judged])
-            found.warnings = [rule.why for rule in judged if rule.action == "warn"]
+            notes.extend(rule.why for rule in judged if rule.action == "warn")
+            notes.extend(parse.notes() if parse else ())
             where = limited(actor, where, gallery)
             query = gallery.check(query, top=body.top, page=body.page, where=where)
             settings = SearchSettings(error=body.error)
             return Asked(query, where, body.top, body.page, grouping, settings)
 
-        found.answer = hosted.turns.search(make, who)
-        return found
+        def tell(given: Answer) -> dict[str, Any]:
+            told, hits = given.as_json(), [hit.as_json() for hit in given.hits]
+            for hit, row in zip(hits, given.hits, strict=True):
+                del hit["file"], hit["path"]  # of the server
+                if body.thumbnails:
+                    shown = blurred_jpeg(row.thumbnail) if actor.blurred else row.thumbnail
+                    hit["thumbnail"] = b64encode(shown).decode()
+            told["notes"] = [*notes, *told["notes"]]
+            return {**told, "parse": parse and parse.as_json(), "candidates": hits}
+
+        return hosted.turns.search(make, who), tell
 
     def saved(self, actor: Actor, hosted: Hosted) -> list[dict[str, Any]]:
         """The saved searches that somebody may run."""
@@ -228,7 +218,7 @@ class Service:
             raise UsageError("a search with uploaded pictures, or a saved one, cannot be saved")
 
         def check(gallery: Gallery) -> tuple[Query, Where, Grouping]:
-            query, where, group = self._parts(actor, hosted, gallery, body, Searching())
+            query, where, group, _ = self._parts(actor, hosted, gallery, body)
             self.policy.judge([*query.texts, *query.without])
             limited(actor, where, gallery)
             return query, where, group
@@ -239,38 +229,35 @@ class Service:
 
     def saved_parts(self, actor: Actor, hosted: Hosted, label: str) -> tuple[Query, Where, Grouping]:
         """A saved search that somebody may run."""
-        try:
+        with suppress(UsageError):
             query, where, group = hosted.open().saved.get(label).parts()
-        except UsageError:
-            raise NotThere("no saved search of this name") from None
-        if not self._may_run(actor, hosted, query, where):
-            raise NotThere("no saved search of this name")
-        return query, where, group
+            if self._may_run(actor, hosted, query, where):
+                return query, where, group
+        raise NotThere("no saved search of this name")
 
     def _may_run(self, actor: Actor, hosted: Hosted, query: Query, where: Where) -> bool:
         if actor.cameras is None:
             return True
-        crops = [each if each.isascii() else "" for each in (*query.more_like, *query.less_like)]
         try:
-            permit(actor, Action.SEARCH, hosted.name, hosted.found(crops))
+            permit(actor, Action.SEARCH, hosted.name, hosted.found([*query.more_like, *query.less_like]))
         except PickoutError:
             return False
         return not query.images and {*where.cameras, *where.not_cameras} <= actor.cameras
 
     def _parts(
-        self, actor: Actor, hosted: Hosted, gallery: Gallery, body: SearchBody, found: Searching
-    ) -> tuple[Query, Where, Grouping]:
+        self, actor: Actor, hosted: Hosted, gallery: Gallery, body: SearchBody
+    ) -> tuple[Query, Where, Grouping, Parse | None]:
         if body.saved is not None:
             if body.sentences or body.pictures or body.without or body.more_like or body.less_like:
                 raise UsageError("a saved search is run as it was kept; give no other part beside it")
-            return self.saved_parts(actor, hosted, body.saved)
+            return *self.saved_parts(actor, hosted, body.saved), None
         permit(actor, Action.SEARCH, hosted.name, hosted.found([*body.more_like, *body.less_like]))
         pictures = [self.pictures.get(actor.token, each) for each in body.pictures]
-        sentences, where = list(body.sentences), body.where.where()
+        sentences, where, parse = list(body.sentences), body.where.where(), None
         if body.parse and len(sentences) == 1:
-            found.parse = read_filters(sentences[0], _cameras(actor, gallery), _now(body))
-            sentences, where = [found.parse.description], found.parse.where.beside(where)
-        return Query(sentences, pictures, body.without, body.more_like, body.less_like), where, body.group
+            parse = parsed(actor, gallery, sentences[0], body.now)
+            sentences, where = [parse.description], parse.where.beside(where)
+        return Query(sentences, pictures, body.without, body.more_like, body.less_like), where, body.group, parse
 
 
 def limited(actor: Actor, where: Where, gallery: Gallery) -> Where:
@@ -288,18 +275,7 @@ def limited(actor: Actor, where: Where, gallery: Gallery) -> Where:
     return replace(where, cameras=set(where.cameras) or own)
 
 
-def told_hit(hit: Hit) -> dict[str, Any]:
-    """A candidate without any path of the server."""
-    return {key: value for key, value in hit.as_json().items() if key not in ("file", "path")}
-
-
-def _cameras(actor: Actor, gallery: Gallery) -> list[str]:
-    return [name for name in gallery.cameras() if actor.cameras is None or name in actor.cameras]
-
-
-def _now(body: SearchBody | SentenceBody) -> datetime:
-    return datetime.now() if body.now is None else body.now.replace(tzinfo=None)
-
-
-def _most(counts: Mapping[str, int]) -> dict[str, int]:
-    return dict(sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))[:_SHOWN_VALUES])
+def parsed(actor: Actor, gallery: Gallery, sentence: str, now: datetime | None) -> Parse:
+    """A sentence read for its filters; of cameras for those that somebody may see."""
+    cameras = list(filter(actor.sees, gallery.cameras()))
+    return read_filters(sentence, cameras, datetime.now() if now is None else now.replace(tzinfo=None))

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Sequence
-from importlib import resources
 from pathlib import Path
 from typing import Literal
 
@@ -10,6 +9,7 @@ from pydantic import Field
 
 from pickout.config import Settings, parse_settings, read_toml
 from pickout.errors import AccessDenied, RecipeError
+from pickout.files import packaged_table
 
 SETTINGS = "settings.toml"
 
@@ -75,10 +75,8 @@ class Policy:
     def __init__(self, file: str) -> None:
         rules: tuple[Rule, ...] = ()
         if file != "off":
-            own = resources.files("pickout.serve").joinpath("policy.toml")
-            with resources.as_file(own) as packaged:
-                path = packaged if file == "default" else Path(file)
-                rules = parse_settings(_Rules, read_toml(path), source=file).rule
+            told = packaged_table("pickout.serve", "policy.toml") if file == "default" else read_toml(Path(file))
+            rules = parse_settings(_Rules, told, source=file).rule
         try:
             self._rules = [(rule, [re.compile(each, re.IGNORECASE) for each in rule.patterns]) for rule in rules]
         except re.error as error:

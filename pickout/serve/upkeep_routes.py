@@ -127,9 +127,9 @@ def rebuild(work: Managing, body: RebuildBody) -> Response:
 @plans.get("", response_model=answers.Site)
 def site(called: Called, hosted: Seen) -> dict[str, Any]:
     """Where the cameras stand, as shares of the plan's width and height, and whether there is a plan."""
-    file, seen = _folder(called, hosted) / "cameras.json", called.actor.cameras
+    file = _folder(called, hosted) / "cameras.json"
     cameras = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
-    shown = {name: place for name, place in cameras.items() if seen is None or name in seen}
+    shown = {name: place for name, place in cameras.items() if called.actor.sees(name)}
     return {"cameras": shown, "image": (file.parent / "plan.jpg").exists()}
 
 

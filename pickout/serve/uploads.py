@@ -14,7 +14,7 @@ from typing import Any
 from PIL import Image
 
 from pickout.data.spreadsheet import column_of
-from pickout.errors import ImageUnreadable, NotThere, UsageError
+from pickout.errors import NotThere, UsageError
 from pickout.files import write_atomically
 from pickout.gallery.audit.log import record_event
 from pickout.gallery.changes.edits import checked_metadata
@@ -144,10 +144,7 @@ class QueryPictures:
 
     def keep(self, owner: str | None, content: bytes) -> str:
         """Its id."""
-        try:
-            image = decode(Path("the picture"), content).image
-        except ImageUnreadable as error:
-            raise ImageUnreadable("the picture", error.reason) from None
+        image = decode(Path("the picture"), content).image
         identifier = secrets.token_hex(16)
         with self._lock:
             fresh = time.monotonic() - _KEPT_SECONDS

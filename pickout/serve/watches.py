@@ -94,7 +94,7 @@ class Watches:
         )
         told = []
         for alarm, row in zip(found, hosted.found([each["crop"] for each in found]), strict=True):
-            if row is not None and (actor.cameras is None or row.metadata.camera in actor.cameras):
+            if row is not None and actor.sees(row.metadata.camera):
                 told.append({**alarm, "crop": told_row(row)})
         return told
 

@@ -318,7 +318,7 @@ def test_a_job_can_be_begun_and_asked_about(server):
     begun = server.client.post("/v1/galleries/people/compact?follow=false")
     assert begun.status_code == 202
     job = begun.json()["job"]
-    server.service.jobs.get(job).ended.wait(30)
+    server.service.jobs.own(job, None).ended.wait(30)
     assert server.client.get(f"/v1/jobs/{job}").json()["result"] == {"compacted": True}
     assert server.client.get("/v1/jobs/nothing").status_code == 404
 

@@ -316,7 +316,7 @@ def listening(serve, monkeypatch):
     import uvicorn
 
     server = serve(idle_seconds=1.0, body_seconds=3.0)
-    monkeypatch.setattr("pickout.serve.protocol.SECONDS", 1.5)
+    monkeypatch.setattr("pickout.serve.guard.SECONDS", 1.5)
     told = tomllib.loads(resources.files("pickout.serve").joinpath("uvicorn.toml").read_text())
     config = uvicorn.Config(server.app, port=0, **{**told, "lifespan": "off", "log_config": None})
     running = uvicorn.Server(config)

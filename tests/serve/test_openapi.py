@@ -9,7 +9,7 @@ from urllib.parse import quote
 import pytest
 from small_server import PURPOSE
 
-from pickout.serve.openapi import ERRORS
+from pickout.serve.app import ERRORS
 
 schemathesis = pytest.importorskip("schemathesis")
 hypothesis = pytest.importorskip("hypothesis")
