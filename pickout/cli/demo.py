@@ -15,7 +15,6 @@ import typer
 
 from pickout.cli import model as loading
 from pickout.cli.evaluate import write_report
-from pickout.cli.index import indexing_progress
 from pickout.cli.options import Device, Json, Texts, setting
 from pickout.cli.search import answers_page
 from pickout.cli.terminal import check_place, progress, say, tell, write
@@ -89,8 +88,9 @@ def demo(
     with voice.stage("index your crops" if crops else "index the crops of people it has never seen"):
         name = crops.resolve().name if crops else "crops" if train else "people"
         gallery = Gallery.create(out / f"{name}.gallery", model, run=place)
-        with indexing_progress(True) as indexing:
-            gallery.add(searched, camera_from=CameraFrom.FOLDER, on_progress=indexing)
+        with progress("indexing", quiet=False) as show:
+            on_progress = lambda at: show(at.done, at.total, note=f"{at.quarantined} quarantined")  # noqa: E731
+            gallery.add(searched, camera_from=CameraFrom.FOLDER, on_progress=on_progress)
     page = out / "results.html"
     with voice.stage("search"):
         answers = [gallery.ask(each, top=top) for each in sentence or SENTENCES]
