@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from pickout.cli.options import Device, Json, Texts
+from pickout.cli.options import Device, Json, Texts, settings_of
 from pickout.cli.terminal import say, tell
 from pickout.errors import DataError, NothingFound, printable
 
@@ -48,7 +48,6 @@ def video(
 
     Kill it at any moment and run it again: it goes on where it stopped. A recording that breaks off gives the people
     before the break. Boxes are guesses of a detector: some people are missed, and some boxes show nobody."""
-    from pickout.config import apply_overrides, parse_settings
     from pickout.gallery.storage.rows import parse_time
     from pickout.video import require_libraries
 
@@ -59,8 +58,7 @@ def video(
     from pickout.video.recordings import CameraName, find_recordings
 
     make_detector(detector)  # a wrong file is told before anything is made
-    changes = apply_overrides({"tracks": {"per_track": per_track}}, set_ or [])
-    settings = parse_settings(ExtractionSettings, changes, source="--set")
+    settings = settings_of(ExtractionSettings, set_, {"tracks": {"per_track": per_track}})
     moment = None if start is None else parse_time(start)
     found = find_recordings(recordings, camera=camera, camera_from=CameraName(camera_from), start=moment, zone=zone)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
