@@ -8,8 +8,7 @@ import typer
 from pickout.cli import model as loading
 from pickout.cli.options import Device, GalleryPath, Json, Model, Texts, setting, settings_of
 from pickout.cli.terminal import check_place, say, tell
-from pickout.data.images import open_image
-from pickout.errors import ImageUnreadable
+from pickout.gallery.gallery import Gallery
 
 
 def adapt(
@@ -29,16 +28,11 @@ def adapt(
 
     settings = settings_of(AdaptationSettings, set_)
     check_place(out, "--out")
-    opened = loading.open_gallery(gallery)
+    opened = Gallery.open(gallery)
     place = model or loading.remembered_model(gallery, opened.manifest)
     loaded = loading.load_model(place, device)
-    crops = []
-    for file in opened.files()[:: max(1, opened.count() // settings.most)]:
-        try:
-            crops.append(open_image(file))
-        except ImageUnreadable as error:
-            typer.echo(f"left out: {error}", err=True)
-    found = adapt_model(loaded, crops, settings)
+    files = opened.files()[:: max(1, opened.count() // settings.most)]
+    found = adapt_model(loaded, [picture for _, picture in loading.readable(files)], settings)
     target = out or gallery.parent / f"{gallery.name}.adapted.safetensors"
     write_bundle(found.model, target)
     if json:

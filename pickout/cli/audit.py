@@ -8,7 +8,6 @@ from typing import Annotated
 
 import typer
 
-from pickout.cli.model import open_gallery
 from pickout.cli.options import GalleryPath, Json
 from pickout.cli.terminal import say, tell
 from pickout.errors import DataError, GalleryDamaged, NothingFound, UsageError, printable
@@ -24,6 +23,7 @@ from pickout.gallery.audit.heads import (
     sign_head,
     verifier,
 )
+from pickout.gallery.gallery import Gallery
 
 app = typer.Typer(help="The log of searches and changes, and the proof that nobody changed it.", no_args_is_help=True)
 
@@ -47,7 +47,7 @@ def head(
     """Sign how long the log is and what it holds, to be kept by somebody else.
 
     Whoever keeps a head can tell later whether the log still begins as it did then."""
-    folder = open_gallery(gallery).path
+    folder = Gallery.open(gallery).path
     if public:
         typer.echo(verifier(folder, key))
         return
@@ -64,7 +64,7 @@ def verify(
     json: Json = False,
 ) -> None:
     """Read the whole log and name what was changed. Exit code 0: nothing; 3: something."""
-    folder = open_gallery(gallery).path
+    folder = Gallery.open(gallery).path
     found = examine(folder, [_head(file) for file in head or ()], key)
     for fault in found.faults:
         say(fault)
@@ -92,7 +92,7 @@ def export(
     start: Annotated[int, typer.Option(min=1, help="From this entry on.")] = 1,
 ) -> None:
     """Print the log: who searched for what, who changed what."""
-    entries = numbered_entries(open_gallery(gallery).path, start)
+    entries = numbered_entries(Gallery.open(gallery).path, start)
     rows: Iterator[str] = as_csv(entries) if form is Form.CSV else (json_text.dumps(each) + "\n" for each in entries)
     for row in rows:
         typer.echo(row, nl=False)
@@ -101,7 +101,7 @@ def export(
 @app.command()
 def shown(gallery: GalleryPath, crop: Annotated[str, typer.Argument(help="Id or path.")], json: Json = False) -> None:
     """Which entries provably showed a crop. Nothing once it was erased."""
-    opened = open_gallery(gallery)
+    opened = Gallery.open(gallery)
     found = [entry for each in opened.choose([crop]) for entry in entries_showing(opened.path, each)]
     for number, entry in found:
         words = f"{number}: {entry.get('time')} {entry.get('user')}: {entry.get('sentence') or entry.get('event')}"

@@ -10,6 +10,7 @@ from pickout.cli import model as loading
 from pickout.cli.options import DataRoot, Device, GalleryPath, Json, Model, Texts, setting, settings_of
 from pickout.cli.terminal import progress, say, tell
 from pickout.files import write_atomically
+from pickout.gallery.gallery import Gallery
 from pickout.gallery.search.probability import Calibration
 from pickout.gallery.storage.lock import writing
 from pickout.gallery.storage.tables import CALIBRATION_PLOT
@@ -33,7 +34,7 @@ def calibrate(
     from pickout.gallery.calibration.fit import CalibrationSettings, check_size, plot_reliability
 
     settings = settings_of(CalibrationSettings, set_)
-    opened = loading.open_gallery(gallery)
+    opened = Gallery.open(gallery)
     check_size(opened.count())
     place = model or loading.remembered_model(gallery, opened.manifest)
     with ExitStack() as stack:
