@@ -2,9 +2,8 @@
 
 import json as json_text
 from collections.abc import Iterator
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -28,13 +27,6 @@ from pickout.gallery.gallery import Gallery
 app = typer.Typer(help="The log of searches and changes, and the proof that nobody changed it.", no_args_is_help=True)
 
 _Key = Annotated[Path | None, typer.Option(help="The signing key, if it is kept outside of the gallery.")]
-
-
-class Form(StrEnum):
-    """How a log is printed."""
-
-    JSONL = "jsonl"
-    CSV = "csv"
 
 
 @app.command()
@@ -88,12 +80,12 @@ def witness(
 @app.command()
 def export(
     gallery: GalleryPath,
-    form: Annotated[Form, typer.Option(help="JSON lines, or CSV for a spreadsheet.")] = Form.JSONL,
+    form: Annotated[Literal["jsonl", "csv"], typer.Option(help="JSON lines, or CSV for a spreadsheet.")] = "jsonl",
     start: Annotated[int, typer.Option(min=1, help="From this entry on.")] = 1,
 ) -> None:
     """Print the log: who searched for what, who changed what."""
     entries = numbered_entries(Gallery.open(gallery).path, start)
-    rows: Iterator[str] = as_csv(entries) if form is Form.CSV else (json_text.dumps(each) + "\n" for each in entries)
+    rows: Iterator[str] = as_csv(entries) if form == "csv" else (json_text.dumps(each) + "\n" for each in entries)
     for row in rows:
         typer.echo(row, nl=False)
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from pickout.cli import model as loading
-from pickout.cli.options import Device, EngineOption, Json, Runtime, Texts, Workers, setting, settings_of
+from pickout.cli.options import Device, Engine, Json, Runtime, Texts, Workers, setting, settings_of
 from pickout.cli.terminal import progress, say, tell
 from pickout.data.images import NOT_READ
 from pickout.errors import listed
@@ -35,7 +35,7 @@ def index(
     set_: Annotated[Texts, setting("batch=64")] = None,
     device: Device = "auto",
     runtime: Runtime = "torch",
-    engine: EngineOption = "local",
+    engine: Engine = "local",
     workers: Workers = None,
     json: Json = False,
 ) -> None:

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pickout.cli.model import has_cluster
-from pickout.cli.options import Device, Engine, EngineOption, Runtime, Workers
-from pickout.errors import UsageError, printable
+from pickout.cli import model as loading
+from pickout.cli.options import Device, Engine, Runtime, Workers
+from pickout.cli.terminal import progress, say
+from pickout.errors import UsageError
 from pickout.files import packaged_table
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from pickout.serve.service import Service
 
 STATE = Path("~/.local/state/pickout")
-Galleries = Annotated[list[Path], typer.Argument(help="Galleries made by pickout index.")]
 State = Annotated[Path, typer.Option(help="The server's folder: settings.toml, tokens, watches, uploads.")]
 
 
@@ -44,7 +44,7 @@ def serve(
     model: Annotated[str | None, typer.Option(help="Where the galleries' model is, if not where it was.")] = None,
     device: Device = "auto",
     runtime: Runtime = "torch",
-    engine: EngineOption = "local",
+    engine: Engine = "local",
     workers: Workers = None,
 ) -> None:
     """Answer over HTTP what the command line answers, to whom it may, with a record of each question.
@@ -75,12 +75,11 @@ def serve(
     app = create_app(
         service, hosts={*LOOPBACK, host, *service.settings.hosts}, secure=certificate is not None, loopback=near
     )
-    ends: dict[str, Any] = {"ssl_certfile": certificate, "ssl_keyfile": certificate_key}
     if certificate is not None:
         check_certificate(certificate, certificate_key)
+    ends: dict[str, Any] = {"ssl_certfile": certificate, "ssl_keyfile": certificate_key}
     told = packaged_table("pickout.serve", "uvicorn.toml")
-    config = uvicorn.Config(app, host=host, port=port, **ends, **told)
-    server = uvicorn.Server(config)
+    server = uvicorn.Server(uvicorn.Config(app, host=host, port=port, **ends, **told))
     sys.stderr.write(f"The page: http{'s' if certificate else ''}://{host}:{port}/\n" if port else "")
     app.state.parts.stopping = lambda: server.should_exit
     sys.setswitchinterval(0.0005)  # seconds: a search must not wait longer for a thread that indexes
@@ -92,7 +91,8 @@ def serve(
     except SystemExit:  # it could not listen, and said why in its own words
         pass
     if not server.started:
-        raise could_not_begin(host, port)
+        check_port(host, port)  # was it taken meanwhile?
+        raise UsageError(f"the server could not begin on {host}:{port}; the lines before this one tell why")
 
 
 def check_certificate(chain: Path, key: Path | None) -> None:
@@ -110,12 +110,12 @@ def warn_of_tokens(service: "Service") -> None:
     for token in service.tokens.all():
         if token.is_valid and token.galleries is not None and service.galleries.keys().isdisjoint(token.galleries):
             served = f"{', '.join(token.galleries)}, but there are {', '.join(service.galleries)}"
-            sys.stderr.write(printable(f"warning: token {token.id} ({token.name}) is for {served}") + "\n")
+            say(f"warning: token {token.id} ({token.name}) is for {served}", err=True)
 
 
 def spread_over(engine: Engine, workers: int | None) -> "Spread | None":
     """Who makes the vectors that a search asks: a cluster's workers, which begin now, or nobody but this process."""
-    if not has_cluster(engine, workers):
+    if not loading.has_cluster(engine, workers):
         return None
     from pickout.cluster.vectors import ClusterVectors, vector_workers
 
@@ -123,7 +123,7 @@ def spread_over(engine: Engine, workers: int | None) -> "Spread | None":
 
 
 def mcp(
-    galleries: Galleries,
+    galleries: Annotated[list[Path], typer.Argument(help="Galleries made by pickout index.")],
     state: State = STATE,
     model: Annotated[str | None, typer.Option(help="Where the galleries' model is, if not where it was.")] = None,
     device: Device = "auto",
@@ -143,8 +143,6 @@ def mcp(
 
 def demo_gallery(folder: Path, device: str) -> Path:
     """Draw people below `folder`, index and calibrate them with the model that comes with Pickout; the gallery."""
-    from pickout.cli.model import default_model, load_model
-    from pickout.cli.terminal import progress, say
     from pickout.gallery.gallery import Gallery
     from pickout.serve.sample import add_sample
 
@@ -152,8 +150,8 @@ def demo_gallery(folder: Path, device: str) -> Path:
     if done.exists():
         return target
     say(f"drawing people to try the page on, once; they are kept in {folder}", err=True)
-    place = default_model()
-    gallery = Gallery.create(target, load_model(place, device), run=place)
+    place = loading.default_model()
+    gallery = Gallery.create(target, loading.load_model(place, device), run=place)
     told: list[tuple[str, int]] = []
 
     def tell(what: str, at: int, total: int) -> None:
@@ -169,24 +167,14 @@ def demo_gallery(folder: Path, device: str) -> Path:
     return target
 
 
-def cannot_listen(host: str, port: int) -> UsageError:
-    """What is wrong with an address that nothing can listen on."""
-    return UsageError(f"cannot listen on {host}:{port}; is the port taken? give another with --port")
-
-
-def could_not_begin(host: str, port: int) -> UsageError:
-    """Why a server ended before it began: the port was taken, or what it has said itself."""
-    check_port(host, port)
-    return UsageError(f"the server could not begin on {host}:{port}; the lines before this one tell why")
-
-
 def check_port(host: str, port: int) -> None:
     """Before people are drawn and models loaded, make sure that the port is free. `UsageError`: it is not."""
     try:
         socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
     except OSError as error:
         if error.errno == errno.EADDRINUSE:  # whatever else is wrong shows when it is listened on
-            raise cannot_listen(host, port) from error
+            taken = f"cannot listen on {host}:{port}; is the port taken? give another with --port"
+            raise UsageError(taken) from error
 
 
 def check_packages() -> None:
@@ -213,7 +201,6 @@ def open_service(
     spread: "Spread | None" = None,
 ) -> "Service":
     """The galleries with their models; equal models are loaded once."""
-    from pickout.cli.model import load_model, remembered_model
     from pickout.gallery.encoder import Encoder
     from pickout.gallery.storage.tables import read_manifest
     from pickout.serve.hosting import hosted
@@ -222,10 +209,10 @@ def open_service(
 
     @cache
     def load(place: str) -> Encoder:
-        return load_model(place, device, runtime)
+        return loading.load_model(place, device, runtime)
 
     def of_gallery(path: Path) -> Encoder:
-        return load(model or remembered_model(path, read_manifest(path)))
+        return load(model or loading.remembered_model(path, read_manifest(path)))
 
     settings = read_settings(state)
     settings = settings.model_copy(update={"recordings": (*settings.recordings, *recordings)})

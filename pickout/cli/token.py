@@ -1,6 +1,5 @@
 """`pickout token`: who may ask a server."""
 
-import json as json_text
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
@@ -9,7 +8,7 @@ import typer
 
 from pickout.cli.options import Json, Texts
 from pickout.cli.serve import STATE, State, prepared
-from pickout.errors import printable
+from pickout.cli.terminal import say, tell
 from pickout.serve.access import OWNER, Role, Tokens
 from pickout.serve.hosting import served_name
 
@@ -40,7 +39,7 @@ def create(
         OWNER, name, role or [Role.SEARCH], expires, cameras=camera, galleries=galleries, blurred=blurred
     )
     if json:
-        typer.echo(json_text.dumps({**token.model_dump(mode="json", exclude={"digest"}), "secret": secret}))
+        tell({**token.model_dump(mode="json", exclude={"digest"}), "secret": secret}, json=True)
     else:
         typer.echo(secret)
 
@@ -53,7 +52,7 @@ def list_(state: State = STATE, json: Json = False) -> None:
             typer.echo(token.model_dump_json(exclude={"digest"}))
             continue
         ended = "revoked" if token.revoked else "valid" if token.is_valid else "expired"
-        typer.echo(f"{token.id}: {printable(token.name)}: {', '.join(token.roles)}, {ended}, until {token.expires}")
+        say(f"{token.id}: {token.name}: {', '.join(token.roles)}, {ended}, until {token.expires}")
 
 
 @app.command()
