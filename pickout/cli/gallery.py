@@ -39,15 +39,15 @@ def info(gallery: GalleryPath, json: Json = False) -> None:
             place = f" from {begun['run']}" if begun["run"] else ""
             done = f"{begun['done']} of {begun['rows']} rows; run it again to go on"
             told["rebuild"] = f"to {begun['model']} {begun['fingerprint'][:8]}{place}, {done}"
-    told = {"gallery": str(gallery), **told}
-    tell(told, json=json)
+    tell({"gallery": str(gallery), **told}, json=json)
 
 
 @app.command()
 @filtered
 def remove(gallery: GalleryPath, where: Where, crop: Crops = None, yes: _Yes = False, json: Json = False) -> None:
     """Take crops out of a gallery. They are found no more; `erase` also deletes their bytes."""
-    opened, ids = _not_held(gallery, crop, where)
+    opened, ids = _chosen(gallery, crop, where)
+    opened.retention.refuse_held(ids)
     ask(f"remove {len(ids)} of {opened.count()} crops", yes=yes)
     change = opened.remove(ids)
     tell({"removed": change.rows, "rows": opened.count()}, json=json)
@@ -60,7 +60,8 @@ def erase(gallery: GalleryPath, where: Where, crop: Crops = None, yes: _Yes = Fa
 
     Vectors, thumbnails, tokens, paths and earlier versions go, also those of crops that were removed before. The
     pictures themselves, backups and pages of results are elsewhere and stay."""
-    opened, ids = _not_held(gallery, crop, where)
+    opened, ids = _chosen(gallery, crop, where)
+    opened.retention.refuse_held(ids)
     ask(f"erase {len(ids)} of {opened.count()} crops for good", yes=yes)
     change = opened.erase(ids)
     tell({"erased": change.rows, "searches_removed": list(change.searches), "rows": opened.count()}, json=json)
@@ -72,12 +73,6 @@ def _chosen(gallery: Path, crops: Texts, where: Where) -> tuple[Gallery, list[st
     ids = opened.choose(crops or (), where)
     if not ids:
         raise NothingFound(f"{gallery}: no crop passes the filters; nothing was changed")
-    return opened, ids
-
-
-def _not_held(gallery: Path, crops: Texts, where: Where) -> tuple[Gallery, list[str]]:
-    opened, ids = _chosen(gallery, crops, where)
-    opened.retention.refuse_held(ids)
     return opened, ids
 
 
