@@ -169,7 +169,7 @@ class ClusterVectors:
     def _hold(self, parts: Iterable[int]) -> Iterable[int]:
         """Let workers read their parts; how many of the vectors are damaged."""
         about = (self._store.folder, self._store.name, self._store.dimension)
-        columns = {part: _Columns(*(each[self._rows_of[part]] for each in self._columns)) for part in parts}
+        columns = {part: _Columns._make(each[self._rows_of[part]] for each in self._columns) for part in parts}
         told = {part: (self._number, _Part(*about, own, self._before)) for part, own in columns.items()}
         return self._workers.ask("hold", told).values()
 
