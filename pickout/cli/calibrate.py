@@ -11,7 +11,6 @@ from pickout.cli.options import DataRoot, Device, GalleryPath, Json, Model, Text
 from pickout.cli.terminal import check_place, progress, say, tell
 from pickout.files import write_atomically
 from pickout.gallery.gallery import Gallery
-from pickout.gallery.search.probability import Calibration
 from pickout.gallery.storage.lock import writing
 from pickout.gallery.storage.tables import CALIBRATION_PLOT
 
@@ -53,11 +52,7 @@ def calibrate(
         write_atomically(gallery / CALIBRATION_PLOT, plot)
     if json:
         tell(found.model_dump(mode="json"), json=True)
-    else:
-        _show(gallery, found)
-
-
-def _show(gallery: Path, found: Calibration) -> None:
+        return
     check = found.check
     used = f"{found.searches:,} searches for {found.identities} people of {found.data}"
     say(f"{gallery}: calibrated at {found.crops:,} crops with {used}")

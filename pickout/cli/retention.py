@@ -33,7 +33,7 @@ def set_(
         if rule.camera is not None and composed(rule.camera) not in known:
             cameras = listed(opened.cameras(), 20) or "none"
             say(f"no crop has the camera '{rule.camera}' so far; those that are known: {cameras}")
-    _show(opened, json=False)
+    show(gallery)
 
 
 def _rule(given: str, camera: str | None, days: str) -> KeepRule:
@@ -48,10 +48,7 @@ def _rule(given: str, camera: str | None, days: str) -> KeepRule:
 @app.command()
 def show(gallery: GalleryPath, json: Json = False) -> None:
     """The rules, the holds, and how many crops are due."""
-    _show(Gallery.open(gallery), json=json)
-
-
-def _show(opened: Gallery, *, json: bool) -> None:
+    opened = Gallery.open(gallery)
     kept, due = opened.retention.kept, opened.retention.due()
     rules = [f"{rule.camera or 'other cameras'}: {rule.days:g} days" for rule in kept.rules]
     counts = opened.retention.counts()

@@ -14,7 +14,6 @@ from pickout.cli.terminal import say, tell
 from pickout.errors import DataError, NothingFound, printable
 
 if TYPE_CHECKING:
-    from pickout.video.harvest import HarvestReport
     from pickout.video.recordings import Recording
 
 
@@ -63,9 +62,17 @@ def video(
     found = find_recordings(recordings, camera=camera, camera_from=CameraName(camera_from), start=moment, zone=zone)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     count = min(workers or cores, len(found))
-    with _progress(found, speaks=not json) as say:
-        report = harvest(found, out, detector, settings, workers=count, lasts=last, say=say)
-    _show(report, out, json=json)
+    with _progress(found, speaks=not json) as tell_of:
+        report = harvest(found, out, detector, settings, workers=count, lasts=last, say=tell_of)
+    if json:
+        tell({"crops_folder": str(out), **report.as_json()}, json=True)
+    else:
+        say(f"{out}: {report.crops} crops of {report.tracks} tracks in {len(report.recordings)} recordings")
+        for name, entry in report.recordings.items():
+            if entry.fault:
+                say(f"{name}: {entry.fault}")
+        for name, why in report.failed.items():
+            say(f"{name}: not read: {why}")
     if gallery is not None and report.crops:
         from pickout.cli.index import index
 
@@ -95,15 +102,3 @@ def _progress(found: list["Recording"], *, speaks: bool) -> Iterator[Callable[[s
             bars.update(tasks[name], completed=what, total=length, at=at, visible=True)
 
         yield say
-
-
-def _show(report: "HarvestReport", out: Path, *, json: bool) -> None:
-    if json:
-        tell({"crops_folder": str(out), **report.as_json()}, json=True)
-        return
-    say(f"{out}: {report.crops} crops of {report.tracks} tracks in {len(report.recordings)} recordings")
-    for name, entry in report.recordings.items():
-        if entry.fault:
-            say(f"{name}: {entry.fault}")
-    for name, why in report.failed.items():
-        say(f"{name}: not read: {why}")
