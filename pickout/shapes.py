@@ -70,9 +70,7 @@ class AttentionTrace:
     rows: Mapping[int, Scores]  # layer number (from 1) to the query token's row
     maps: Mapping[int, Float[Tensor, "batch tokens tokens"]]  # layer number to the whole map, rows are queries
     query: Ints  # position of the class token (images: 0) or end-of-text token of each sample
-    content: Bool[
-        Tensor, "batch tokens"
-    ]  # True where a token is a patch or a word piece; not class, start, end, padding
+    content: Mask  # True where a token is a patch or a word piece; not class, start, end, padding
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,13 +19,13 @@ COMMANDS: Sequence[str] = (
     *("demo", "data", "train", "evaluate", "study", "video", "index", "search", "saved", "gallery", "calibrate"),
     *("adapt", "export", "bench", "explain", "serve", "token", "retention", "audit", "case", "mcp", "weights"),
 )  # in the order of `pickout --help`; each has a file of its name, but for those of `_ELSEWHERE`
-_ELSEWHERE = {"saved": "search", "mcp": "serve"}
+_ELSEWHERE = {"saved": "search", "mcp": "serve", "token": "serve", "study": "train", "adapt": "calibrate"}
 
 
 def command(name: str) -> Callable[..., Any] | typer.Typer:
     """The function or group of a command."""
     module = import_module(f"pickout.cli.{_ELSEWHERE.get(name, name)}")
-    found: Callable[..., Any] | typer.Typer = getattr(module, "app", None) or getattr(module, name)
+    found: Callable[..., Any] | typer.Typer = getattr(module, name, None) or module.app
     return found
 
 
@@ -57,14 +57,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except PickoutError as error:
         _fail(str(error), error.exit_code)
     except SystemExit as stop:
-        if not stop.code:
-            _leave_launcher()
+        distributed = sys.modules.get("torch.distributed")  # not imported for it: most commands never load torch
+        if not stop.code and distributed and distributed.is_available() and distributed.is_initialized():
+            distributed.destroy_process_group()  # that a launcher's processes share: none is cut off by another's exit
         # Typer turns Ctrl-C into this exit code and says nothing.
         if stop.code != INTERRUPTED[0]:
             raise
         _fail(INTERRUPTED[1], INTERRUPTED[0])
-    except OSError as error:
-        _fail(_in_words(error), PickoutError.exit_code)
+    except OSError as error:  # the last net: what the system refused and where, for the cases no part foresaw
+        at = f"{error.filename}: " if error.filename else ""
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            told = "no space left on the device; free some and run the same command again"
+        else:
+            reason = (error.strerror or str(error)).lower()
+            told = f"{reason}; check that the path is right and that you may read and write there"
+        _fail(at + told, PickoutError.exit_code)
     except (MemoryError, RuntimeError) as error:
         if not isinstance(error, MemoryError) and "memory" not in str(error):
             raise
@@ -83,23 +90,7 @@ def _prepare_streams() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-def _leave_launcher() -> None:
-    """Close the process group that a launcher's processes share, so that none is cut off by another's exit."""
-    distributed = sys.modules.get("torch.distributed")  # not imported for it: most commands never load torch
-    if distributed is not None and distributed.is_available() and distributed.is_initialized():
-        distributed.destroy_process_group()
-
-
 def _fail(message: str, code: int) -> None:
     # A name with a line end in it cannot begin a line of its own.
     sys.stderr.write("error: " + printable(message, keep="\n").replace("\n", "\n  ") + "\n")
     raise SystemExit(code)
-
-
-def _in_words(error: OSError) -> str:
-    """The last net: what the system refused and where, for the cases no part foresaw."""
-    at = f"{error.filename}: " if error.filename else ""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return f"{at}no space left on the device; free some and run the same command again"
-    reason = (error.strerror or str(error)).lower()
-    return f"{at}{reason}; check that the path is right and that you may read and write there"

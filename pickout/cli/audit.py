@@ -2,39 +2,20 @@
 
 import json as json_text
 from collections.abc import Iterator
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
-from pickout.cli.model import open_gallery
 from pickout.cli.options import GalleryPath, Json
 from pickout.cli.terminal import say, tell
 from pickout.errors import DataError, GalleryDamaged, NothingFound, UsageError, printable
-from pickout.gallery.audit.heads import (
-    Head,
-    as_csv,
-    check_proof,
-    entries_showing,
-    examine,
-    numbered_entries,
-    proof,
-    read_head,
-    sign_head,
-    verifier,
-)
+from pickout.gallery.audit import heads
+from pickout.gallery.gallery import Gallery
 
 app = typer.Typer(help="The log of searches and changes, and the proof that nobody changed it.", no_args_is_help=True)
 
 _Key = Annotated[Path | None, typer.Option(help="The signing key, if it is kept outside of the gallery.")]
-
-
-class Form(StrEnum):
-    """How a log is printed."""
-
-    JSONL = "jsonl"
-    CSV = "csv"
 
 
 @app.command()
@@ -47,13 +28,13 @@ def head(
     """Sign how long the log is and what it holds, to be kept by somebody else.
 
     Whoever keeps a head can tell later whether the log still begins as it did then."""
-    folder = open_gallery(gallery).path
+    folder = Gallery.open(gallery).path
     if public:
-        typer.echo(verifier(folder, key))
+        typer.echo(heads.verifier(folder, key))
         return
     earlier = None if since is None else _head(since)
-    found = sign_head(folder, key)
-    typer.echo(found.text if earlier is None else proof(folder, earlier, found), nl=False)
+    found = heads.sign_head(folder, key)
+    typer.echo(found.text if earlier is None else heads.proof(folder, earlier, found), nl=False)
 
 
 @app.command()
@@ -64,8 +45,8 @@ def verify(
     json: Json = False,
 ) -> None:
     """Read the whole log and name what was changed. Exit code 0: nothing; 3: something."""
-    folder = open_gallery(gallery).path
-    found = examine(folder, [_head(file) for file in head or ()], key)
+    folder = Gallery.open(gallery).path
+    found = heads.examine(folder, [_head(file) for file in head or ()], key)
     for fault in found.faults:
         say(fault)
     if found.faults:
@@ -81,19 +62,19 @@ def witness(
     json: Json = False,
 ) -> None:
     """Check that a log goes on from a head that you kept. Needs no gallery and no log, only the proof."""
-    new = check_proof(_head(old), _text(proof), public)
+    new = heads.check_proof(_head(old), _text(proof), public)
     tell({"entries": new.size, "root": new.root.hex(), "goes_on": True}, json=json)
 
 
 @app.command()
 def export(
     gallery: GalleryPath,
-    form: Annotated[Form, typer.Option(help="JSON lines, or CSV for a spreadsheet.")] = Form.JSONL,
+    form: Annotated[Literal["jsonl", "csv"], typer.Option(help="JSON lines, or CSV for a spreadsheet.")] = "jsonl",
     start: Annotated[int, typer.Option(min=1, help="From this entry on.")] = 1,
 ) -> None:
     """Print the log: who searched for what, who changed what."""
-    entries = numbered_entries(open_gallery(gallery).path, start)
-    rows: Iterator[str] = as_csv(entries) if form is Form.CSV else (json_text.dumps(each) + "\n" for each in entries)
+    entries = heads.numbered_entries(Gallery.open(gallery).path, start)
+    rows: Iterator[str] = heads.as_csv(entries) if form == "csv" else (json_text.dumps(each) + "\n" for each in entries)
     for row in rows:
         typer.echo(row, nl=False)
 
@@ -101,8 +82,8 @@ def export(
 @app.command()
 def shown(gallery: GalleryPath, crop: Annotated[str, typer.Argument(help="Id or path.")], json: Json = False) -> None:
     """Which entries provably showed a crop. Nothing once it was erased."""
-    opened = open_gallery(gallery)
-    found = [entry for each in opened.choose([crop]) for entry in entries_showing(opened.path, each)]
+    opened = Gallery.open(gallery)
+    found = [entry for each in opened.choose([crop]) for entry in heads.entries_showing(opened.path, each)]
     for number, entry in found:
         words = f"{number}: {entry.get('time')} {entry.get('user')}: {entry.get('sentence') or entry.get('event')}"
         typer.echo(json_text.dumps({"number": number, **entry}) if json else printable(words))
@@ -110,10 +91,10 @@ def shown(gallery: GalleryPath, crop: Annotated[str, typer.Argument(help="Id or 
         raise NothingFound(f"{gallery}: no entry is known to have shown {printable(crop)}")
 
 
-def _head(file: Path) -> Head:
+def _head(file: Path) -> heads.Head:
     text = _text(file)
     try:
-        return read_head(text)
+        return heads.read_head(text)
     except UsageError as error:
         raise DataError(f"{file}: {error}") from None
 

@@ -18,7 +18,8 @@ import typer
 from pickout.cli import model as loading
 from pickout.cli.options import Json, Runtime
 from pickout.cli.terminal import check_place, progress, say, say_table, tell, write
-from pickout.errors import ImageUnreadable, NothingFound
+from pickout.errors import NothingFound
+from pickout.gallery.gallery import Gallery
 
 if TYPE_CHECKING:
     from pickout.checkpoints.loaded_model import LoadedModel
@@ -49,7 +50,7 @@ def bench(
     check_place(out, "--out")
     rows = _FEWEST
     if gallery is not None:
-        opened = loading.open_gallery(gallery)
+        opened = Gallery.open(gallery)
         rows, model = max(rows, opened.count()), model or loading.remembered_model(gallery, opened.manifest)
     name = model or loading.default_model()
     with TemporaryDirectory() as folder, progress("measuring", quiet=json) as show:
@@ -121,24 +122,15 @@ def compare(taken: Taken) -> dict[str, dict[str, Any]]:
 
 def _copied(crops: Path | None, folder: Path, number: int) -> list[Path]:
     """So many crops in a folder of their own; those that cannot be read are told and left out."""
-    from pickout.data.images import open_image
     from pickout.data.registry import open_data
     from pickout.gallery.intake.scan import Scan
     from pickout.synthetic.street import draw_strangers
-
-    def readable(file: str | Path) -> bool:
-        try:
-            open_image(file)
-        except ImageUnreadable as error:
-            say(f"left out: {error}", err=True)
-            return False
-        return True
 
     if crops is None:
         people = open_data("street", draw_strangers(folder)).splits["val"]
         found = [record.image for record in people.images[:number]]
     else:
-        found = list(islice((Path(file) for file in Scan(crops).files() if readable(file)), number))
+        found = list(islice((file for file, _ in loading.readable(Scan(crops).files())), number))
     if not found:
         raise NothingFound(f"--crops {crops}: holds no picture that can be read")
     place = folder / "crops"
@@ -149,7 +141,6 @@ def _copied(crops: Path | None, folder: Path, number: int) -> list[Path]:
 def _indexing(plain: "LoadedModel", ours: "LoadedModel", files: list[Path], folder: Path) -> Sides:
     from pickout.data.images import open_image
     from pickout.gallery.encoder import keeps_tokens
-    from pickout.gallery.gallery import Gallery
 
     def loop(model: "LoadedModel", batch: int) -> None:
         # As an index does: with a second look, its tokens too.

@@ -13,9 +13,7 @@ from pickout.errors import GalleryDamaged, UsageError
 app = typer.Typer(help="Cases that were handed over as one file.", no_args_is_help=True)
 
 
-@app.callback()
-def _group() -> None:
-    """Keeps `verify` a command of a group while it is the only one."""
+app.callback()(lambda: None)  # or typer would take a lone command for the group
 
 
 @app.command()

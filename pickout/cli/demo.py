@@ -15,7 +15,6 @@ import typer
 
 from pickout.cli import model as loading
 from pickout.cli.evaluate import write_report
-from pickout.cli.index import indexing_progress
 from pickout.cli.options import Device, Json, Texts, setting
 from pickout.cli.search import answers_page
 from pickout.cli.terminal import check_place, progress, say, tell, write
@@ -89,16 +88,17 @@ def demo(
     with voice.stage("index your crops" if crops else "index the crops of people it has never seen"):
         name = crops.resolve().name if crops else "crops" if train else "people"
         gallery = Gallery.create(out / f"{name}.gallery", model, run=place)
-        with indexing_progress(True) as indexing:
-            gallery.add(searched, camera_from=CameraFrom.FOLDER, on_progress=indexing)
+        with progress("indexing", quiet=False) as show:
+            on_progress = lambda at: show(at.done, at.total, note=f"{at.quarantined} quarantined")  # noqa: E731
+            gallery.add(searched, camera_from=CameraFrom.FOLDER, on_progress=on_progress)
     page = out / "results.html"
     with voice.stage("search"):
         answers = [gallery.ask(each, top=top) for each in sentence or SENTENCES]
         write(page, "--out", lambda: answers_page(gallery, answers), private=True)
     seconds = time.monotonic() - begun
-    voice.tell("done", page=str(page), gallery=str(gallery.path), seconds=round(seconds, 1))
-    voice.say(f"Done in {seconds / 60:.1f} minutes. Look at {page} in a browser. Then ask:")
-    voice.say(f'  pickout search {gallery.path} "a man in a green jacket" --html results.html')
+    done = f"Done in {seconds / 60:.1f} minutes. Look at {page} in a browser. Then ask:"
+    voice.tell(done, "done", page=str(page), gallery=str(gallery.path), seconds=round(seconds, 1))
+    voice.tell(f'  pickout search {gallery.path} "a man in a green jacket" --html results.html')
 
 
 class _Voice:
@@ -107,24 +107,22 @@ class _Voice:
     def __init__(self, json: bool, stages: int) -> None:
         self._json, self._stages, self._stage = json, stages, 0
 
-    def say(self, text: str) -> None:
+    def tell(self, words: str, event: str = "", **fields: Any) -> None:
+        """Say the words to a person; tell a program of the event, where there is one."""
         if not self._json:
-            say(text)
-
-    def tell(self, event: str, **fields: Any) -> None:
-        if self._json:
+            say(words)
+        elif event:
             tell({"event": event, **fields}, json=True)
 
     @contextmanager
     def stage(self, what: str) -> Iterator[None]:
         """Announce a stage and tell how long it took."""
         self._stage += 1
-        self.say(f"[{self._stage}/{self._stages}] {what}")
+        self.tell(f"[{self._stage}/{self._stages}] {what}")
         begun = time.monotonic()
         yield
         seconds = time.monotonic() - begun
-        self.tell("stage", number=self._stage, what=what, seconds=round(seconds, 1))
-        self.say(f"      {seconds:.1f} s")
+        self.tell(f"      {seconds:.1f} s", "stage", number=self._stage, what=what, seconds=round(seconds, 1))
 
 
 def _training(out: Path, overrides: list[str], device: str, *, json: bool) -> Any:
@@ -150,11 +148,11 @@ def _measure(model: "LoadedModel", out: Path, voice: _Voice) -> None:
     recall, chance, interval = metrics.recall_at_1, metrics.chance, (found.intervals or {})["R@1"]
     told = {"R@1": recall, "interval": interval, "chance": chance, "times_chance": recall / chance}
     counts = {"queries": metrics.queries, "images": found.gallery, "identities": people}
-    voice.tell("measured", **told, **counts, report=str(folder / "report.json"))
-    voice.say(
+    words = (
         f"      R@1 {recall:.1f} % (95 % interval {interval[0]:.1f} to {interval[1]:.1f}) for {metrics.queries} "
         f"sentences about {people} held-out people in {found.gallery} crops: {recall / chance:.0f} times chance"
     )
+    voice.tell(words, "measured", **told, **counts, report=str(folder / "report.json"))
 
 
 def _crops_of_test_people(out: Path) -> Path:

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
-from PIL import Image
 
 from pickout.cli import model as loading
 from pickout.cli.options import Json, Run
 from pickout.cli.terminal import check_place, say, tell
 from pickout.data.images import open_image
-from pickout.errors import ImageUnreadable, NothingFound
+from pickout.errors import NothingFound
+from pickout.gallery.intake.scan import Scan
 
 MOST = 512  # crops that are read
 
@@ -38,7 +38,10 @@ def export(
 
     check_place(out / "export.json", "OUT")
     check_export(out, format, precision)
-    pictures = _read(crops) if crops is not None else []
+    files = [] if crops is None else islice(Scan(crops).files(), MOST)
+    pictures = [picture for _, picture in loading.readable(files)]
+    if crops is not None and not pictures:
+        raise NothingFound(f"--crops {crops}: holds no picture that can be read")
     loaded = loading.load_model(model, "cpu")
     with loading.drawn_people(quiet=json) as drawn:
         people = drawn.splits["val"]
@@ -52,17 +55,3 @@ def export(
     say(f"cosine to torch fp32 over {gate.crops} crops: mean {gate.mean_cosine:.5f}, least {gate.least_cosine:.5f}")
     say(f"R@1 in {gate.searches} searches for drawn people: torch {gate.recall_torch:.2f}, this {gate.recall:.2f}")
     say("use it: --runtime auto with pickout index, search or serve")
-
-
-def _read(folder: Path) -> list[Image.Image]:
-    from pickout.gallery.intake.scan import Scan
-
-    found = []
-    for file in islice(Scan(folder).files(), MOST):
-        try:
-            found.append(open_image(file))
-        except ImageUnreadable as error:
-            say(f"left out: {error}", err=True)
-    if not found:
-        raise NothingFound(f"--crops {folder}: holds no picture that can be read")
-    return found

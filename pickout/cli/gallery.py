@@ -9,7 +9,7 @@ from pickout.cli import model as loading
 from pickout.cli.options import Crops, Device, GalleryPath, Json, Model, Texts, filtered, setting, settings_of
 from pickout.cli.terminal import ask, progress, say, tell
 from pickout.data.spreadsheet import column_of
-from pickout.errors import GalleryDamaged, UsageError
+from pickout.errors import GalleryDamaged, NothingFound, UsageError
 from pickout.gallery.approximate.build import ApproximateSettings, check_size
 from pickout.gallery.changes.verification import verify as check
 from pickout.gallery.gallery import Gallery
@@ -39,15 +39,15 @@ def info(gallery: GalleryPath, json: Json = False) -> None:
             place = f" from {begun['run']}" if begun["run"] else ""
             done = f"{begun['done']} of {begun['rows']} rows; run it again to go on"
             told["rebuild"] = f"to {begun['model']} {begun['fingerprint'][:8]}{place}, {done}"
-    told = {"gallery": str(gallery), **told}
-    tell(told, json=json)
+    tell({"gallery": str(gallery), **told}, json=json)
 
 
 @app.command()
 @filtered
 def remove(gallery: GalleryPath, where: Where, crop: Crops = None, yes: _Yes = False, json: Json = False) -> None:
     """Take crops out of a gallery. They are found no more; `erase` also deletes their bytes."""
-    opened, ids = _not_held(gallery, crop, where)
+    opened, ids = _chosen(gallery, crop, where)
+    opened.retention.refuse_held(ids)
     ask(f"remove {len(ids)} of {opened.count()} crops", yes=yes)
     change = opened.remove(ids)
     tell({"removed": change.rows, "rows": opened.count()}, json=json)
@@ -60,15 +60,19 @@ def erase(gallery: GalleryPath, where: Where, crop: Crops = None, yes: _Yes = Fa
 
     Vectors, thumbnails, tokens, paths and earlier versions go, also those of crops that were removed before. The
     pictures themselves, backups and pages of results are elsewhere and stay."""
-    opened, ids = _not_held(gallery, crop, where)
+    opened, ids = _chosen(gallery, crop, where)
+    opened.retention.refuse_held(ids)
     ask(f"erase {len(ids)} of {opened.count()} crops for good", yes=yes)
     change = opened.erase(ids)
     tell({"erased": change.rows, "searches_removed": list(change.searches), "rows": opened.count()}, json=json)
 
 
-def _not_held(gallery: Path, crops: Texts, where: Where) -> tuple[Gallery, list[str]]:
-    opened, ids = loading.chosen(gallery, crops, where)
-    opened.retention.refuse_held(ids)
+def _chosen(gallery: Path, crops: Texts, where: Where) -> tuple[Gallery, list[str]]:
+    """A gallery, and the ids of its crops that are named and pass the filters; `NothingFound` if there are none."""
+    opened = Gallery.open(gallery)
+    ids = opened.choose(crops or (), where)
+    if not ids:
+        raise NothingFound(f"{gallery}: no crop passes the filters; nothing was changed")
     return opened, ids
 
 
@@ -81,7 +85,7 @@ def update(
 
     --set camera= takes back what is known of the camera, and so on."""
     told, forget = _metadata(set_ or [])
-    opened, ids = loading.chosen(gallery, crop, where)
+    opened, ids = _chosen(gallery, crop, where)
     ask(f"update {len(ids)} of {opened.count()} crops", yes=yes)
     change = opened.update(ids, told, forget=forget)
     tell({"updated": change.rows, "rows": opened.count()}, json=json)
@@ -177,7 +181,7 @@ def export(
     The file holds vectors, thumbnails, paths and all that is known about each crop, as it is at this moment, and can be
     read by its owner only. Erasing from the gallery does not reach it. The export is recorded in the audit."""
     some = crop or where != ANYWHERE
-    opened, ids = loading.chosen(gallery, crop, where) if some else (Gallery.open(gallery), None)
+    opened, ids = _chosen(gallery, crop, where) if some else (Gallery.open(gallery), None)
     with progress("exporting", quiet=json) as show:
         report = opened.export(file, ids, crops=crops, force=force, on_progress=show)
     tell({"file": str(file), **report.as_json()}, json=json)

@@ -1,21 +1,19 @@
 """`pickout index`: make or update a gallery from a folder of crops."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from pickout.cli import model as loading
-from pickout.cli.options import Device, EngineOption, Json, Runtime, Texts, Workers, setting, settings_of
+from pickout.cli.options import Device, Engine, Json, Runtime, Texts, Workers, setting, settings_of
 from pickout.cli.terminal import progress, say, tell
 from pickout.data.images import NOT_READ
 from pickout.errors import listed
 from pickout.gallery.gallery import Gallery
 from pickout.gallery.intake.left_out import QUARANTINE
 from pickout.gallery.intake.metadata import CameraFrom
-from pickout.gallery.intake.report import IngestProgress, IngestReport, IngestSettings
+from pickout.gallery.intake.report import IngestReport, IngestSettings
 from pickout.gallery.intake.scan import count_images
 from pickout.gallery.storage.tables import MANIFEST, checked_folder
 
@@ -37,7 +35,7 @@ def index(
     set_: Annotated[Texts, setting("batch=64")] = None,
     device: Device = "auto",
     runtime: Runtime = "torch",
-    engine: EngineOption = "local",
+    engine: Engine = "local",
     workers: Workers = None,
     json: Json = False,
 ) -> None:
@@ -51,7 +49,7 @@ def index(
     checked_folder(out)
     clustered = loading.has_cluster(engine, workers)
     if (out / MANIFEST).exists():
-        gallery = loading.open_gallery(out)
+        gallery = Gallery.open(out)
         place = loading.remember(model or loading.remembered_model(out, gallery.manifest))
         encoder = loading.load_model(place, device, runtime)
         gallery.use(encoder)
@@ -65,7 +63,8 @@ def index(
         spread = ClusterModel.of(encoder, place, device, runtime, workers)
         gallery.use(spread)
         settings = settings.model_copy(update={"batch": settings.batch or TOGETHER * spread.workers.number})
-    with indexing_progress(not json) as on_progress:
+    with progress("indexing", quiet=json) as show:
+        on_progress = lambda at: show(at.done, at.total, note=f"{at.quarantined} quarantined")  # noqa: E731
         told: dict[str, Any] = {"table": table, "camera_from": camera_from, "exclude": exclude, "again": again}
         gone: dict[str, Any] = {"prune": prune, "prune_folders": prune_folders}
         report = gallery.add(crops, **told, **gone, settings=settings, on_progress=on_progress)
@@ -73,13 +72,6 @@ def index(
         tell({"gallery": str(out), "rows": gallery.count(), **report.as_json()}, json=True)
     else:
         _show(out, gallery.count(), report)
-
-
-@contextmanager
-def indexing_progress(speaks: bool) -> Iterator[Callable[[IngestProgress], None]]:
-    """A bar on standard error for `Gallery.add`; silent unless it `speaks`."""
-    with progress("indexing", quiet=not speaks) as show:
-        yield lambda at: show(at.done, at.total, note=f"{at.quarantined} quarantined")
 
 
 def _show(gallery: Path, count: int, report: IngestReport) -> None:

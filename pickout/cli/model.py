@@ -3,13 +3,12 @@
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
-from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from pickout.cli.terminal import progress, say
-from pickout.errors import GalleryError, ImageUnreadable, NothingFound, UsageError
+from pickout.errors import GalleryError, ImageUnreadable, UsageError
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -19,25 +18,7 @@ if TYPE_CHECKING:
     from pickout.data.data_set import DataSet, Split
     from pickout.export.exported_images import Runtime
     from pickout.gallery.encoder import Encoder
-    from pickout.gallery.gallery import Gallery
-    from pickout.gallery.search.filters import Where
     from pickout.gallery.storage.tables import Manifest
-
-
-def open_gallery(gallery: Path) -> "Gallery":
-    """Open a gallery; its model is not needed."""
-    from pickout.gallery.gallery import Gallery
-
-    return Gallery.open(gallery)
-
-
-def chosen(gallery: Path, crops: list[str] | None, where: "Where") -> tuple["Gallery", list[str]]:
-    """A gallery, and the ids of its crops that are named and pass the filters; `NothingFound` if there are none."""
-    opened = open_gallery(gallery)
-    ids = opened.choose(crops or (), where)
-    if not ids:
-        raise NothingFound(f"{gallery}: no crop passes the filters; nothing was changed")
-    return opened, ids
 
 
 def load_model(model: str, device: str, runtime: "Runtime" = "torch") -> "LoadedModel":
@@ -45,18 +26,14 @@ def load_model(model: str, device: str, runtime: "Runtime" = "torch") -> "Loaded
     here yet is fetched once."""
     from pickout.checkpoints.named_weights import NAMED_WEIGHTS, fetch_named, fetched
     from pickout.checkpoints.source import load
+    from pickout.export.exported_images import with_runtime
 
     if model in NAMED_WEIGHTS and not Path(model).exists() and fetched(model) is None:
         about = NAMED_WEIGHTS[model]
         note = f"; {about.note}" if about.note else ""
         say(f"fetching {model} once from the hub (licence {about.licence}{note})", err=True)
         fetch_named(model, progress=True)
-    loaded = load(model, device=device)
-    if runtime == "torch":
-        return loaded
-    from pickout.export.exported_images import with_runtime
-
-    return with_runtime(loaded, runtime)
+    return with_runtime(load(model, device=device), runtime)
 
 
 def has_cluster(engine: "Engine", workers: int | None) -> bool:
@@ -136,16 +113,6 @@ def readable(files: Iterable[Path]) -> "Iterator[tuple[Path, Image]]":
             yield file, open_image(file)
         except ImageUnreadable as error:
             say(f"left out: {error}", err=True)
-
-
-def crops_of(folder: Path, most: int) -> "list[tuple[Path, Image]]":
-    """The first pictures of a folder that `--crops` names; `NothingFound` where none can be read."""
-    from pickout.gallery.intake.scan import Scan
-
-    found = list(islice(readable(Scan(folder).files()), most))
-    if not found:
-        raise NothingFound(f"--crops {folder}: holds no picture that can be read")
-    return found
 
 
 def split_of(data: "DataSet", name: str) -> "Split":

@@ -31,8 +31,7 @@ Runtime = Annotated[
     Literal["torch", "openvino", "onnx", "auto"],
     typer.Option(help="What computes crops: torch, a pickout export, or auto for the fastest here."),
 ]
-Engine = Literal["local", "ray"]
-EngineOption = Annotated[Engine, typer.Option("--engine", help="local, or ray: processes of a Ray cluster.")]
+Engine = Annotated[Literal["local", "ray"], typer.Option(help="local, or ray: processes of a Ray cluster.")]
 Workers = Annotated[int | None, typer.Option(help="How many; by default a core each, but one.", min=1)]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of words.")]
 Crops = Annotated[Texts, typer.Option("--crop", help="This crop: its id or path, * for any; several times.")]

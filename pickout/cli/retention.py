@@ -4,7 +4,6 @@ from typing import Annotated
 
 import typer
 
-from pickout.cli.model import open_gallery
 from pickout.cli.options import Crops, GalleryPath, Json, Texts, filtered
 from pickout.cli.terminal import say, tell
 from pickout.errors import UsageError, listed
@@ -27,14 +26,14 @@ def set_(
     for pair in camera or ():
         name, _, number = pair.rpartition("=")
         rules.append(_rule(f"--camera {pair}", name, number))
-    opened = open_gallery(gallery)
+    opened = Gallery.open(gallery)
     opened.retention.set_rules(rules)
     known = set(map(composed, opened.cameras()))
     for rule in rules:
         if rule.camera is not None and composed(rule.camera) not in known:
             cameras = listed(opened.cameras(), 20) or "none"
             say(f"no crop has the camera '{rule.camera}' so far; those that are known: {cameras}")
-    _show(opened, json=False)
+    show(gallery)
 
 
 def _rule(given: str, camera: str | None, days: str) -> KeepRule:
@@ -49,10 +48,7 @@ def _rule(given: str, camera: str | None, days: str) -> KeepRule:
 @app.command()
 def show(gallery: GalleryPath, json: Json = False) -> None:
     """The rules, the holds, and how many crops are due."""
-    _show(open_gallery(gallery), json=json)
-
-
-def _show(opened: Gallery, *, json: bool) -> None:
+    opened = Gallery.open(gallery)
     kept, due = opened.retention.kept, opened.retention.due()
     rules = [f"{rule.camera or 'other cameras'}: {rule.days:g} days" for rule in kept.rules]
     counts = opened.retention.counts()
@@ -64,7 +60,7 @@ def _show(opened: Gallery, *, json: bool) -> None:
 @app.command()
 def enforce(gallery: GalleryPath, json: Json = False) -> None:
     """Erase now what is due. Crops without a time have no age and stay."""
-    due = open_gallery(gallery).erase_due()
+    due = Gallery.open(gallery).erase_due()
     tell({"erased": len(due.erase), "held": due.held, "undated": due.undated}, json=json)
 
 
@@ -77,7 +73,7 @@ def hold(
     crop: Crops = None,
 ) -> None:
     """Keep crops whatever the rules say, until the hold is lifted. Prints the hold's id."""
-    opened = open_gallery(gallery)
+    opened = Gallery.open(gallery)
     ids = opened.choose(crop, where) if crop else []
     made = opened.retention.hold(reason, ids, None if crop else where)
     say(f"{opened.retention.counts()[made.id]} crops are held by it now", err=True)
@@ -87,4 +83,4 @@ def hold(
 @app.command()
 def lift(gallery: GalleryPath, hold: Annotated[str, typer.Argument(help="The hold's id.")]) -> None:
     """End a hold."""
-    open_gallery(gallery).retention.lift(hold)
+    Gallery.open(gallery).retention.lift(hold)

@@ -14,6 +14,7 @@ from pickout.cli.terminal import check_place, say, say_table, tell, write
 from pickout.data.images import open_image
 from pickout.errors import GalleryDamaged, ImageUnreadable, NothingFound, UsageError
 from pickout.gallery.audit.log import Acting, acting, record_event, user_name
+from pickout.gallery.gallery import Gallery
 from pickout.gallery.search.filters import ANYWHERE, Where
 from pickout.gallery.search.query import Query
 from pickout.gallery.search.ranking import Grouping, SearchSettings
@@ -23,7 +24,6 @@ from pickout.gallery.search.sheet import NOTE, result_sheet
 
 if TYPE_CHECKING:
     from pickout.checkpoints.loaded_model import LoadedModel
-    from pickout.gallery.gallery import Gallery
 
 
 @filtered
@@ -56,7 +56,7 @@ def search(
     Results are candidates, not identifications: a person must check each one. Every search is recorded in the
     gallery's audit.jsonl."""
     settings = settings_of(SearchSettings, set_)
-    opened = loading.open_gallery(gallery)
+    opened = Gallery.open(gallery)
     check_place(html, "--html")
     if saved is not None:
         if any((sentence, also, image, without, like, unlike, where != ANYWHERE, group is not Grouping.NONE)):
@@ -94,7 +94,7 @@ def saved(
     json: Json = False,
 ) -> None:
     """List the searches that were kept with pickout search --save, or forget one."""
-    opened = loading.open_gallery(gallery)
+    opened = Gallery.open(gallery)
     if remove is not None:
         opened.saved.remove(remove)
         record_event(gallery, "saved search deleted", name=remove)
@@ -106,14 +106,14 @@ def saved(
             say("; ".join([f"{kept.name}: {query.words()}", *where.words()]))
 
 
-def answers_page(gallery: "Gallery", answers: Sequence[Answer], model: "LoadedModel | None" = None) -> str:
+def answers_page(gallery: Gallery, answers: Sequence[Answer], model: "LoadedModel | None" = None) -> str:
     """Answers as one self-contained page; with the gallery's model also why each candidate was chosen."""
     style, reasons = ("", {}) if model is None else _reasons(model, answers)
     told = {"gallery": gallery.path.name, "model": gallery.manifest.model.name, "style": style}
     return result_sheet(answers, **told, crops=gallery.count(), reasons=reasons)
 
 
-def _parsed(gallery: "Gallery", sentence: str, where: Where, *, json: bool) -> tuple[str, Where]:
+def _parsed(gallery: Gallery, sentence: str, where: Where, *, json: bool) -> tuple[str, Where]:
     """The description in a sentence, and its filters beside those that were given."""
     found = read_filters(sentence, gallery.cameras(), datetime.now())
     if json:

@@ -1,4 +1,5 @@
-"""`pickout serve`: galleries over HTTP; `pickout mcp`: galleries for agents, by the Model Context Protocol."""
+"""`pickout serve`: galleries over HTTP; `pickout mcp`: galleries for agents, by the Model Context Protocol; `pickout
+token`: who may ask a server."""
 
 import errno
 import os
@@ -7,6 +8,7 @@ import socket
 import ssl
 import sys
 from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
 from functools import cache, partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,17 +16,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pickout.cli.model import has_cluster
-from pickout.cli.options import Device, Engine, EngineOption, Runtime, Workers
-from pickout.errors import UsageError, printable
+from pickout.cli import model as loading
+from pickout.cli.options import Device, Engine, Json, Runtime, Texts, Workers
+from pickout.cli.terminal import progress, say, tell
+from pickout.errors import UsageError
 from pickout.files import packaged_table
+from pickout.serve.access import OWNER, Role, Tokens
+from pickout.serve.hosting import Spread, hosted, served_name
 
 if TYPE_CHECKING:
-    from pickout.serve.hosting import Spread
     from pickout.serve.service import Service
 
+token = typer.Typer(help="Who may ask a server, what for and how long.", no_args_is_help=True)
 STATE = Path("~/.local/state/pickout")
-Galleries = Annotated[list[Path], typer.Argument(help="Galleries made by pickout index.")]
 State = Annotated[Path, typer.Option(help="The server's folder: settings.toml, tokens, watches, uploads.")]
 
 
@@ -44,7 +48,7 @@ def serve(
     model: Annotated[str | None, typer.Option(help="Where the galleries' model is, if not where it was.")] = None,
     device: Device = "auto",
     runtime: Runtime = "torch",
-    engine: EngineOption = "local",
+    engine: Engine = "local",
     workers: Workers = None,
 ) -> None:
     """Answer over HTTP what the command line answers, to whom it may, with a record of each question.
@@ -75,12 +79,11 @@ def serve(
     app = create_app(
         service, hosts={*LOOPBACK, host, *service.settings.hosts}, secure=certificate is not None, loopback=near
     )
-    ends: dict[str, Any] = {"ssl_certfile": certificate, "ssl_keyfile": certificate_key}
     if certificate is not None:
         check_certificate(certificate, certificate_key)
+    ends: dict[str, Any] = {"ssl_certfile": certificate, "ssl_keyfile": certificate_key}
     told = packaged_table("pickout.serve", "uvicorn.toml")
-    config = uvicorn.Config(app, host=host, port=port, **ends, **told)
-    server = uvicorn.Server(config)
+    server = uvicorn.Server(uvicorn.Config(app, host=host, port=port, **ends, **told))
     sys.stderr.write(f"The page: http{'s' if certificate else ''}://{host}:{port}/\n" if port else "")
     app.state.parts.stopping = lambda: server.should_exit
     sys.setswitchinterval(0.0005)  # seconds: a search must not wait longer for a thread that indexes
@@ -92,7 +95,8 @@ def serve(
     except SystemExit:  # it could not listen, and said why in its own words
         pass
     if not server.started:
-        raise could_not_begin(host, port)
+        check_port(host, port)  # was it taken meanwhile?
+        raise UsageError(f"the server could not begin on {host}:{port}; the lines before this one tell why")
 
 
 def check_certificate(chain: Path, key: Path | None) -> None:
@@ -110,12 +114,12 @@ def warn_of_tokens(service: "Service") -> None:
     for token in service.tokens.all():
         if token.is_valid and token.galleries is not None and service.galleries.keys().isdisjoint(token.galleries):
             served = f"{', '.join(token.galleries)}, but there are {', '.join(service.galleries)}"
-            sys.stderr.write(printable(f"warning: token {token.id} ({token.name}) is for {served}") + "\n")
+            say(f"warning: token {token.id} ({token.name}) is for {served}", err=True)
 
 
-def spread_over(engine: Engine, workers: int | None) -> "Spread | None":
+def spread_over(engine: Engine, workers: int | None) -> Spread | None:
     """Who makes the vectors that a search asks: a cluster's workers, which begin now, or nobody but this process."""
-    if not has_cluster(engine, workers):
+    if not loading.has_cluster(engine, workers):
         return None
     from pickout.cluster.vectors import ClusterVectors, vector_workers
 
@@ -123,7 +127,7 @@ def spread_over(engine: Engine, workers: int | None) -> "Spread | None":
 
 
 def mcp(
-    galleries: Galleries,
+    galleries: Annotated[list[Path], typer.Argument(help="Galleries made by pickout index.")],
     state: State = STATE,
     model: Annotated[str | None, typer.Option(help="Where the galleries' model is, if not where it was.")] = None,
     device: Device = "auto",
@@ -143,8 +147,6 @@ def mcp(
 
 def demo_gallery(folder: Path, device: str) -> Path:
     """Draw people below `folder`, index and calibrate them with the model that comes with Pickout; the gallery."""
-    from pickout.cli.model import default_model, load_model
-    from pickout.cli.terminal import progress, say
     from pickout.gallery.gallery import Gallery
     from pickout.serve.sample import add_sample
 
@@ -152,11 +154,11 @@ def demo_gallery(folder: Path, device: str) -> Path:
     if done.exists():
         return target
     say(f"drawing people to try the page on, once; they are kept in {folder}", err=True)
-    place = default_model()
-    gallery = Gallery.create(target, load_model(place, device), run=place)
+    place = loading.default_model()
+    gallery = Gallery.create(target, loading.load_model(place, device), run=place)
     told: list[tuple[str, int]] = []
 
-    def tell(what: str, at: int, total: int) -> None:
+    def step(what: str, at: int, total: int) -> None:
         show(at, total, what=what)
         quarter = what, 4 * at // max(total, 1)
         if not sys.stderr.isatty() and quarter not in told:  # a log shows no bar
@@ -164,20 +166,9 @@ def demo_gallery(folder: Path, device: str) -> Path:
             say(f"{what}: {at} of {total}", err=True)
 
     with progress("drawn people", quiet=False) as show:
-        add_sample(gallery, folder, tell)
+        add_sample(gallery, folder, step)
     done.touch()
     return target
-
-
-def cannot_listen(host: str, port: int) -> UsageError:
-    """What is wrong with an address that nothing can listen on."""
-    return UsageError(f"cannot listen on {host}:{port}; is the port taken? give another with --port")
-
-
-def could_not_begin(host: str, port: int) -> UsageError:
-    """Why a server ended before it began: the port was taken, or what it has said itself."""
-    check_port(host, port)
-    return UsageError(f"the server could not begin on {host}:{port}; the lines before this one tell why")
 
 
 def check_port(host: str, port: int) -> None:
@@ -186,7 +177,8 @@ def check_port(host: str, port: int) -> None:
         socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
     except OSError as error:
         if error.errno == errno.EADDRINUSE:  # whatever else is wrong shows when it is listened on
-            raise cannot_listen(host, port) from error
+            taken = f"cannot listen on {host}:{port}; is the port taken? give another with --port"
+            raise UsageError(taken) from error
 
 
 def check_packages() -> None:
@@ -210,24 +202,68 @@ def open_service(
     via: str = "server",
     recordings: Iterable[Path] = (),
     runtime: Runtime = "torch",
-    spread: "Spread | None" = None,
+    spread: Spread | None = None,
 ) -> "Service":
     """The galleries with their models; equal models are loaded once."""
-    from pickout.cli.model import load_model, remembered_model
     from pickout.gallery.encoder import Encoder
     from pickout.gallery.storage.tables import read_manifest
-    from pickout.serve.hosting import hosted
     from pickout.serve.service import Service
     from pickout.serve.settings import read_settings
 
     @cache
     def load(place: str) -> Encoder:
-        return load_model(place, device, runtime)
+        return loading.load_model(place, device, runtime)
 
     def of_gallery(path: Path) -> Encoder:
-        return load(model or remembered_model(path, read_manifest(path)))
+        return load(model or loading.remembered_model(path, read_manifest(path)))
 
     settings = read_settings(state)
     settings = settings.model_copy(update={"recordings": (*settings.recordings, *recordings)})
     resolved = [path.resolve() for path in galleries]
     return Service(hosted(resolved, of_gallery, settings, spread), state.resolve(), settings, load, via)
+
+
+@token.command()
+def create(
+    name: Annotated[str, typer.Argument(help="Who will have it.")],
+    role: Annotated[list[Role] | None, typer.Option(help="search, index, audit or admin; several times.")] = None,
+    camera: Annotated[Texts, typer.Option(help="Only crops of this camera; several times.")] = None,
+    gallery: Annotated[
+        Texts,
+        typer.Option(
+            help="Only this gallery, by its folder's name; several times. A server that starts says so "
+            "where it has none of them."
+        ),
+    ] = None,
+    days: Annotated[float, typer.Option(help="How long it is valid.", min=0, max=366)] = 30,
+    blurred: Annotated[bool, typer.Option("--blurred", help="Show blurred faces only.")] = False,
+    state: State = STATE,
+    json: Json = False,
+) -> None:
+    """Make a token. Its secret is printed this once."""
+    expires = datetime.now(UTC) + timedelta(days=days)
+    galleries = None if gallery is None else [served_name(Path(each)) for each in gallery]
+    made, secret = Tokens(prepared(state)).create(
+        OWNER, name, role or [Role.SEARCH], expires, cameras=camera, galleries=galleries, blurred=blurred
+    )
+    if json:
+        tell({**made.model_dump(mode="json", exclude={"digest"}), "secret": secret}, json=True)
+    else:
+        typer.echo(secret)
+
+
+@token.command("list")
+def list_(state: State = STATE, json: Json = False) -> None:
+    """Every token, without its secret."""
+    for token in Tokens(state.expanduser()).all():
+        if json:
+            typer.echo(token.model_dump_json(exclude={"digest"}))
+            continue
+        ended = "revoked" if token.revoked else "valid" if token.is_valid else "expired"
+        say(f"{token.id}: {token.name}: {', '.join(token.roles)}, {ended}, until {token.expires}")
+
+
+@token.command()
+def revoke(token: Annotated[str, typer.Argument(help="The token's id.")], state: State = STATE) -> None:
+    """Make a token invalid at once, also at a server that runs."""
+    Tokens(state.expanduser()).revoke(OWNER, token)

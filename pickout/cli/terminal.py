@@ -65,13 +65,6 @@ def _kind(head: bytes) -> str:
     return next((kind for mark, kind in _KINDS.items() if start.startswith(mark)), "text" if start else "")
 
 
-def _kind_of(file: Path) -> str:
-    if not file.is_file():
-        return ""
-    with file.open("rb") as opened:
-        return _kind(opened.read(_HEAD))
-
-
 def check_place(file: Path | None, option: str) -> None:
     """Refuse a file in a gallery's folder, where it would outlive what is erased or replace a file, and one that the
     command line also names as something else."""
@@ -103,8 +96,11 @@ def write(
         made = content()
         data = made.encode() if isinstance(made, str) else made
         data = data if isinstance(data, bytes) else picture_bytes(data, "PNG", optimize=True)
-        if (there := _kind_of(file)) not in ("", _kind(data[:_HEAD])):
-            raise UsageError(f"{option} {file}: is there and is {there}, which would be lost; give another place")
+        if file.is_file():
+            with file.open("rb") as opened:
+                there = _kind(opened.read(_HEAD))
+            if there not in ("", _kind(data[:_HEAD])):
+                raise UsageError(f"{option} {file}: is there and is {there}, which would be lost; give another place")
         with atomic_path(file, private=private) as temporary:
             temporary.write_bytes(data)
     except OSError as error:

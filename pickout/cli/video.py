@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from pickout.cli.options import Device, Json, Texts
+from pickout.cli.options import Device, Json, Texts, settings_of
 from pickout.cli.terminal import say, tell
 from pickout.errors import DataError, NothingFound, printable
 
 if TYPE_CHECKING:
-    from pickout.video.harvest import HarvestReport
     from pickout.video.recordings import Recording
 
 
@@ -48,7 +47,6 @@ def video(
 
     Kill it at any moment and run it again: it goes on where it stopped. A recording that breaks off gives the people
     before the break. Boxes are guesses of a detector: some people are missed, and some boxes show nobody."""
-    from pickout.config import apply_overrides, parse_settings
     from pickout.gallery.storage.rows import parse_time
     from pickout.video import require_libraries
 
@@ -59,15 +57,22 @@ def video(
     from pickout.video.recordings import CameraName, find_recordings
 
     make_detector(detector)  # a wrong file is told before anything is made
-    changes = apply_overrides({"tracks": {"per_track": per_track}}, set_ or [])
-    settings = parse_settings(ExtractionSettings, changes, source="--set")
+    settings = settings_of(ExtractionSettings, set_, {"tracks": {"per_track": per_track}})
     moment = None if start is None else parse_time(start)
     found = find_recordings(recordings, camera=camera, camera_from=CameraName(camera_from), start=moment, zone=zone)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     count = min(workers or cores, len(found))
-    with _progress(found, speaks=not json) as say:
-        report = harvest(found, out, detector, settings, workers=count, lasts=last, say=say)
-    _show(report, out, json=json)
+    with _progress(found, speaks=not json) as tell_of:
+        report = harvest(found, out, detector, settings, workers=count, lasts=last, say=tell_of)
+    if json:
+        tell({"crops_folder": str(out), **report.as_json()}, json=True)
+    else:
+        say(f"{out}: {report.crops} crops of {report.tracks} tracks in {len(report.recordings)} recordings")
+        for name, entry in report.recordings.items():
+            if entry.fault:
+                say(f"{name}: {entry.fault}")
+        for name, why in report.failed.items():
+            say(f"{name}: not read: {why}")
     if gallery is not None and report.crops:
         from pickout.cli.index import index
 
@@ -97,15 +102,3 @@ def _progress(found: list["Recording"], *, speaks: bool) -> Iterator[Callable[[s
             bars.update(tasks[name], completed=what, total=length, at=at, visible=True)
 
         yield say
-
-
-def _show(report: "HarvestReport", out: Path, *, json: bool) -> None:
-    if json:
-        tell({"crops_folder": str(out), **report.as_json()}, json=True)
-        return
-    say(f"{out}: {report.crops} crops of {report.tracks} tracks in {len(report.recordings)} recordings")
-    for name, entry in report.recordings.items():
-        if entry.fault:
-            say(f"{name}: {entry.fault}")
-    for name, why in report.failed.items():
-        say(f"{name}: not read: {why}")

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -34,18 +34,13 @@ _ATTEMPTS = 4
 _NUMBERS = count()
 
 
-@dataclass(frozen=True, slots=True)
-class _Columns:
+class _Columns(NamedTuple):
     """What tells rows apart, and how they are found in the table."""
 
     ids: NDArray[np.bytes_]  # (N,)
     seals: Seals  # (N, 2)
     places: NDArray[np.uint64]  # (N,) where they stood in the table
     order: Rows  # (N,) the smaller comes first among equal scores
-
-    def of(self, some: Rows | Mask) -> "_Columns":
-        """Those of some rows."""
-        return _Columns(self.ids[some], self.seals[some], self.places[some], self.order[some])
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,13 +140,8 @@ class ClusterVectors:
     @staticmethod
     def maker(workers: Workers, store: Store, before: Resident | None = None) -> MakeVectors:
         """Makes them as the rows of a table are read."""
-        old = None if before is None else before.vectors
-
-        def make(_table: Any, *columns: Any) -> "ClusterVectors":
-            known = old if isinstance(old, ClusterVectors) else None
-            return ClusterVectors(workers, store, _Columns(*columns), known)
-
-        return make
+        known = before.vectors if before is not None and isinstance(before.vectors, ClusterVectors) else None
+        return lambda _table, *columns: ClusterVectors(workers, store, _Columns(*columns), known)
 
     def at(self, rows: Sequence[int] | Rows) -> Floats:
         """The vectors (n, D) of these rows; NaN for a row that was removed since the gallery was read."""
@@ -179,7 +169,7 @@ class ClusterVectors:
     def _hold(self, parts: Iterable[int]) -> Iterable[int]:
         """Let workers read their parts; how many of the vectors are damaged."""
         about = (self._store.folder, self._store.name, self._store.dimension)
-        columns = {part: self._columns.of(self._rows_of[part]) for part in parts}
+        columns = {part: _Columns._make(each[self._rows_of[part]] for each in self._columns) for part in parts}
         told = {part: (self._number, _Part(*about, own, self._before)) for part, own in columns.items()}
         return self._workers.ask("hold", told).values()
 

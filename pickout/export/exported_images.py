@@ -91,7 +91,11 @@ def measure(model: LoadedModel, exported: LoadedModel, crops: list[Image.Image],
     own, other = model.encode_images(pictures), _vectors(exported, pictures)
     recalls = [100 * float((shown[(texts @ vectors.T).argmax(1)] == meant).mean()) for vectors in (own, other)]
     cosines = (model.encode_images(crops) * _vectors(exported, crops)).sum(1)
-    tokens = _tokens_cosine(model, exported, crops[:32]) if model.candidates and np.isfinite(cosines).all() else None
+    tokens = None
+    if model.candidates and np.isfinite(cosines).all():
+        bits = (torch.from_numpy(each.encode_images_with_tokens(crops[:32])[1]) for each in (model, exported))
+        meant_tokens, tokens_there = (each.view(torch.bfloat16).float() for each in bits)
+        tokens = float(functional.cosine_similarity(meant_tokens, tokens_there, dim=-1).mean())
     return Gate(len(cosines), float(cosines.mean()), float(cosines.min()), tokens, len(pairs), *recalls)
 
 
@@ -101,12 +105,6 @@ def _vectors(exported: LoadedModel, pictures: list[Image.Image]) -> NDArray[np.f
         return exported.encode_images(pictures)
     except CheckpointError:
         return np.full((len(pictures), exported.dimension), np.nan, np.float32)
-
-
-def _tokens_cosine(model: LoadedModel, exported: LoadedModel, crops: list[Image.Image]) -> float:
-    bits = (torch.from_numpy(each.encode_images_with_tokens(crops)[1]) for each in (model, exported))
-    own, other = (each.view(torch.bfloat16).float() for each in bits)
-    return float(functional.cosine_similarity(own, other, dim=-1).mean())
 
 
 def machine() -> str:
@@ -165,9 +163,8 @@ def about_export(folder: Path) -> dict[str, Any]:
             raise ValueError("other files or another precision than an export has")
         _ = found["fingerprint"], found["model"]
     except FileNotFoundError:
-        raise CheckpointError(
-            f"{folder}: no export (no {ABOUT}); make one with pickout export MODEL {folder}"
-        ) from None
+        how = f"make one with pickout export MODEL {folder}"
+        raise CheckpointError(f"{folder}: no export (no {ABOUT}); {how}") from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(f"{folder / ABOUT}: cannot be read ({error}); export the model again") from None
     for name, digest in files.items():

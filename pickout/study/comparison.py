@@ -112,15 +112,12 @@ def _rows(plan: Plan, ended: dict[tuple[str, int], tuple[Answers, float]]) -> li
     return [replace(row, p=next(corrected)) if row.difference else row for row in rows]
 
 
-def to_json(plan: Plan, found: dict[str, list[Row]]) -> dict[str, Any]:
-    """The comparison as JSON fields."""
+def to_text(plan: Plan, found: dict[str, list[Row]]) -> str:
+    """The comparison as indented JSON, for a file."""
+    told = {"schema": "pickout.study/1", **plan.model_dump(mode="json", by_alias=True)}
     rows = {name: [asdict(row) for row in rows] for name, rows in found.items()}
-    return {
-        "schema": "pickout.study/1",
-        **plan.model_dump(mode="json", by_alias=True),
-        "rule": RULE.format(plan.compared_with),
-        "found": rows,
-    }
+    told |= {"rule": RULE.format(plan.compared_with), "found": rows}
+    return json.dumps(told, indent=2, ensure_ascii=False) + "\n"
 
 
 def to_markdown(plan: Plan, found: dict[str, list[Row]]) -> str:
@@ -161,8 +158,3 @@ def plot(plan: Plan, found: dict[str, list[Row]]) -> bytes:
         axes.set_title(f"{plan.name}, asked about {name}", loc="left", fontsize=11, fontweight="bold", **plain)
         open_axes(axes, axis="x")
     return figure_bytes(figure)
-
-
-def to_text(plan: Plan, found: dict[str, list[Row]]) -> str:
-    """The comparison as indented JSON, for a file."""
-    return json.dumps(to_json(plan, found), indent=2, ensure_ascii=False) + "\n"

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from pydantic import Field, StringConstraints, model_validator
 
@@ -112,8 +113,6 @@ def _toml(value: Any) -> str:
 ANSWERS = "answers.npz"  # in a run's folder: what each query about each population scored
 FIRST = ", first look"  # behind a population's name: before a second look
 
-Say = Callable[[str], None]
-
 
 @dataclass(frozen=True, slots=True)
 class Answers:
@@ -164,7 +163,7 @@ class Run:
         return float(json.loads((self.folder / "summary.json").read_text(encoding="utf-8"))["seconds"])
 
 
-def draw(plan: Plan, folder: Path, workers: int | None, say: Say) -> dict[str, Path]:
+def draw(plan: Plan, folder: Path, workers: int | None, say: Callable[[str], None]) -> dict[str, Path]:
     """Where each population of a study is, drawn where it is not there yet; studies share those of equal settings."""
     places = {}
     for name, data in plan.data.items():
@@ -211,7 +210,7 @@ def carry_out(runs: list[Run], jobs: int) -> Iterator[Run]:
         return
     threads = max(1, (os.cpu_count() or 1) // jobs)
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(jobs, mp_context=context, initializer=_limit_threads, initargs=(threads,)) as pool:
+    with ProcessPoolExecutor(jobs, mp_context=context, initializer=torch.set_num_threads, initargs=(threads,)) as pool:
         begun = {pool.submit(carry_out_one, run): run for run in missing}
         try:
             for ended in as_completed(begun):
@@ -220,12 +219,6 @@ def carry_out(runs: list[Run], jobs: int) -> Iterator[Run]:
         except BaseException:
             pool.shutdown(wait=True, cancel_futures=True)
             raise
-
-
-def _limit_threads(threads: int) -> None:
-    import torch
-
-    torch.set_num_threads(threads)
 
 
 def carry_out_one(run: Run) -> None:
