@@ -1,4 +1,5 @@
-"""Make one score a token of the attention of several layers: single rows, means, deviations, roll-out (MARS).
+"""Make one score a token of the attention of several layers: single rows, means, deviations, roll-out (MARS); and the
+rule that says which attention a tower must expose for it.
 
 MARS (ITSELF, Eq. 1 and 2) zeroes the smallest entries of each selected map, adds the residual path, makes rows sum to
 one and multiplies the layers. A row of a map is written as a start vector times the map, so that a roll-out can carry
@@ -6,11 +7,16 @@ the vector through its layers and never needs the product of whole maps. Nothing
 float32, and no input is written to."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
 
-from pickout.shapes import Float, Ints, Mask, Scores
+from pickout.shapes import AttentionRequest, AttentionTrace, Float, Ints, Mask, Scores
+
+Statistic = Literal["last", "layer", "mean", "std", "min_mean", "min_std", "mars"]
+QueryRow = Literal["query", "content"]
 
 
 def point_at(query_B: Ints, tokens: int) -> Scores:
@@ -107,3 +113,45 @@ def rollout_row(
     for map_BNN in reversed(maps) if later_left else maps:
         row_BN = read_row(rollout_factor(map_BNN, share), row_BN)
     return row_BN
+
+
+@dataclass(frozen=True, slots=True)
+class Scoring:
+    """How attention becomes one score a token.
+
+    Args:
+        statistic: `mars` rolls out `layers`; `last` and `layer` read one layer; `mean` and `std` take their statistic
+            over all `layers`, `min_mean` and `min_std` too, but prefer the smallest.
+        layers: layer numbers from 1, ascending; one for `last` and `layer`.
+        share: part of each map that `mars` discards.
+        later_left: order of the product of `mars`.
+        row: `query` reads the row of the class or end-of-text token, `content` the mean row of the content."""
+
+    statistic: Statistic
+    layers: tuple[int, ...]
+    share: float = 0.0
+    later_left: bool = True
+    row: QueryRow = "query"
+
+    @property
+    def largest(self) -> bool:
+        """Whether a large score is good."""
+        return not self.statistic.startswith("min_")
+
+    @property
+    def request(self) -> AttentionRequest:
+        """The attention that `scores` reads: rows where they are enough, since maps are quadratic."""
+        needs_maps = self.statistic == "mars" or self.row == "content"
+        return AttentionRequest(maps=self.layers) if needs_maps else AttentionRequest(rows=self.layers)
+
+    def scores(self, trace: AttentionTrace) -> Scores:
+        """One score a token, float32, without gradient, from a trace that holds what `request` names."""
+        start_BN = point_at(trace.query, trace.content.shape[1]) if self.row == "query" else average_over(trace.content)
+        if self.statistic == "mars":
+            maps = [trace.maps[layer] for layer in self.layers]
+            return rollout_row(maps, start_BN, self.share, later_left=self.later_left)
+        if self.row == "query":
+            rows = [trace.rows[layer] for layer in self.layers]
+        else:
+            rows = [read_row(trace.maps[layer], start_BN) for layer in self.layers]
+        return layer_deviation(rows) if self.statistic.endswith("std") else layer_mean(rows)

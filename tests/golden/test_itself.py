@@ -16,7 +16,7 @@ from pickout.data.batching import Batch
 from pickout.methods.base import ImageFeatures, LossTerms, Progress, TextFeatures
 from pickout.methods.itself import Itself, ItselfSettings
 from pickout.nn.towers import TextSettings, TextTransformer, VisionSettings, VisionTransformer, resize_positions
-from pickout.saliency.scoring import Scoring
+from pickout.saliency.aggregation import Scoring
 from pickout.shapes import AttentionRequest, TokenBatch
 from tests.saliency.whole_rollout import rollout
 
