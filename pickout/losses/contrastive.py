@@ -26,12 +26,8 @@ class ContrastiveLoss(NamedTuple):
 def positive_keys(
     identity_B: Ints, key_identity_K: Int[Tensor, " keys"], *, one_hot: bool = False
 ) -> Bool[Tensor, "batch keys"]:
-    """True where a key shows the query's person (RaSa).
-
-    Args:
-        identity_B: who is shown.
-        key_identity_K: who each key shows: the batch's own first, then the queue's.
-        one_hot: whether only the query's own pair counts, key b for query b (ALBEF; AGA, Eq. 1 and 2)."""
+    """True where a key, the batch's own first and then the queue's, shows the query's person (RaSa); with `one_hot` the
+    query's own pair alone counts, key b for query b (ALBEF; AGA, Eq. 1 and 2)."""
     if not one_hot:
         return identity_B[:, None] == key_identity_K[None, :]
     return torch.eye(len(identity_B), len(key_identity_K), dtype=torch.bool, device=identity_B.device)

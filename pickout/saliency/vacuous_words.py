@@ -35,10 +35,7 @@ VACUOUS_WORDS = frozenset(_LISTED.split())  # the list, lower-cased
 
 
 def vacuous_table(texts: Sequence[str], continues: Sequence[bool] | None = None) -> NDArray[np.bool_]:
-    """True for ids that stand for an empty word. Shape: (vocabulary,).
-
-    Args:
-        texts: what each id stands for, lower-cased; empty for special entries.
-        continues: True for pieces that go on with a word, which are no words; None where that is not known."""
+    """True for ids whose lower-cased text is an empty word. Shape: (vocabulary,). `continues` is True for pieces that
+    go on with a word, which are no words; None where that is not known."""
     listed = np.array([text in VACUOUS_WORDS for text in texts], dtype=np.bool_)
     return listed if continues is None else listed & ~np.asarray(continues, dtype=np.bool_)
