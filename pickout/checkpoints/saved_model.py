@@ -5,7 +5,6 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,7 +16,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from pickout.checkpoints.hub import hub_address, hub_errors
-from pickout.checkpoints.loaded_model import LoadedModel, Precision, assemble
+from pickout.checkpoints.loaded_model import LoadedModel, assemble
 from pickout.checkpoints.weight_file import KeyReport, read_weights, safetensors_header
 from pickout.config import Settings, parse_settings, read_toml, to_toml
 from pickout.errors import CheckpointError, CheckpointMismatch, DownloadFailed, RecipeError, StorageFull, UsageError
@@ -82,7 +81,7 @@ def save_model(
         _order_metadata(temporary)
 
 
-def load_run(path: Path, *, precision: Precision = "auto", weights: Path | None = None) -> LoadedModel:
+def load_run(path: Path, weights: Path | None = None) -> LoadedModel:
     """Read a folder that `save_model` wrote, or other `weights` of the same model beside it. A CheckpointError where a
     file is missing, damaged or of another version, or they do not belong together."""
     run = read_run_settings(path)
@@ -92,8 +91,7 @@ def load_run(path: Path, *, precision: Precision = "auto", weights: Path | None 
     file = read_weights(weights or path / WEIGHTS_FILE)
     tokenizer = read_tokenizer(path, file.metadata.get(_TOKENIZER_HASH))
     report = KeyReport(str(path), "a run of Pickout", ignored=file.ignored)
-    model = assemble(report, run.model, tokenizer, run.identities, file.tensors, name=run.name)
-    return replace(model, device="cpu", precision=precision)
+    return assemble(report, run.model, tokenizer, run.identities, file.tensors, name=run.name)
 
 
 def read_run_settings(path: Path) -> RunSettings:
