@@ -59,7 +59,7 @@ def read_config(path: Path) -> Facts:
     if len(activations) != 1 or not activations <= set(known) or norms != {1e-5}:
         why = f"{path}: hidden_act {sorted(activations)} with layer_norm_eps {sorted(norms)} cannot be computed;"
         raise CheckpointError(f"{why} one of {sorted(known)} in both towers and 1e-5 can")
-    return Facts((side, side), stride, *heads, activations.pop())
+    return Facts(((side, side), stride), *heads, activations.pop())
 
 
 def _size(part: Mapping[str, Any], key: str, usual: int) -> int:

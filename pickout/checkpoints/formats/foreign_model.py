@@ -161,11 +161,6 @@ class ForeignModel:
     resized: Mapping[str, str] = field(default_factory=dict)  # changed tensors, each with what was done
 
     @property
-    def state(self) -> Mapping[str, Tensor]:
-        """Its tensors under our names."""
-        return self.weights.state
-
-    @property
     def grid(self) -> tuple[int, int]:
         """Rows and columns of its image position table."""
         image, vision = self.settings.image, self.settings.vision
@@ -176,9 +171,8 @@ class ForeignModel:
 class Facts:
     """What a config tells beyond the tensors."""
 
-    # height and width that the position table was made for; None: told by its length
-    image: tuple[int, int] | None = None
-    stride: int | None = None  # distance of the patches; None: no overlap unless the table's length asks for it
+    # height and width that the position table was made for, and the distance of the patches; None: told by its length
+    sizes: tuple[tuple[int, int], int] | None = None
     vision_heads: int | None = None  # heads of the image tower; None: its width / 64, as in all of OpenAI's models
     text_heads: int | None = None  # the same for text
     activation: Activation = "quick_gelu"  # of the feed-forward parts
@@ -292,8 +286,8 @@ def _image_size(
     # Without overlap the number alone tells a square: no square is three times or twice another. Three to one (384x128)
     # and two to one (256x128) are guesses; 192 patches may also be 256x192, so a stated size is believed first.
     side = math.isqrt(max(patches, 0))
-    if facts.image is not None:
-        tries = [(facts.image, stride) for stride in ((facts.stride,) if facts.stride else range(patch, 0, -1))]
+    if facts.sizes:
+        tries = [facts.sizes]
     elif side and side * side == patches:
         return (side * patch, side * patch), patch
     else:
@@ -305,6 +299,6 @@ def _image_size(
     for image, stride in tries:
         if min(image) >= patch and math.prod(patch_grid(*image, patch, stride)) == patches:
             return image, stride
-    wanted = f"of {facts.image[0]}x{facts.image[1]} pixels" if facts.image else "of the usual image sizes"
-    why = f"{source}: its position table has {patches} patches of {patch}x{patch}, which is no grid {wanted}"
+    wanted = "{}x{} pixels".format(*facts.sizes[0]) if facts.sizes else "the usual image sizes"
+    why = f"{source}: its position table has {patches} patches of {patch}x{patch}, which is no grid of {wanted}"
     raise CheckpointMismatch(why)
