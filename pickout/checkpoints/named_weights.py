@@ -103,14 +103,6 @@ def fetched(name: str) -> Path | None:
     return files[0] if len(files) == 1 else None
 
 
-def fetched_folders() -> tuple[Path, ...]:
-    """Where weights by name may lie, or parts of them such as a vocabulary; none for a user without a home."""
-    try:
-        return tuple(named_folder(name) for name in NAMED_WEIGHTS)
-    except CheckpointError:
-        return ()
-
-
 def fetch_named(
     name: str, folder: Path | None = None, *, endpoint: str | None = None, progress: bool = False
 ) -> list[Fetched]:

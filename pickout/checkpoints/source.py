@@ -1,6 +1,7 @@
 """`pickout.load`: a run, a checkpoint file or a name, ready for use; and which importer knows a file."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -64,7 +65,7 @@ def load(
     if bundle:
         model = load_bundle(path)
     elif run is not None:
-        model = load_run(run, weights=path if path.is_file() else None)
+        model = load_run(run, path if path.is_file() else None)
     else:
         model = _imported(path, image, tokenizer)
     return replace(model, device=device, precision=precision)
@@ -114,7 +115,7 @@ def _imported(path: Path, image: tuple[int, int] | None, given: Path | None) -> 
 def import_file(path: Path, *, stated: tuple[int, int] | None = None) -> ForeignModel:
     """Read a foreign weight file, or that of a Hugging Face folder, under our names. A `stated` height and width are
     taken for the model's own where its position table can be of that size."""
-    file = read_weights(weights_in(path) if path.is_dir() else path)
+    file = read_weights(weights_in(path))
     tensors, source = file.tensors, str(path)
     if tensors.keys() >= set(clip_family.FAMILY_TELLING):
         model = clip_family.translate(source, tensors, stated)
@@ -131,14 +132,16 @@ def import_file(path: Path, *, stated: tuple[int, int] | None = None) -> Foreign
     return replace(model, weights=weights)
 
 
-def weights_in(folder: Path) -> Path:
-    """The weight file of a Hugging Face folder."""
+def weights_in(path: Path) -> Path:
+    """The weight file of a Hugging Face folder; anything else is one itself."""
+    if not path.is_dir():
+        return path
     for name in HF_WEIGHTS:
-        if (folder / name).is_file():
-            return folder / name
-    shards = sorted(folder.glob("model-*-of-*.safetensors"))
+        if (path / name).is_file():
+            return path / name
+    shards = any(path.glob("model-*-of-*.safetensors"))
     what = "weights in several parts, which are not supported" if shards else f"no {' or '.join(HF_WEIGHTS)}"
-    raise CheckpointError(f"{folder}: {what}; fetch the whole folder again")
+    raise CheckpointError(f"{path}: {what}; fetch the whole folder again")
 
 
 def likeness(tensors: Mapping[str, Tensor]) -> str:
@@ -187,7 +190,9 @@ def find_tokenizer(paths: Sequence[Path], settings: TokenizerSettings, given: Pa
             "vocab.txt is not beside it; put that of bert-base-uncased there, or run `pickout weights get "
             "bert-base-uncased` once, or name it (`tokenizer=`; in a recipe model.tokenizer.file)"
         )
-    folders = [*(path if path.is_dir() else path.parent for path in paths), *named_weights.fetched_folders()]
+    folders = [path if path.is_dir() else path.parent for path in paths]
+    with suppress(CheckpointError):  # a user without a home has fetched nothing
+        folders += map(named_weights.named_folder, NAMED_WEIGHTS)
     file = given or next((folder / name for folder in folders for name in names if (folder / name).is_file()), None)
     if file is None:
         raise CheckpointError(f"{told}: {remedy}")
