@@ -2,9 +2,11 @@
 
 import json
 import re
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
@@ -191,18 +193,13 @@ class Tokenizer:
         cleaned = self._clean(caption)
         offsets = self._backend.encode(cleaned.text, add_special_tokens=False).offsets
         firsts = [cleaned.origins[start] for start, _ in offsets]
-        spans = [match.span() for match in WORD.finditer(caption)]
-        words, piece = [], 0
-        for number, (start, stop) in enumerate(spans):
-            behind = spans[number + 1][0] if number + 1 < len(spans) else len(caption)
-            while piece < len(firsts) and firsts[piece] < start:
-                piece += 1
-            begun = piece
-            while piece < len(firsts) and firsts[piece] < behind:
-                piece += 1
-            if piece > begun:
-                positions = range(1 + begun, 1 + min(piece, self._room))
-                words.append(Word(caption[start:stop], start, stop, tuple(positions)))
+        matches = list(WORD.finditer(caption))
+        begins = [bisect_left(firsts, place) for place in (*(match.start() for match in matches), len(caption))]
+        words = []
+        for match, (begun, ended) in zip(matches, pairwise(begins), strict=True):
+            if ended > begun:
+                positions = range(1 + begun, 1 + min(ended, self._room))
+                words.append(Word(match[0], *match.span(), tuple(positions)))
         return words
 
     def decode(self, ids: Sequence[int] | NDArray[np.int64]) -> str:
