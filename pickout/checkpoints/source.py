@@ -9,7 +9,7 @@ from torch import Tensor
 
 from pickout.checkpoints import named_weights
 from pickout.checkpoints.formats import albef_family, clip_family
-from pickout.checkpoints.formats.foreign_model import ForeignModel, Names, at_size, clip_model
+from pickout.checkpoints.formats.foreign_model import ForeignModel, at_size, clip_model
 from pickout.checkpoints.loaded_model import LoadedModel, Precision, assemble
 from pickout.checkpoints.named_weights import HF_WEIGHTS, NAMED_WEIGHTS
 from pickout.checkpoints.saved_model import SETTINGS_FILE, is_bundle, load_bundle, load_run, run_folder, written_out
@@ -117,11 +117,11 @@ def import_file(path: Path, *, stated: tuple[int, int] | None = None) -> Foreign
     taken for the model's own where its position table can be of that size."""
     file = read_weights(weights_in(path))
     tensors, source = file.tensors, str(path)
-    if tensors.keys() >= set(clip_family.FAMILY_TELLING):
+    if clip_family.family_names(tensors).told_by(tensors):
         model = clip_family.translate(source, tensors, stated)
-    elif tensors.keys() >= set(clip_family.OPENAI_TELLING):
+    elif clip_family.OPENAI.told_by(tensors):
         model = clip_model(source, "OpenAI CLIP", clip_family.OPENAI.translate(tensors), stated=stated)
-    elif tensors.keys() >= set(clip_family.HUGGING_FACE_TELLING):
+    elif clip_family.HUGGING_FACE.told_by(tensors):
         facts = clip_family.read_config(file.path.parent / "config.json")
         model = clip_model(source, "Hugging Face CLIP", clip_family.HUGGING_FACE.translate(tensors), facts)
     elif albef_family.is_albef(tensors):
@@ -146,17 +146,17 @@ def weights_in(path: Path) -> Path:
 
 def likeness(tensors: Mapping[str, Tensor]) -> str:
     """What a state dict nearly is, and which keys that tell its format it lacks; else what it looks like."""
-    formats: dict[str, tuple[Names, tuple[str, ...]]] = {
-        "an official ITSELF, RDE or IRRA file": (clip_family.family_names(tensors), clip_family.FAMILY_TELLING),
-        "an OpenAI CLIP": (clip_family.OPENAI, clip_family.OPENAI_TELLING),
-        "a Hugging Face CLIP": (clip_family.HUGGING_FACE, clip_family.HUGGING_FACE_TELLING),
-        "a vision transformer in timm's names": (albef_family.VIT, albef_family.VIT_TELLING),
+    formats = {
+        "an official ITSELF, RDE or IRRA file": clip_family.family_names(tensors),
+        "an OpenAI CLIP": clip_family.OPENAI,
+        "a Hugging Face CLIP": clip_family.HUGGING_FACE,
+        "a vision transformer in timm's names": albef_family.VIT,
     }
-    known = {name: sum(names.ours(key) is not None for key in tensors) for name, (names, _) in formats.items()}
+    known = {name: sum(names.ours(key) is not None for key in tensors) for name, names in formats.items()}
     best = max(known, key=known.__getitem__)
-    absent = [key for key in formats[best][1] if key not in tensors]
+    absent = [key for key in formats[best].telling if key not in tensors]
     # Nearly: half of the keys are the format's, and 20 at least.
-    if known[best] >= max(len(tensors) / 2, 20) and 0 < len(absent) < len(formats[best][1]):
+    if known[best] >= max(len(tensors) / 2, 20) and 0 < len(absent) < len(formats[best].telling):
         return f"it is nearly {best}, but lacks {', '.join(absent)}"
     for fragment, name in _MODELS:
         if any(fragment in key for key in tensors):
@@ -165,7 +165,7 @@ def likeness(tensors: Mapping[str, Tensor]) -> str:
 
 
 def _unknown(tensors: Mapping[str, Tensor]) -> str:
-    for is_half, half in ((albef_family.is_bert, "BERT"), (albef_family.is_vit, "a vision transformer")):
+    for is_half, half in ((albef_family.is_bert, "BERT"), (albef_family.VIT.told_by, "a vision transformer")):
         if is_half(tensors):
             start = '--set \'train.initial=["BERT", "VIT"]\''
             return f"{half} alone, half of a fusion model; a training can start from both: {start}"

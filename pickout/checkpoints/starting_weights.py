@@ -137,7 +137,7 @@ def _fusion_part(path: Path, method: FusionModel) -> _Start:
         weights = albef_family.bert_tensors(str(path), file.tensors, text_layers=method.text.layers)
         width = weights.state["text.embeddings.words.weight"].shape[-1:].numel()
         lacks |= {f"text.fusion.{n}.cross.": "BERT looks at no image" for n in range(method.text.fusion_layers)}
-    elif albef_family.is_vit(file.tensors):
+    elif albef_family.VIT.told_by(file.tensors):
         format, tower = "a vision transformer", "vision"
         weights = albef_family.VIT.translate(albef_family.without_ones(file.tensors))
         width = weights.state["vision.class_token"].numel()

@@ -3,7 +3,7 @@ its tensors say about the model's sizes."""
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal, TypeVar
@@ -60,6 +60,11 @@ class Names:
     transposed: frozenset[str] = frozenset()  # their keys that are stored the other way round
     # layers `text.layer.#` from this number on are called `text.fusion.#`, those before it `text.text_layers.#`
     split: int = 0
+    telling: Sequence[str] = ()  # their keys that only such a file has together
+
+    def told_by(self, keys: Collection[str]) -> bool:
+        """Whether these are the keys of such a file."""
+        return set(self.telling) <= set(keys)
 
     @cached_property
     def _back(self) -> dict[str, list[str]]:
@@ -140,14 +145,6 @@ MOMENTUM = "momentum."  # what stands before our names of a momentum twin's tens
 SHORTEST = 4  # least tokens of a caption
 LINEAGE_SIZES = ((384, 128), (256, 128), (224, 224), (288, 144))
 """Image sizes tried in turn for a file with overlapping patches that does not say its own."""
-_CLIP_TENSORS = {
-    "vision.patches.weight": 4,
-    POSITIONS: 2,
-    "vision.projection.weight": 2,
-    "text.tokens.weight": 2,
-    "text.positions": 2,
-    "text.projection.weight": 2,
-}  # tensors that tell the sizes of a CLIP, and how many axes they have
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +186,7 @@ def clip_model(
     identities: int = 0,
 ) -> ForeignModel:
     """A model on CLIP's towers, its sizes read off its tensors."""
-    shapes = shapes_of(source, weights, _CLIP_TENSORS)
+    shapes = shapes_of(source, weights, TABLES["sizes"]["clip"])
     width, patch = shapes["vision.patches.weight"][0], shapes["vision.patches.weight"][3]
     context, words = shapes["text.positions"][0], shapes["text.tokens.weight"][1]
     if context < SHORTEST:
@@ -213,7 +210,7 @@ def clip_model(
 
 
 def shapes_of(source: str, weights: Translation, telling: Mapping[str, int]) -> dict[str, tuple[int, ...]]:
-    """The shapes of the tensors that tell a model's sizes."""
+    """The shapes of the `telling` tensors, of so many axes each, which tell a model's sizes."""
     state = weights.state
     there = {key for key, axes in telling.items() if key in state and state[key].ndim == axes and len(state[key])}
     absent = [weights.spelled(key) for key in telling if key not in there]
