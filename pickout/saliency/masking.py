@@ -31,16 +31,9 @@ def probabilities(
 ) -> Scores:
     """p = alpha1 + scale * alpha2 * w (AGA, Eq. 9), before clipping; 0 at tokens that are no content.
 
-    w is the weight as it is (`none`), divided by the caption's mean weight (`mean`), by its largest (`max`), or moved
-    so that the smallest is 0 and the largest 1 (`minmax`; 1 where all are equal).
-
-    Args:
-        weights_BT: from `word_weights`.
-        content_BT: the words.
-        normalisation: of w.
-        scale: factor on alpha2.
-        alpha1: what every word gets; may be negative (table VII).
-        alpha2: what attention adds."""
+    Every word gets alpha1, which may be negative (table VII), and attention adds alpha2, times a scale. w is the weight
+    from `word_weights` as it is (`none`), divided by the caption's mean weight (`mean`), by its largest (`max`), or
+    moved so that the smallest is 0 and the largest 1 (`minmax`; 1 where all are equal)."""
     # Differs from the paper: read literally (`none`, scale 1) Eq. 9 hides some 5 % of the words, not the 15 % that the
     # text promises. With `mean` and a scale of 2/3 the expected share is alpha1 + 2/3 alpha2 = 15 % in every caption.
     if normalisation == "mean":
