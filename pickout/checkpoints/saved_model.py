@@ -211,17 +211,12 @@ def load_bundle(file: Path) -> LoadedModel:
 def _widened(file: Path, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     wide = {}
     for key, tensor in tensors.items():
-        owner, scale = tensors.get(key.removesuffix(_SCALE)), tensors.get(key + _SCALE)
+        owner, scale = tensors.get(key.removesuffix(_SCALE)), tensors.get(key + _SCALE, torch.empty(0))
         if key.endswith(_SCALE) and owner is not None and owner.dtype == torch.int8:
             continue
         if tensor.dtype in (torch.float16, torch.float32):
             wide[key] = tensor.float()
-        elif (
-            tensor.dtype == torch.int8
-            and scale is not None
-            and scale.dtype == torch.float32
-            and scale.shape == tensor.shape[:1]
-        ):
+        elif tensor.dtype == torch.int8 and scale.dtype == torch.float32 and scale.shape == tensor.shape[:1]:
             wide[key] = tensor.float() * scale.view(-1, *[1] * (tensor.ndim - 1))
         else:
             kind = f"'{key}' holds {str(tensor.dtype).removeprefix('torch.')}"

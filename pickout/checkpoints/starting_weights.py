@@ -195,14 +195,10 @@ def _without_parts(
     if reason and found:
         lacks = {**lacks, **dict.fromkeys(_QUEUES, reason)}
     whole = tuple(part for part in _FOLLOWED if any(key.startswith(part) for key in state))
-    fresh: dict[str, str] = {}
-    for key in expected:
-        if key in state or (key.startswith(MOMENTUM) and key.startswith(whole)):
-            continue
-        why = _COPIED if key.startswith(MOMENTUM) else next((w for p, w in lacks.items() if key.startswith(p)), None)
-        if why is not None:
-            fresh[key] = why
-    return fresh
+    reasons = ((MOMENTUM, _COPIED), *lacks.items())
+    absent = [key for key in expected if key not in state and not key.startswith(whole)]
+    fresh = {key: next((why for prefix, why in reasons if key.startswith(prefix)), "") for key in absent}
+    return {key: why for key, why in fresh.items() if why}
 
 
 def initialise_frozen(method: Method, paths: Sequence[Path]) -> KeyReport:
