@@ -60,16 +60,14 @@ def hinge_sum(
     return torch.where(has_negative_Q, hinge_Q, 0.0).sum()
 
 
-def similarity_distribution(
-    image_BE: Embedded, text_BE: Embedded, identity_B: Ints, *, temperature: float, floor: float = 1e-8
-) -> Scalar:
+def similarity_distribution(image_BE: Embedded, text_BE: Embedded, identity_B: Ints, *, temperature: float) -> Scalar:
     """Similarity distribution matching: KL(p || q) in both directions, each a mean over the batch (IRRA, SDM).
 
     p is the soft-max over a row of the cosines, divided by the temperature (IRRA takes 0.02), q the row's positives
-    divided by their number; the floor is added to q before its logarithm."""
+    divided by their number; 1e-8 is added to q before its logarithm."""
     similarity_BB = cosine_similarity(text_BE, image_BE) / temperature
     same_BB = same_identity(identity_B).float()
-    target_BB = (same_BB / same_BB.sum(dim=1, keepdim=True) + floor).log()
+    target_BB = (same_BB / same_BB.sum(dim=1, keepdim=True) + 1e-8).log()
     guesses = [scores_BB.log_softmax(dim=1) for scores_BB in (similarity_BB, similarity_BB.T)]
     losses = [(guess_BB.exp() * (guess_BB - target_BB)).sum(dim=1).mean() for guess_BB in guesses]
     return losses[0] + losses[1]
