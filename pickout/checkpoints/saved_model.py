@@ -70,7 +70,7 @@ def save_model(
         for key, tensor in (state or method.state_dict()).items()
         if not key.startswith(training_only)
     }
-    metadata = {"format": "pt", _MARK: str(FORMAT), _TOKENIZER_HASH: _sha256(tokens)}
+    metadata = {"format": "pt", _MARK: str(FORMAT), _TOKENIZER_HASH: hashlib.sha256(tokens.encode()).hexdigest()}
     with atomic_path(target) as temporary:
         try:
             save_file(tensors, temporary, metadata)
@@ -136,7 +136,7 @@ def read_tokenizer(folder: Path, sha256: str | None = None) -> Tokenizer:
         text = read_text(file)
     except (OSError, UnicodeDecodeError) as error:
         raise CheckpointError(f"{file}: cannot be read; a run needs it beside its weights ({error})") from None
-    if sha256 not in (None, _sha256(text)):
+    if sha256 not in (None, hashlib.sha256(text.encode()).hexdigest()):
         raise CheckpointMismatch(f"{file}: not the tokenizer that the weights beside it were trained with; restore it")
     return Tokenizer.from_json(text, source=str(file))
 
@@ -149,10 +149,6 @@ def _order_metadata(file: Path) -> None:
         told["__metadata__"] = dict(sorted(told["__metadata__"].items()))
         content.seek(8)
         content.write(json.dumps(told, ensure_ascii=False, separators=(",", ":")).encode().ljust(size))
-
-
-def _sha256(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 _WHOLE, _SETTINGS, _TOKENIZER = "pickout_bundle", "model", "tokenizer"
@@ -228,7 +224,6 @@ def _widened(file: Path, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 _NAME = re.compile(r"[\w.-]+/[\w.-]+", re.ASCII)
 _LICENCE = re.compile(r"[\w.-]+", re.ASCII)
 _MEASURES = ("R@1", "R@5", "R@10", "mAP")
-_CARD = packaged_text("pickout.checkpoints", "card.md")
 
 
 def publish(
@@ -260,20 +255,14 @@ def publish(
 
 def model_card(model: LoadedModel, run: Path, repository: str, licence: str | None = None) -> str:
     """What a model is and what it found, in the hub's form; nothing of this machine is in it."""
-    settings = model.settings
-    return _CARD.format(
+    return packaged_text("pickout.checkpoints", "card.md").format(
         licence=f"license: {licence}\n" if licence else "",
         title=" ".join(model.name.split()),
-        method=settings.method,
-        image=settings.image,
-        vision=settings.vision,
-        text=settings.text,
+        model=model,
         parameters=sum(parameter.numel() for parameter in model.method.parameters()),
-        dimension=model.dimension,
-        fingerprint=model.fingerprint,
         repository=repository,
         results="".join(f"{line}\n" for line in _results(run)),
-        settings=tomli_w.dumps({"method": dict(settings.method)}),
+        settings=tomli_w.dumps({"method": dict(model.settings.method)}),
     )
 
 

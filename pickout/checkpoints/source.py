@@ -177,7 +177,6 @@ def _unknown(tensors: Mapping[str, Tensor]) -> str:
 
 def find_tokenizer(paths: Sequence[Path], settings: TokenizerSettings, given: Path | None = None) -> Tokenizer:
     """The tokenizer of imported files: the file given; else beside the weights, else among those fetched by name."""
-    told = ", ".join(map(str, paths))
     if settings.kind == "clip":
         names: tuple[str, ...] = ("bpe_simple_vocab_16e6.txt.gz", "merges.txt", "tokenizer.json")
         remedy = (
@@ -195,7 +194,7 @@ def find_tokenizer(paths: Sequence[Path], settings: TokenizerSettings, given: Pa
         folders += map(named_weights.named_folder, NAMED_WEIGHTS)
     file = given or next((folder / name for folder in folders for name in names if (folder / name).is_file()), None)
     if file is None:
-        raise CheckpointError(f"{told}: {remedy}")
+        raise CheckpointError(f"{', '.join(map(str, paths))}: {remedy}")
     try:
         return build_tokenizer(settings.model_copy(update={"file": file}))
     except DataError as error:
