@@ -11,7 +11,7 @@ from pickout.methods.aga import Aga, AgaSettings
 from pickout.methods.base import Progress
 from pickout.methods.model import build_model
 from pickout.saliency.enrich import candidates, enrich
-from pickout.saliency.hiding import apply_mask
+from pickout.saliency.masking import apply_mask
 from pickout.shapes import TokenBatch
 from pickout.text.tokenizer import SpecialTokens, Vocabulary, read_vocabulary
 from pickout.train.recipe import Recipe

@@ -110,12 +110,8 @@ def author_files(author: str, *, endpoint: str | None = None) -> dict[str, list[
 
 def _listed(path: str, endpoint: str | None) -> list[tuple[str, list[str]]]:
     """What the hub's API says of repositories, unless it never comes to an end: the files of each."""
-    from huggingface_hub.utils import get_session, hf_raise_for_status  # type: ignore[attr-defined]
-
     url, content, since = hub_address(endpoint) + path, bytearray(), time.monotonic()
-    asked: dict[str, Any] = {"headers": client_headers(), "timeout": TIMEOUT, "follow_redirects": True}
-    with hub_errors(url), get_session().stream("GET", url, **asked) as response:
-        hf_raise_for_status(response)
+    with hub_errors(url), _answer("GET", url) as response:
         for chunk in response.iter_bytes():
             content += chunk
             if len(content) > LONGEST or time.monotonic() - since > PATIENCE:
@@ -130,13 +126,10 @@ def _listed(path: str, endpoint: str | None) -> list[tuple[str, list[str]]]:
 
 def ask(url: str) -> HubFacts:
     """Follow the hub's answers up to the one that states the checksum; the content's own host is not asked."""
-    from huggingface_hub.utils import get_session, hf_raise_for_status  # type: ignore[attr-defined]
-
     at = url
     for _ in range(REDIRECTS):
-        with hub_errors(url):
-            response = get_session().head(at, headers=client_headers(), timeout=TIMEOUT, follow_redirects=False)
-            hf_raise_for_status(response)
+        with hub_errors(url), _answer("HEAD", at, follow=False) as response:
+            response.read()  # nothing; only then the connection is used again
             onward = response.headers.get("Location") if response.is_redirect else None
             at = urljoin(at, onward or at)
         tag, size = response.headers.get("X-Linked-ETag"), response.headers.get("X-Linked-Size")
@@ -227,24 +220,26 @@ def hub_errors(url: str, partial: Path | None = None) -> Iterator[None]:
         raise BrokenOff(f"{url}: the transfer broke off ({_why(error)}){_kept(partial)}") from None
 
 
-def client_headers() -> dict[str, str]:
-    """What every request says."""
-    from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
+@contextmanager
+def _answer(method: str, url: str, start: int = 0, *, follow: bool = True) -> Iterator[Any]:
+    """What a server answers, where it is no error; from byte `start` on there may be nothing (416)."""
+    from huggingface_hub.utils import build_hf_headers, get_session, hf_raise_for_status  # type: ignore[attr-defined]
 
     # No token: nothing private is fetched. No compression: sizes and ranges are of the file itself.
-    return {**build_hf_headers(token=False), "Accept-Encoding": "identity"}
+    headers = {**build_hf_headers(token=False), "Accept-Encoding": "identity"}
+    if start:
+        headers["Range"] = f"bytes={start}-"
+    with get_session().stream(method, url, headers=headers, timeout=TIMEOUT, follow_redirects=follow) as response:
+        if not start or response.status_code != 416:
+            hf_raise_for_status(response)
+        yield response
 
 
 def _stream(facts: HubFacts, partial: Path, have: int) -> Iterator[int]:
     """Ask for the bytes from `have` on and append them as they come, up to the stated size; yields how many."""
-    from huggingface_hub.utils import get_session, hf_raise_for_status  # type: ignore[attr-defined]
-
-    headers = {**client_headers(), **({"Range": f"bytes={have}-"} if have else {})}
-    asked = get_session().stream("GET", facts.location, headers=headers, timeout=TIMEOUT, follow_redirects=True)
-    with asked as response, partial.open("ab", buffering=0) as file:
+    with _answer("GET", facts.location, have) as response, partial.open("ab", buffering=0) as file:
         if have and response.status_code == 416:
             return  # Nothing from there on: the content is shorter than was stated.
-        hf_raise_for_status(response)
         begun = re.match(r"bytes (\d+)-", response.headers.get("Content-Range", ""))
         if have and (response.status_code != 206 or (begun and int(begun[1]) != have)):
             # The server sends the whole file again.

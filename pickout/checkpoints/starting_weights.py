@@ -18,10 +18,9 @@ from pickout.checkpoints.weight_file import KeyReport, compare, read_weights
 from pickout.errors import CheckpointMismatch, CheckpointUnknown
 from pickout.methods.base import Method
 from pickout.methods.fusion_model import FusionModel
-from pickout.methods.model import ModelSettings
 from pickout.nn.efficientnet import STAGES
 from pickout.nn.frozen import MultiStageTower, SentenceTower
-from pickout.nn.towers import TextSettings, TextTransformer, VisionSettings, VisionTransformer, patch_grid
+from pickout.nn.towers import TextTransformer, VisionTransformer
 from pickout.nn.transformer import Layer, Transformer
 
 Queues = Literal["keep", "random"]
@@ -38,6 +37,13 @@ _WORD_POSITIONS = "text.embeddings.positions.weight"
 _BATCH_NORM_EPSILON = 1e-3  # of EfficientNet-Lite's batch norms (TensorFlow's)
 _COPIED = "copied from the trained part"
 _NEW = "a head that the file does not have at this size; it starts anew"
+_RUN = "a run of Pickout"
+_RASA = dict.fromkeys(("relation_head.", "replaced_head.", "identity_queue"), "RaSa's own, which ALBEF does not have")
+_LACKS = {
+    _RUN: dict.fromkeys(_HEADS, "the run does not have it"),
+    albef_family.ALBEF: _RASA,
+    albef_family.RETRIEVAL: {**_RASA, "word_head.": "ALBEF's files for retrieval have no word head"},
+}  # prefixes of ours that whole models of a format need not have, each with the reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +70,7 @@ def initialise(method: Method, source: str | Path | Sequence[str | Path], queues
     if isinstance(method, FusionModel):
         starts = [_fusion_part(path, method) for path in paths]
     elif len(paths) == 1:
-        starts = [_run(paths[0]) or _whole(import_file(paths[0], stated=vision.size))]
+        starts = [_whole(paths[0], vision.size)]
     else:
         raise CheckpointMismatch(f"{told}: this method starts from one file")
     for start in starts:
@@ -99,56 +105,39 @@ def initialise(method: Method, source: str | Path | Sequence[str | Path], queues
     )
     report = compare(report, state, expected)
     report.require_complete("; give vision and text the sizes of these weights, or start without")
-    with torch.no_grad():
-        for key, tensor in state.items():
-            expected[key].copy_(tensor)
-        for key in [key for key, reason in fresh.items() if reason == _COPIED]:
-            expected[key].copy_(expected[key.removeprefix(MOMENTUM)])
+    method.load_state_dict(state, strict=False)
+    copied = [key for key, reason in fresh.items() if reason == _COPIED]
+    method.load_state_dict({key: expected[key.removeprefix(MOMENTUM)] for key in copied}, strict=False)
     return report
 
 
-def _run(path: Path) -> _Start | None:
-    """A run of ours; None where there is none."""
+def _whole(path: Path, stated: tuple[int, int] | None = None) -> _Start:
+    """A run of ours or a whole model of others, `stated` as in `import_file`."""
     folder = run_folder(path)
     if folder is None:
-        return None
-    model = read_run_settings(folder).model
-    weights = Translation(Names({}), dict(read_weights(folder / WEIGHTS_FILE).tensors))
-    lacks = dict.fromkeys(_HEADS, "the run does not have it")
-    grid = patch_grid(model.image.height, model.image.width, model.vision.patch, model.vision.stride)
-    return _Start("a run of Pickout", weights, _computes(model), lacks, grid)
-
-
-def _whole(model: ForeignModel) -> _Start:
-    """A whole model of others."""
-    lacks = {}
-    if model.format in (albef_family.ALBEF, albef_family.RETRIEVAL):
-        new = ("relation_head.", "replaced_head.", "identity_queue")
-        lacks = dict.fromkeys(new, "RaSa's own, which ALBEF does not have")
-    if model.format == albef_family.RETRIEVAL:
-        lacks["word_head."] = "ALBEF's files for retrieval have no word head"
-    return _Start(model.format, model.weights, _computes(model.settings), lacks, model.grid)
-
-
-def _computes(model: ModelSettings) -> dict[str, object]:
-    towers: dict[str, VisionSettings | TextSettings] = {"vision": model.vision, "text": model.text}
-    return {f"{name}.{key}": getattr(tower, key) for name, tower in towers.items() for key in ("heads", "activation")}
+        model = import_file(path, stated=stated)
+    else:
+        settings = read_run_settings(folder).model
+        weights = Translation(Names({}), dict(read_weights(folder / WEIGHTS_FILE).tensors))
+        model = ForeignModel(_RUN, settings, 0, weights)
+    towers = (("vision", model.settings.vision), ("text", model.settings.text))
+    computes = {f"{name}.{key}": getattr(tower, key) for name, tower in towers for key in ("heads", "activation")}
+    return _Start(model.format, model.weights, computes, _LACKS.get(model.format, {}), model.grid)
 
 
 def _fusion_part(path: Path, method: FusionModel) -> _Start:
-    run = _run(path)
-    if run is not None:
-        return run
-    file = read_weights(weights_in(path) if path.is_dir() else path)
+    if run_folder(path):
+        return _whole(path)
+    file = read_weights(weights_in(path))
     if albef_family.is_albef(file.tensors):
-        return _whole(import_file(path))
+        return _whole(path)
     lacks, grid = dict.fromkeys(_HEADS, "neither BERT nor a vision transformer has it"), None
     if albef_family.is_bert(file.tensors):
         format, tower = "BERT", "text"
         weights = albef_family.bert_tensors(str(path), file.tensors, text_layers=method.text.layers)
         width = weights.state["text.embeddings.words.weight"].shape[-1:].numel()
         lacks |= {f"text.fusion.{n}.cross.": "BERT looks at no image" for n in range(method.text.fusion_layers)}
-    elif albef_family.is_vit(file.tensors):
+    elif albef_family.VIT.told_by(file.tensors):
         format, tower = "a vision transformer", "vision"
         weights = albef_family.VIT.translate(albef_family.without_ones(file.tensors))
         width = weights.state["vision.class_token"].numel()
@@ -206,14 +195,10 @@ def _without_parts(
     if reason and found:
         lacks = {**lacks, **dict.fromkeys(_QUEUES, reason)}
     whole = tuple(part for part in _FOLLOWED if any(key.startswith(part) for key in state))
-    fresh: dict[str, str] = {}
-    for key in expected:
-        if key in state or (key.startswith(MOMENTUM) and key.startswith(whole)):
-            continue
-        why = _COPIED if key.startswith(MOMENTUM) else next((w for p, w in lacks.items() if key.startswith(p)), None)
-        if why is not None:
-            fresh[key] = why
-    return fresh
+    reasons = ((MOMENTUM, _COPIED), *lacks.items())
+    absent = [key for key in expected if key not in state and not key.startswith(whole)]
+    fresh = {key: next((why for prefix, why in reasons if key.startswith(prefix)), "") for key in absent}
+    return {key: why for key, why in fresh.items() if why}
 
 
 def initialise_frozen(method: Method, paths: Sequence[Path]) -> KeyReport:
@@ -231,15 +216,12 @@ def initialise_frozen(method: Method, paths: Sequence[Path]) -> KeyReport:
         else:
             found = albef_family.MINILM.translate(tensors)
             state |= found.state
-            for key in found.left_over:
-                if key.startswith(("embeddings.", "encoder.layer.")) and "_ids" not in key:
-                    left_over.append(key)
-                else:
-                    ignored[key] = "no part of the layers"
+            layers = ("embeddings.", "encoder.layer.")
+            left_over += [key for key in found.left_over if key.startswith(layers) and "_ids" not in key]
+            ignored |= {key: "no part of the layers" for key in found.left_over if key not in left_over}
     expected = method.state_dict()
-    positions = "text.embeddings.positions.weight"
-    if positions in state and positions in expected:
-        state[positions] = state[positions][: len(expected[positions])]
+    if _WORD_POSITIONS in state and _WORD_POSITIONS in expected:
+        state[_WORD_POSITIONS] = state[_WORD_POSITIONS][: len(expected[_WORD_POSITIONS])]
     sentences = isinstance(method.get_submodule("text"), SentenceTower)
     frozen = ("vision.trunk.", "text.trunk.", "text.embeddings.") if sentences else ("vision.trunk.",)
     fresh = {key: "trained here" for key in expected if not key.startswith(frozen)}
@@ -247,10 +229,7 @@ def initialise_frozen(method: Method, paths: Sequence[Path]) -> KeyReport:
     begun = KeyReport(source, "EfficientNet-Lite0 and MiniLM", left_over=left_over, ignored=ignored, fresh=fresh)
     report = compare(begun, state, expected)
     report.require_complete(f"; give {'both: ' + ', '.join(PACKAGES) if sentences else next(iter(PACKAGES))}")
-    with torch.no_grad():
-        for key, tensor in state.items():
-            for copied in {key, MOMENTUM + key} & expected.keys():
-                expected[copied].copy_(tensor)
+    method.load_state_dict(state | {MOMENTUM + key: tensor for key, tensor in state.items()}, strict=False)
     return report
 
 

@@ -148,8 +148,20 @@ def _is_state_dict(content: Any) -> bool:
 
 
 def _read_pickle(path: Path) -> Any:
-    """What a `.pth`, `.pt` or `.bin` file holds, tensors on the CPU."""
-    _check_archive(path)
+    """What a `.pth`, `.pt` or `.bin` file holds, tensors on the CPU; no program, and no archive that unpacks to more
+    bytes than are there."""
+    if zipfile.is_zipfile(path):
+        try:
+            with zipfile.ZipFile(path) as archive:
+                members = archive.infolist()
+        except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+            raise CheckpointTruncated(f"{path}: the archive is damaged ({error}); fetch it again") from None
+        if any(member.filename.endswith("/constants.pkl") or "/code/" in member.filename for member in members):
+            raise CheckpointUnsafe(f"{path}: a TorchScript archive; it holds a program, not only weights. {_CONVERT}")
+        unpacked, there = sum(member.file_size for member in members), path.stat().st_size
+        if unpacked > there:
+            why = f"{path}: unpacks to {unpacked:,} bytes out of {there:,}; torch.save does not pack, so it was not"
+            raise CheckpointUnsafe(f"{why} written by it. Fetch the original file")
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         # The one call that the restricted reader allows and that takes memory by a number alone.
         if content.find(b"bytearray") >= 0:
@@ -175,23 +187,6 @@ def _refused(path: Path, message: str) -> CheckpointTruncated | CheckpointUnsafe
     elif "Unsupported operand" in message:
         what = "it is a pickle that torch.save did not write"
     return CheckpointUnsafe(f"{path}: refused, loading it could run a program: {what}. Nothing was run. {_CONVERT}")
-
-
-def _check_archive(path: Path) -> None:
-    """Refuse programs, and archives that unpack to more bytes than are there: `torch.save` never deflates."""
-    if not zipfile.is_zipfile(path):
-        return
-    try:
-        with zipfile.ZipFile(path) as archive:
-            members = archive.infolist()
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
-        raise CheckpointTruncated(f"{path}: the archive is damaged ({error}); fetch it again") from None
-    if any(member.filename.endswith("/constants.pkl") or "/code/" in member.filename for member in members):
-        raise CheckpointUnsafe(f"{path}: a TorchScript archive; it holds a program, not only weights. {_CONVERT}")
-    unpacked, there = sum(member.file_size for member in members), path.stat().st_size
-    if unpacked > there:
-        why = f"{path}: unpacks to {unpacked:,} bytes out of {there:,}; torch.save does not pack, so it was not written"
-        raise CheckpointUnsafe(f"{why} by it. Fetch the original file")
 
 
 SHOWN = 6  # how many keys of a kind an error names

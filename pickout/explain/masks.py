@@ -14,7 +14,7 @@ from pickout.explain.pair import BATCH, Pair, fuse_rows, fusion_model, hidden_ro
 from pickout.methods.aga import Aga, AgaSettings
 from pickout.methods.fusion_plan import PlanningModel
 from pickout.saliency.enrich import candidates
-from pickout.saliency.hiding import choose_positions
+from pickout.saliency.masking import choose_positions
 from pickout.shapes import AttentionRequest, Scores, TokenBatch
 
 

@@ -1,6 +1,7 @@
 """Losses that pull matching images and captions together: TAL, SDM and InfoNCE.
 
-All are computed in float32 whatever the features' type, and take every pair of equal identity as a positive."""
+All are computed in float32 whatever the features' type and norm, and take every pair of equal identity as a positive:
+row i of the captions belongs to image i, and `identity_B` says who is shown."""
 
 import torch
 from torch import Tensor
@@ -28,14 +29,7 @@ def triplet_alignment(
 ) -> Scalar:
     """Triplet alignment loss, a sum over the batch in both directions (RDE, TAL; ITSELF, section 3.4).
 
-    With s the cosines, texts in rows, it is `hinge_sum(s) + hinge_sum(s transposed)`.
-
-    Args:
-        image_BE: image features, any norm.
-        text_BE: text features, any norm; row i belongs to image i.
-        identity_B: who is shown.
-        temperature: tau.
-        margin: m."""
+    With s the cosines, texts in rows, it is `hinge_sum(s) + hinge_sum(s transposed)`."""
     similarity_BB, same_BB = cosine_similarity(text_BE, image_BE), same_identity(identity_B)
     with torch.autocast(similarity_BB.device.type, enabled=False):
         rows = hinge_sum(similarity_BB, same_BB, temperature=temperature, margin=margin)
@@ -66,22 +60,14 @@ def hinge_sum(
     return torch.where(has_negative_Q, hinge_Q, 0.0).sum()
 
 
-def similarity_distribution(
-    image_BE: Embedded, text_BE: Embedded, identity_B: Ints, *, temperature: float, floor: float = 1e-8
-) -> Scalar:
+def similarity_distribution(image_BE: Embedded, text_BE: Embedded, identity_B: Ints, *, temperature: float) -> Scalar:
     """Similarity distribution matching: KL(p || q) in both directions, each a mean over the batch (IRRA, SDM).
 
-    p is the soft-max of the cosines over a row, q the row's positives divided by their number.
-
-    Args:
-        image_BE: image features, any norm.
-        text_BE: text features, any norm.
-        identity_B: who is shown.
-        temperature: divides the cosines; IRRA takes 0.02.
-        floor: added to q before its logarithm."""
+    p is the soft-max over a row of the cosines, divided by the temperature (IRRA takes 0.02), q the row's positives
+    divided by their number; 1e-8 is added to q before its logarithm."""
     similarity_BB = cosine_similarity(text_BE, image_BE) / temperature
     same_BB = same_identity(identity_B).float()
-    target_BB = (same_BB / same_BB.sum(dim=1, keepdim=True) + floor).log()
+    target_BB = (same_BB / same_BB.sum(dim=1, keepdim=True) + 1e-8).log()
     guesses = [scores_BB.log_softmax(dim=1) for scores_BB in (similarity_BB, similarity_BB.T)]
     losses = [(guess_BB.exp() * (guess_BB - target_BB)).sum(dim=1).mean() for guess_BB in guesses]
     return losses[0] + losses[1]
@@ -89,12 +75,7 @@ def similarity_distribution(
 
 def info_nce(image_BE: Embedded, text_BE: Embedded, identity_B: Ints, *, scale: Scalar) -> Scalar:
     """InfoNCE in both directions, each a mean over the batch; a person's positives share the target (CLIP; SupCon).
-
-    Args:
-        image_BE: image features, any norm.
-        text_BE: text features, any norm.
-        identity_B: who is shown.
-        scale: factor of the cosines; a gradient flows to it."""
+    The scale is the factor of the cosines; a gradient flows to it."""
     scores_BB = cosine_similarity(text_BE, image_BE) * scale
     same_BB = same_identity(identity_B).float()
     target_BB = same_BB / same_BB.sum(dim=1, keepdim=True)

@@ -26,12 +26,8 @@ class ContrastiveLoss(NamedTuple):
 def positive_keys(
     identity_B: Ints, key_identity_K: Int[Tensor, " keys"], *, one_hot: bool = False
 ) -> Bool[Tensor, "batch keys"]:
-    """True where a key shows the query's person (RaSa).
-
-    Args:
-        identity_B: who is shown.
-        key_identity_K: who each key shows: the batch's own first, then the queue's.
-        one_hot: whether only the query's own pair counts, key b for query b (ALBEF; AGA, Eq. 1 and 2)."""
+    """True where a key, the batch's own first and then the queue's, shows the query's person (RaSa); with `one_hot` the
+    query's own pair alone counts, key b for query b (ALBEF; AGA, Eq. 1 and 2)."""
     if not one_hot:
         return identity_B[:, None] == key_identity_K[None, :]
     return torch.eye(len(identity_B), len(key_identity_K), dtype=torch.bool, device=identity_B.device)
@@ -55,12 +51,9 @@ def contrastive(
     The momentum queries' similarities are divided by the same temperature, without gradient.
 
     Args:
-        image_BE: online features of images.
-        text_BE: online features of captions; row b belongs to image b.
-        image_m_BE: momentum features of the same images.
-        text_m_BE: momentum features of the same captions.
-        image_keys_EK: from `with_queue`.
-        text_keys_EK: from `with_queue`.
+        image_BE, text_BE: online features; caption b belongs to image b.
+        image_m_BE, text_m_BE: momentum features of the same.
+        image_keys_EK, text_keys_EK: from `with_queue`.
         positive_BK: from `positive_keys`; each row has one.
         temperature: divides the cosines; a gradient flows to it.
         alpha: the share of the soft targets.
@@ -103,17 +96,9 @@ def enqueue(
 ) -> None:
     """Write a batch over the oldest places, in place, going on at the front behind the last place (ALBEF; RaSa).
 
-    Nothing is read back from the device. Call it after the loss that used the queue. Of a batch larger than the queue
-    the last rows stay.
-
-    Args:
-        image_queue_EQ: momentum features of images, one a column.
-        text_queue_EQ: momentum features of captions.
-        identity_Q: who is shown in each column; `EMPTY` at first.
-        pointer: the next place to write, from 0.
-        image_BE: the batch's momentum features of images, of all processes.
-        text_BE: the same of captions.
-        identity_B: who is shown."""
+    Queues hold momentum features, one a column, with who is shown (`EMPTY` at first); the pointer is the next place to
+    write, from 0, and what is written the momentum features of the batch, of all processes. Nothing is read back from
+    the device. Call it after the loss that used the queue. Of a batch larger than the queue the last rows stay."""
     places, count = len(identity_Q), len(identity_B)
     if places == 0:
         return

@@ -70,12 +70,8 @@ def matching_loss(
     count: Count | None = None,
 ) -> Scalar:
     """Mean cross-entropy of "matches" against "does not", over the valid pairs (ALBEF, ITM; RaSa, PITM; AGA, Eq. 3).
-
-    Args:
-        logits_P2: class 1 means that the pair matches.
-        matches_P: True for a caption with its image (or another image's weak caption of the same person).
-        valid_P: False for a negative that could not be drawn; without it all count.
-        count: the denominator."""
+    Class 1 means that a pair matches: a caption and its image (or another image's weak caption of the same person). A
+    negative that could not be drawn is not valid; without `valid_P` all count."""
     labels_P = matches_P.long()
     return _cross_entropy(logits_P2, labels_P if valid_P is None else labels_P.masked_fill(~valid_P, IGNORED), count)
 
@@ -118,14 +114,9 @@ def masked_word_loss(
 ) -> Scalar:
     """(1 - alpha) CE(z, label) + alpha * -sum_v q_v log softmax(z)_v, a mean over the chosen positions (ALBEF; RaSa).
 
-    q is the soft-max of the teacher's logits.
-
-    Args:
-        logits_nV: z, at the chosen positions alone.
-        labels_n: the words that stood there; `IGNORED` takes a position out.
-        teacher_nV: the momentum model's logits at the same positions; no gradient flows to them.
-        alpha: the share of the soft labels.
-        count: the denominator."""
+    z are the logits at the chosen positions alone, the labels the words that stood there; `IGNORED` takes a position
+    out. q is the soft-max of the teacher's logits, the momentum model's at the same positions, to which no gradient
+    flows; alpha is the share of the soft labels."""
     with torch.autocast(logits_nV.device.type, enabled=False):
         guess_nV = logits_nV.float().log_softmax(dim=1)
         return _mixed(guess_nV, guess_nV, labels_n, teacher_nV, alpha, count)
@@ -143,12 +134,8 @@ def masked_word_loss_over_sequence(
 
     RaSa's released program has it so, and its published numbers with it; ALBEF mended the same line as a slip.
 
-    Args:
-        logits_BTV: z, at all positions, padding included.
-        labels_BT: the words at the chosen positions, `IGNORED` elsewhere.
-        teacher_nV: the momentum model's logits at the chosen positions, in reading order.
-        alpha: the share of the soft labels.
-        count: the denominator."""
+    Logits are at all positions, padding included, labels `IGNORED` but at the chosen positions; the teacher's logits
+    are at those alone, in reading order."""
     # Differs from the paper: soft labels over words call for the vocabulary axis; this is the released program.
     with torch.autocast(logits_BTV.device.type, enabled=False):
         row_n, place_n = (labels_BT != IGNORED).nonzero(as_tuple=True)

@@ -1,6 +1,7 @@
 """Losses over identities: matched and mismatched pairs told apart by class (CID), and plain classification.
 
-The choice of hard negatives carries no gradient; cross-entropies are computed in float32."""
+The choice of hard negatives carries no gradient; cross-entropies are computed in float32. `identity_B` says who is
+shown."""
 
 from typing import Literal, NamedTuple
 
@@ -34,30 +35,22 @@ class LabelledPairs(NamedTuple):
 @torch.no_grad()
 def hard_negatives(similarity_BB: Float[Tensor, "batch batch"], identity_B: Ints) -> HardNegatives:
     """The nearest sample of another identity in both directions (ITSELF, CID; CFAM), by cosines with images in rows and
-    captions in columns, and who is shown."""
+    captions in columns."""
     same_BB = same_identity(identity_B)
     others_BB, alone_B = similarity_BB.masked_fill(same_BB, -torch.inf), same_BB.all(dim=1)
     return HardNegatives(*(others_BB.argmax(dim=side).masked_fill(alone_B, -1) for side in (1, 0)))
 
 
 def mismatch_label(identity_B: Ints, identities: int, rule: MismatchClass) -> Int[Tensor, ""]:
-    """The class of mismatched pairs.
-
-    Args:
-        identity_B: who is shown.
-        identities: n_id, the number of training identities.
-        rule: `n_id` is the one class that is no identity. `batch_max_plus_one` is the batch's largest identity plus
-            one, usually a real identity, as ITSELF's program has it."""
+    """The class of mismatched pairs by a rule: `n_id`, the number of training identities, is the one class that is no
+    identity; `batch_max_plus_one` is the batch's largest identity plus one, usually a real one, as ITSELF's program has
+    it."""
     return torch.full_like(identity_B[0], identities) if rule == "n_id" else identity_B.max() + 1
 
 
 def matching_pairs(negatives: HardNegatives, identity_B: Ints, mismatch: Int[Tensor, ""]) -> LabelledPairs:
-    """Three pairs a sample, in order: its own, its caption with a wrong image, its image with a wrong caption (CID).
-
-    Args:
-        negatives: from `hard_negatives`.
-        identity_B: who is shown.
-        mismatch: class of the wrong pairs, from `mismatch_label`."""
+    """Three pairs a sample, in order: its own, its caption with a wrong image, its image with a wrong caption (CID);
+    `mismatch`, from `mismatch_label`, is the class of the wrong pairs."""
     own_B = torch.arange(len(identity_B), device=identity_B.device)
     image_B3 = torch.stack([own_B, negatives.image.clamp(min=0), own_B], dim=1)
     text_B3 = torch.stack([own_B, own_B, negatives.text.clamp(min=0)], dim=1)
@@ -78,10 +71,6 @@ def pair_classification(
     text_first_PC: Float[Tensor, "pairs classes"],
     label_P: Int[Tensor, " pairs"],
 ) -> Scalar:
-    """Half the sum of the cross-entropies of both orders of a pair (ITSELF, CID).
-
-    Args:
-        image_first_PC: logits of f([image; text]).
-        text_first_PC: logits of f([text; image]).
-        label_P: from `matching_pairs`."""
+    """Half the sum of the cross-entropies of both orders of a pair, f([image; text]) and f([text; image]), with labels
+    from `matching_pairs` (ITSELF, CID)."""
     return (classification(image_first_PC, label_P) + classification(text_first_PC, label_P)) / 2

@@ -17,7 +17,7 @@ from pickout.methods.fusion_model import FusionModel, FusionSettings
 from pickout.methods.step_choices import Chooser, Hidden, Part, draw_uniforms, find_part, total
 from pickout.nn.fusion_encoder import fuse_by_length, read_by_length
 from pickout.nn.gather import gather_with_gradient
-from pickout.saliency.hiding import vacuous_positions, word_numbers, word_sizes
+from pickout.saliency.masking import vacuous_positions, word_numbers, word_sizes
 from pickout.saliency.vacuous_words import vacuous_table
 from pickout.shapes import Bool, Embedded, Float, Ids, Ints, Mask, Scores, States, TokenBatch
 from pickout.text.tokenizer import Vocabulary

@@ -22,8 +22,8 @@ from pickout.nn.gather import gather, gather_with_gradient
 from pickout.nn.heads import GrabHead, Pool, Residual
 from pickout.nn.towers import TextTransformer
 from pickout.nn.transformer import TowerOutput
+from pickout.saliency.aggregation import QueryRow, Scoring, Statistic
 from pickout.saliency.bank import Bank, annealed_budget, fixed_budget, gather_tokens, select_bank
-from pickout.saliency.scoring import QueryRow, Scoring, Statistic
 from pickout.shapes import AttentionRequest, Embedded, Float, Ints, Mask, Pictures, TokenBatch
 from pickout.text.tokenizer import Vocabulary
 

@@ -15,7 +15,7 @@ from torch import Tensor, distributed
 from pickout.draws import Drawn, categorical
 from pickout.methods.base import Progress
 from pickout.nn.gather import gather, gather_with_gradient
-from pickout.saliency.hiding import apply_mask, choose_positions, ensure_chosen, random_words
+from pickout.saliency.masking import apply_mask, choose_positions, ensure_chosen, random_words
 from pickout.shapes import Float, Ids, Int, Mask, Scalar, Scores
 
 

@@ -1,4 +1,5 @@
-"""Make one score a token of the attention of several layers: single rows, means, deviations, roll-out (MARS).
+"""Make one score a token of the attention of several layers: single rows, means, deviations, roll-out (MARS); and the
+rule that says which attention a tower must expose for it.
 
 MARS (ITSELF, Eq. 1 and 2) zeroes the smallest entries of each selected map, adds the residual path, makes rows sum to
 one and multiplies the layers. A row of a map is written as a start vector times the map, so that a roll-out can carry
@@ -6,11 +7,16 @@ the vector through its layers and never needs the product of whole maps. Nothing
 float32, and no input is written to."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
 
-from pickout.shapes import Float, Ints, Mask, Scores
+from pickout.shapes import AttentionRequest, AttentionTrace, Float, Ints, Mask, Scores
+
+Statistic = Literal["last", "layer", "mean", "std", "min_mean", "min_std", "mars"]
+QueryRow = Literal["query", "content"]
 
 
 def point_at(query_B: Ints, tokens: int) -> Scores:
@@ -44,15 +50,10 @@ def layer_deviation(rows: Sequence[Scores]) -> Scores:
 
 @torch.no_grad()
 def layer_ema(rows: Sequence[Scores], *, beta: float, debias: bool = False) -> Scores:
-    """a_k = beta * a_(k-1) + (1 - beta) * row_k from a_0 = 0; the last a (AGA, Eq. 7).
+    """a_k = beta * a_(k-1) + (1 - beta) * row_k from a_0 = 0, earliest layer first; the last a (AGA, Eq. 7).
 
     With beta near one the layers weigh almost the same, and the result sums to 1 - beta ** layers only: what follows is
-    so much flatter than after `layer_mean`.
-
-    Args:
-        rows: earliest layer first.
-        beta: the share that stays.
-        debias: whether the result is divided by 1 - beta ** layers, which the paper does not do."""
+    so much flatter than after `layer_mean`. With `debias` it is divided by that sum, as the paper does not do."""
     fused_BN = torch.zeros_like(rows[0], dtype=torch.float32)
     for row_BN in rows:
         fused_BN = beta * fused_BN + (1 - beta) * row_BN.float()
@@ -63,15 +64,12 @@ def layer_ema(rows: Sequence[Scores], *, beta: float, debias: bool = False) -> S
 def discard_smallest(
     map_BNN: Float[Tensor, "batch tokens tokens"], share: float
 ) -> Float[Tensor, "batch tokens tokens"]:
-    """A copy with the n = int(N * N * share) smallest entries of each whole map set to zero (ITSELF, Eq. 1).
+    """A copy with the n = int(N * N * share) smallest entries of each whole map set to zero (ITSELF, Eq. 1). Rows are
+    queries, the share is from 0 to 1.
 
     Exactly n entries are taken, the first ones in reading order among equals; entry (0, 0) is then spared if it is
     among them and no other takes its place. (ITSELF's released roll-out, which keeps this exemption from the usual ViT
-    roll-out.)
-
-    Args:
-        map_BNN: attention, rows are queries.
-        share: part of the entries to discard, from 0 to 1."""
+    roll-out.)"""
     flat_BM = map_BNN.float().flatten(1)
     count = int(flat_BM.shape[1] * share)
     if count == 0:
@@ -98,12 +96,45 @@ def rollout_row(
 ) -> Scores:
     """`start` times the roll-out matrix R = F_last ... F_first, by vector-matrix products (ITSELF, Eq. 2).
 
-    Args:
-        maps: attention of the selected layers, earliest first.
-        start_BN: one at the class or end-of-text token (`point_at`), or any weights of the rows.
-        share: part of each map to discard.
-        later_left: whether the later layer stands on the left, as in the released program; the paper leaves it open."""
+    Maps are those of the selected layers, earliest first; the start is one at the class or end-of-text token
+    (`point_at`), or any weights of the rows; the share is part of each map to discard. With `later_left` the later
+    layer stands on the left, as in the released program; the paper leaves it open."""
     row_BN = start_BN.float()
     for map_BNN in reversed(maps) if later_left else maps:
         row_BN = read_row(rollout_factor(map_BNN, share), row_BN)
     return row_BN
+
+
+@dataclass(frozen=True, slots=True)
+class Scoring:
+    """How attention becomes one score a token: `mars` rolls out `layers`; `last` and `layer` read one layer; `mean` and
+    `std` take their statistic over all `layers`, `min_mean` and `min_std` too, but prefer the smallest."""
+
+    statistic: Statistic
+    layers: tuple[int, ...]  # numbers from 1, ascending; one for `last` and `layer`
+    share: float = 0.0  # part of each map that `mars` discards
+    later_left: bool = True  # order of the product of `mars`
+    row: QueryRow = "query"  # `query`: the row of the class or end-of-text token; `content`: the content's mean row
+
+    @property
+    def largest(self) -> bool:
+        """Whether a large score is good."""
+        return not self.statistic.startswith("min_")
+
+    @property
+    def request(self) -> AttentionRequest:
+        """The attention that `scores` reads: rows where they are enough, since maps are quadratic."""
+        needs_maps = self.statistic == "mars" or self.row == "content"
+        return AttentionRequest(maps=self.layers) if needs_maps else AttentionRequest(rows=self.layers)
+
+    def scores(self, trace: AttentionTrace) -> Scores:
+        """One score a token, float32, without gradient, from a trace that holds what `request` names."""
+        start_BN = point_at(trace.query, trace.content.shape[1]) if self.row == "query" else average_over(trace.content)
+        if self.statistic == "mars":
+            maps = [trace.maps[layer] for layer in self.layers]
+            return rollout_row(maps, start_BN, self.share, later_left=self.later_left)
+        if self.row == "query":
+            rows = [trace.rows[layer] for layer in self.layers]
+        else:
+            rows = [read_row(trace.maps[layer], start_BN) for layer in self.layers]
+        return layer_deviation(rows) if self.statistic.endswith("std") else layer_mean(rows)

@@ -15,18 +15,12 @@ def fixed_budget(tokens: int, ratio: float) -> int:
 
 
 def annealed_budget(tokens: int, *, start: float, end: float, time: int, duration: int) -> int:
-    """The adaptive token schedule: int(M * start * (end / start) ** (t / T)) (ITSELF, Eq. 4).
+    """The adaptive token schedule: int(M * start * (end / start) ** (t / T)) of M tokens to choose from, where the time
+    t and the duration T are optimiser steps or epochs (ITSELF, Eq. 4).
 
-    It falls geometrically from `start` to `end` and stays there: from T on it is int(M * end) outright, since the power
-    may end a rounding error below. Times below 1 count as 1. The count has no state of its own, so a resumed run goes
-    on where it stopped.
-
-    Args:
-        tokens: M, the tokens to choose from.
-        start: the share kept at first.
-        end: the share kept from `duration` on.
-        time: t, optimiser steps or epochs, from 1.
-        duration: T, in the unit of `time`."""
+    It falls geometrically from the share `start` to `end` and stays there: from T on it is int(M * end) outright, since
+    the power may end a rounding error below. Times below 1 count as 1. The count has no state of its own, so a resumed
+    run goes on where it stopped."""
     if time >= duration:
         return fixed_budget(tokens, end)
     return max(1, int(tokens * start * (end / start) ** (max(time, 1) / duration)))

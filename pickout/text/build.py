@@ -12,7 +12,7 @@ from tokenizers import Tokenizer as Backend
 from pickout.errors import DataError, DataMissing, RecipeError
 from pickout.files import gunzip, read_bytes, read_text
 from pickout.text.cleaning import clean, clean_as_albef
-from pickout.text.tokenizer import BLANK, SMALLEST, SpecialTokens, Tokenizer, TokenizerSettings, byte_letters
+from pickout.text.tokenizer import BLANK, SMALLEST, SpecialTokens, Tokenizer, TokenizerSettings
 
 MERGES = 48894  # how many merges of the file CLIP uses: 49152 - 256 - 2
 END_OF_WORD = "</w>"
@@ -47,7 +47,7 @@ def clip_tokenizer(file: Path, context: int = 77) -> Tokenizer:
     the CLIP release, or the `merges.txt` or `tokenizer.json` of a Hugging Face copy; a DataMissing where it is not
     there, a DataError where it holds no merges. `context` is a row's length."""
     merges = _read_merges(file)[:-1]
-    letters = list(byte_letters())
+    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
     entries = [*letters, *(letter + END_OF_WORD for letter in letters), *("".join(pair) for pair in merges)]
     mask = len(entries)
     vocabulary = _numbered(file, [*entries, "<|mask|>", "<|startoftext|>", "<|endoftext|>"])

@@ -2,7 +2,7 @@
 
 import html
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -28,12 +28,7 @@ class Cleaned:
     """A cleaned caption."""
 
     text: str  # the text to cut into pieces
-    # for each character of `text` its position in the caption; None when every character kept its place
-    origins: tuple[int, ...] | None = None
-
-    def origin(self, position: int) -> int:
-        """Where the character at `position` of `text` stands in the caption."""
-        return position if self.origins is None else self.origins[position]
+    origins: Sequence[int]  # for each character of `text` its position in the caption
 
     def changed(self, pattern: re.Pattern[str], change: Callable[[str], str]) -> "Cleaned":
         """The same with each match changed; what is put in stands where the match began."""
@@ -41,20 +36,17 @@ class Cleaned:
         for match in pattern.finditer(self.text):
             new = change(match[0])
             parts += [self.text[done : match.start()], new]
-            origins += [*range(done, match.start()), *[match.start()] * len(new)]
+            origins += [*self.origins[done : match.start()], *[self.origins[match.start()]] * len(new)]
             done = match.end()
         text = "".join([*parts, self.text[done:]])
-        if text == self.text:
-            return self
-        origins += range(done, len(self.text))
-        return Cleaned(text, tuple(map(self.origin, origins)))
+        return self if text == self.text else Cleaned(text, [*origins, *self.origins[done:]])
 
 
 def clean(caption: str, *, entities: bool) -> Cleaned:
     """Make any string fit for a tokenizer: lone surrogates become U+FFFD. `entities`, for byte pairs: HTML entities are
     resolved, twice, as CLIP does ("&amp;lt;" is "<"), and a single quote whose word CLIP's rule would take for an
     English ending is a blank: it cuts 'red' into 're and d."""
-    cleaned = Cleaned(_SURROGATE.sub("\ufffd", caption))
+    cleaned = Cleaned(_SURROGATE.sub("\ufffd", caption), range(len(caption)))
     if not entities:
         return cleaned
     cleaned = cleaned.changed(_ENTITY, html.unescape).changed(_ENTITY, html.unescape)
@@ -64,8 +56,8 @@ def clean(caption: str, *, entities: bool) -> Cleaned:
 
 def clean_as_albef(caption: str, words: int | None) -> Cleaned:
     """Lower-case, drop punctuation, split "-" and "/", keep the first `words` or all (ALBEF; RaSa and AGA train so)."""
-    cleaned = Cleaned(_SURROGATE.sub("\ufffd", caption))
+    cleaned = Cleaned(_SURROGATE.sub("\ufffd", caption), range(len(caption)))
     for pattern, change in _ALBEF:
         cleaned = cleaned.changed(pattern, change)
     kept = len(" ".join(cleaned.text.split(" ")[:words]))
-    return Cleaned(cleaned.text[:kept], tuple(map(cleaned.origin, range(kept))))
+    return Cleaned(cleaned.text[:kept], cleaned.origins[:kept])

@@ -2,9 +2,11 @@
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,6 +14,7 @@ import numpy as np
 import tokenizers
 from numpy.typing import NDArray
 from pydantic import Field
+from tokenizers import decoders
 
 from pickout.config import Settings, parse_settings
 from pickout.errors import CheckpointError
@@ -56,14 +59,6 @@ class Vocabulary:
         return len(self.texts)
 
 
-def ids_fault(vocabulary: Mapping[str, int], special: SpecialTokens) -> str:
-    """What keeps entries of whatever a file holds from having ids from 0 on without a gap; empty where nothing does."""
-    if sorted(vocabulary.values(), key=repr) != sorted(range(len(vocabulary)), key=repr):
-        return f"the ids of its {len(vocabulary):,} entries do not go from 0 to {len(vocabulary) - 1:,} without a gap"
-    wrong = [number for number in special.ids() if type(number) is not int or not 0 <= number < len(vocabulary)]
-    return f"the special id {wrong[0]!r} is none of its {len(vocabulary):,} entries" if wrong else ""
-
-
 def read_vocabulary(
     kind: str, entries: tuple[str, ...], special: SpecialTokens, seen_whole: frozenset[int] | None = None
 ) -> Vocabulary:
@@ -72,9 +67,12 @@ def read_vocabulary(
     which is only on the way to it."""
     none = np.array([_NO_WORD.fullmatch(entry) is not None for entry in entries], dtype=np.bool_)
     none[list(special.ids())] = True
-    wordpiece = kind == "wordpiece"
+    wordpiece, letters = kind == "wordpiece", decoders.ByteLevel()
     marked = np.array([entry.startswith("##") if wordpiece else not entry.startswith(BLANK) for entry in entries])
-    texts = [entry.removeprefix("##") if wordpiece else _plain(entry) for entry in entries]
+    if wordpiece:
+        texts = [entry.removeprefix("##") for entry in entries]
+    else:
+        texts = [letters.decode([entry.removesuffix("</w>")]).strip() for entry in entries]  # U+FFFD for half a letter
     shown = tuple("" if hidden else text.lower() for text, hidden in zip(texts, none, strict=True))
     whole = None
     if wordpiece or (kind == "trained" and seen_whole is not None):
@@ -84,27 +82,11 @@ def read_vocabulary(
     return Vocabulary(special, shown, ~none, None if kind == "clip" else marked & ~none, whole)
 
 
-def _plain(entry: str) -> str:
-    """A byte-level piece as text; bytes that are no whole letter become U+FFFD."""
-    pieces = (bytes([byte_letters()[c]]) if c in byte_letters() else c.encode() for c in entry.removesuffix("</w>"))
-    return b"".join(pieces).decode("utf-8", errors="replace").strip()
-
-
-@lru_cache(maxsize=1)
-def byte_letters() -> dict[str, int]:
-    """The letter that stands for each byte in byte-level vocabularies (GPT-2, CLIP), in their order: printable bytes as
-    they are, the rest in order from U+0100."""
-    printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
-    rest = [value for value in range(256) if value not in printable]
-    return {chr(value): value for value in printable} | {chr(256 + n): value for n, value in enumerate(rest)}
-
-
 FORMAT = 1  # version of the text that `Tokenizer.to_json` writes
 
 WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*|(?:[^\w\s]|_)+")
 # Below this many captions one thread is faster, and no thread pool is left behind for a later fork.
 _FEW = 64
-
 
 SMALLEST = 256 + 4  # the least size of a trained vocabulary: an entry for each byte and four special ones
 LARGEST = 1_000_000  # the most entries of a trained vocabulary
@@ -210,19 +192,14 @@ class Tokenizer:
         tokenizer drops altogether (control characters) is left out."""
         cleaned = self._clean(caption)
         offsets = self._backend.encode(cleaned.text, add_special_tokens=False).offsets
-        firsts = [cleaned.origin(start) for start, _ in offsets]
-        spans = [match.span() for match in WORD.finditer(caption)]
-        words, piece = [], 0
-        for number, (start, stop) in enumerate(spans):
-            behind = spans[number + 1][0] if number + 1 < len(spans) else len(caption)
-            while piece < len(firsts) and firsts[piece] < start:
-                piece += 1
-            begun = piece
-            while piece < len(firsts) and firsts[piece] < behind:
-                piece += 1
-            if piece > begun:
-                positions = range(1 + begun, 1 + min(piece, self._room))
-                words.append(Word(caption[start:stop], start, stop, tuple(positions)))
+        firsts = [cleaned.origins[start] for start, _ in offsets]
+        matches = list(WORD.finditer(caption))
+        begins = [bisect_left(firsts, place) for place in (*(match.start() for match in matches), len(caption))]
+        words = []
+        for match, (begun, ended) in zip(matches, pairwise(begins), strict=True):
+            if ended > begun:
+                positions = range(1 + begun, 1 + min(ended, self._room))
+                words.append(Word(match[0], *match.span(), tuple(positions)))
         return words
 
     def decode(self, ids: Sequence[int] | NDArray[np.int64]) -> str:
@@ -268,8 +245,12 @@ class Tokenizer:
             if content["pickout_tokenizer"] != FORMAT:
                 raise CheckpointError(f"{source}: tokenizer format {content['pickout_tokenizer']}, not {FORMAT}")
             described, special = content["backend"], SpecialTokens(**content["special"])
+            ids, size, fault = described["model"]["vocab"].values(), len(described["model"]["vocab"]), ""
             # The library takes memory by the largest id, and ends the process where it gets none.
-            fault = ids_fault(described["model"]["vocab"], special)
+            if sorted(ids, key=repr) != sorted(range(size), key=repr):
+                fault = f"the ids of its {size:,} entries do not go from 0 to {size - 1:,} without a gap"
+            elif wrong := [number for number in special.ids() if type(number) is not int or not 0 <= number < size]:
+                fault = f"the special id {wrong[0]!r} is none of its {size:,} entries"
             if described.get("added_tokens") or described.get("padding") or described.get("truncation"):
                 fault = "it adds, pads or cuts tokens by itself, as none of ours does"
             if fault:

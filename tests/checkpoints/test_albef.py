@@ -105,7 +105,7 @@ def test_the_tokenizer_closes_no_row_and_cleans_as_albef(write: Write) -> None:
 
 def test_queries_keys_and_values_come_in_this_order() -> None:
     file = rasa_state()
-    state = translate("x", file).state
+    state = translate("x", file).weights.state
     for ours, theirs in (("text.text_layers.1", "layer.1"), ("text.fusion.0", "layer.2")):
         start = f"text_encoder.bert.encoder.{theirs}.attention.self"
         parts = [file[f"{start}.{part}.weight"] for part in ("query", "key", "value")]
@@ -128,7 +128,7 @@ def test_a_retrieval_file_is_used_without_a_word_head(write: Write) -> None:
     assert model.report.format == "ALBEF, for retrieval"
     assert not any(key.startswith("word_head") for key in model.method.state_dict())
     torch.testing.assert_close(model.encode_texts(["w1"]), load(write(rasa_state())).encode_texts(["w1"]))
-    whole, found = translate("x", rasa_state()).state, import_file(write(for_retrieval())).state
+    whole, found = translate("x", rasa_state()).weights.state, import_file(write(for_retrieval())).weights.state
     assert all(torch.equal(whole[key], tensor) for key, tensor in found.items())
 
 
@@ -137,10 +137,10 @@ def test_position_tables_are_resized_bicubically_for_the_model_and_its_twin(writ
     own = import_file(path)
     found = at_size(own, (48, 48))
     for twin in ("", "momentum."):
-        table = own.state[f"{twin}vision.positions"]
+        table = own.weights.state[f"{twin}vision.positions"]
         grid = table[1:].T.reshape(1, VISION, 4, 4)
         larger = F.interpolate(grid, size=(6, 6), mode="bicubic", align_corners=False)[0].reshape(VISION, 36).T
-        torch.testing.assert_close(found.state[f"{twin}vision.positions"], torch.cat([table[:1], larger]))
+        torch.testing.assert_close(found.weights.state[f"{twin}vision.positions"], torch.cat([table[:1], larger]))
         assert found.resized[f"{twin}vision.positions"] == "resized from 4x4 to 6x6 patches (bicubic)"
     report = load(path, image=(64, 24)).report
     assert report.resized == {"vision.positions": "resized from 4x4 to 8x3 patches (bicubic)"}

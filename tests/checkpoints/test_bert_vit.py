@@ -8,7 +8,7 @@ import torch
 from tiny_albef import FEED_FORWARD, POSITIONS, TEXT, WORDS, bert_state, fresh, rasa_state, vit_state
 
 import pickout
-from pickout.checkpoints.formats.albef_family import bert_tensors, is_bert, is_vit
+from pickout.checkpoints.formats.albef_family import VIT, bert_tensors, is_bert
 from pickout.errors import CheckpointMismatch, CheckpointUnknown
 from pickout.shapes import TokenBatch
 
@@ -16,11 +16,11 @@ Write = Callable[..., Path]
 
 
 def test_a_bert_and_a_vision_transformer_are_told_from_others() -> None:
-    assert is_bert(bert_state()) and not is_vit(bert_state())
+    assert is_bert(bert_state()) and not VIT.told_by(bert_state())
     assert is_bert([key.removeprefix("bert.") for key in bert_state()])
-    assert is_vit(vit_state()) and not is_bert(vit_state())
+    assert VIT.told_by(vit_state()) and not is_bert(vit_state())
     assert not is_bert([key.removeprefix("text_encoder.") for key in rasa_state()])
-    assert not is_vit(rasa_state())
+    assert not VIT.told_by(rasa_state())
 
 
 def test_the_states_of_transformers_own_bert_come_out() -> None:

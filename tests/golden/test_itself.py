@@ -16,7 +16,7 @@ from pickout.data.batching import Batch
 from pickout.methods.base import ImageFeatures, LossTerms, Progress, TextFeatures
 from pickout.methods.itself import Itself, ItselfSettings
 from pickout.nn.towers import TextSettings, TextTransformer, VisionSettings, VisionTransformer, resize_positions
-from pickout.saliency.scoring import Scoring
+from pickout.saliency.aggregation import Scoring
 from pickout.shapes import AttentionRequest, TokenBatch
 from tests.saliency.whole_rollout import rollout
 
@@ -54,7 +54,7 @@ def golden(shared: Path) -> Golden:
         TextSettings(width=64, heads=1, embedding=16), vocabulary_size=300, context=20, start=298, end=299
     )
     method = Itself(ItselfSettings(local_dimension=32, hidden=16), vision, text, identities=5)
-    method.load_state_dict(translate("golden", tensors).state)
+    method.load_state_dict(translate("golden", tensors).weights.state)
     method.eval()
     texts = TokenBatch(io["caption_ids"], io["caption_ids"] != 0)
     with torch.no_grad():

@@ -31,7 +31,7 @@ def imported(folder: Path) -> ForeignModel:
 
 
 def part(imported: ForeignModel, tower: str) -> dict[str, Tensor]:
-    return {key.removeprefix(tower): tensor for key, tensor in imported.state.items() if key.startswith(tower)}
+    return {key.removeprefix(tower): tensor for key, tensor in imported.weights.state.items() if key.startswith(tower)}
 
 
 @pytest.fixture(scope="module")
@@ -83,4 +83,4 @@ def test_text_tokens_and_rows(text: TextTransformer, io: dict[str, Tensor]) -> N
 def test_the_resized_position_table_is_the_releases(imported: ForeignModel, folder: Path) -> None:
     released = load_file(folder / "heads.safetensors")["base_model.visual.positional_embedding"].float()
     # The release stores it in float16.
-    torch.testing.assert_close(imported.state["vision.positions"], released, atol=3e-4, rtol=1e-3)
+    torch.testing.assert_close(imported.weights.state["vision.positions"], released, atol=3e-4, rtol=1e-3)

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from pickout.saliency.hiding import (
+from pickout.saliency.masking import (
     apply_mask,
     choose_positions,
     ensure_chosen,

@@ -12,8 +12,7 @@ from torch import Tensor
 
 from pickout.methods.aga import AgaSettings
 from pickout.saliency.aggregation import layer_ema, layer_mean
-from pickout.saliency.hiding import choose_positions
-from pickout.saliency.masking import clip, probabilities, vacuous_probabilities, word_weights
+from pickout.saliency.masking import choose_positions, clip, probabilities, vacuous_probabilities, word_weights
 
 
 def masking_probabilities(rows: Sequence[Tensor], content: Tensor, **options: Any) -> Tensor:

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from pickout.saliency.scoring import Scoring
+from pickout.saliency.aggregation import Scoring
 from pickout.shapes import AttentionTrace
 from tests.saliency.whole_rollout import rollout
 

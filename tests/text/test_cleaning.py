@@ -16,7 +16,7 @@ pieces = st.sampled_from(
 def test_entities_are_resolved_twice_and_point_to_their_start() -> None:
     cleaned = clean("a &amp;lt; b", entities=True)
     assert cleaned.text == "a < b"
-    assert [cleaned.origin(position) for position in range(5)] == [0, 1, 2, 10, 11]
+    assert list(cleaned.origins) == [0, 1, 2, 10, 11]
 
 
 def test_entities_stay_for_word_pieces() -> None:
@@ -31,7 +31,7 @@ def test_a_lone_surrogate_becomes_the_replacement_character() -> None:
 def test_the_text_equals_the_standard_library_twice(caption: str) -> None:
     cleaned = clean(caption, entities=True)
     assert cleaned.text == html.unescape(html.unescape(caption))
-    origins = [cleaned.origin(position) for position in range(len(cleaned.text))]
+    origins = list(cleaned.origins)
     assert origins == sorted(origins)
     assert all(0 <= origin < len(caption) for origin in origins)
     assert all(cleaned.text[i] == caption[o] or caption[o] == "&" for i, o in enumerate(origins))
@@ -57,7 +57,7 @@ def test_albefs_cleaning_keeps_the_first_words() -> None:
 def test_every_cleaned_letter_points_to_where_it_came_from(parts: list[str]) -> None:
     caption = "".join(parts)
     cleaned = clean_as_albef(caption, None)
-    places = [cleaned.origin(position) for position in range(len(cleaned.text))]
+    places = list(cleaned.origins)
     assert places == sorted(places)
     for letter, place in zip(cleaned.text, places, strict=True):
         assert letter in caption[place].lower() or (

@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from pickout.checkpoints.saved_model import load_run
+from pickout.checkpoints.source import load
 from pickout.errors import CheckpointError
 from pickout.train.display import Display
 from pickout.train.engine import Engine
@@ -92,7 +92,7 @@ def test_an_aga_starts_from_albef_and_ends_as_a_run_that_looks_again(recipe, tmp
     told, run = Listening(), tmp_path / "run"
     train(settings, run, device="cpu", display=told)
     assert any(line.startswith("ALBEF: ") and "resized from 4x4 to 4x2 patches (bicubic)" in line for line in told.said)
-    loaded = load_run(run, precision="fp32")
+    loaded = load(run, precision="fp32")
     loaded.report.require_complete()
     assert loaded.candidates == 4 and loaded.tokenizer.vocabulary_size == len(WORDS)
     assert loaded.tokenizer.special.end is None

@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 
 import pickout.train.training as run_module
 from pickout.checkpoints.saved_model import load_run
+from pickout.checkpoints.source import load
 from pickout.config import read_toml
 from pickout.data.images import open_image
 from pickout.errors import (
@@ -115,7 +116,7 @@ def test_the_model_in_the_folder_is_that_of_the_best_validated_epoch(recipe, tmp
     state = torch.load(tmp_path / "run" / "checkpoints" / f"epoch-{best:04d}.pt", weights_only=True)
     _assert_equal(_weights(tmp_path / "run"), state["method"])
     image = open_image(settings.data.root / "imgs" / "cam_0" / "0001.png")
-    loaded = load_run(tmp_path / "run", precision="fp32")
+    loaded = load(tmp_path / "run", precision="fp32")
     assert loaded.encode_images([image]).shape == (1, loaded.dimension)
 
 

@@ -27,20 +27,10 @@ ALBEF, RETRIEVAL, RASA = "ALBEF", "ALBEF, for retrieval", "RaSa"
 _ONES = {"cls_token": 2, "pos_embed": 1}  # leading axes of length 1 that our tensors do without
 _PREDICTIONS = "cls.predictions."
 _COUNTERS = ("identity_queue", "queue_pointer")
-_TELLING = {
-    "vision.patches.weight": 4,
-    foreign_model.POSITIONS: 2,
-    "text.embeddings.words.weight": 2,
-    "text.embeddings.positions.weight": 2,
-    "text.text_layers.0.feed_forward.widen.weight": 2,
-    "image_projection.weight": 2,
-    "text_projection.weight": 2,
-}  # tensors that tell a model's sizes, and how many axes they have
-VIT = Names(TABLES["vit"], UNUSED["vit"])  # a vision transformer in timm's or DeiT's names
+VIT = Names(TABLES["vit"], UNUSED["vit"], telling=TABLES["telling"]["vit"])  # in timm's or DeiT's names
 MINILM = Names(
     {key: name.replace("text.layer.", "text.trunk.") for key, name in TABLES["bert"].items() if "cross" not in key}
 )  # MiniLM, as the frozen part of a sentence tower
-VIT_TELLING = ("cls_token", "pos_embed", "patch_embed.proj.weight", "blocks.0.attn.qkv.weight")
 _CROSS = re.compile(r"text_encoder\.(?:bert\.)?encoder\.layer\.([0-9]{1,4})\.crossattention\..+\.(?:weight|bias)")
 
 
@@ -69,11 +59,6 @@ def is_bert(keys: Collection[str]) -> bool:
     return "embeddings.word_embeddings.weight" in ends and not any("crossattention" in key for key in keys)
 
 
-def is_vit(keys: Collection[str]) -> bool:
-    """Whether the keys are those of a plain vision transformer in timm's or DeiT's names."""
-    return set(VIT_TELLING) <= set(keys)
-
-
 def translate(source: str, tensors: Mapping[str, Tensor]) -> foreign_model.ForeignModel:
     """A file of the ALBEF family under our names, the momentum twin's tensors under `momentum.`."""
     weights = _tied(source, family_names(tensors).translate(without_ones(tensors)), tensors)
@@ -84,7 +69,7 @@ def translate(source: str, tensors: Mapping[str, Tensor]) -> foreign_model.Forei
             weights.left_over.append(weights.spelled(key))
             del state[key]
     state.update({key: state[key].flatten() for key in _COUNTERS if key in state})
-    shapes = foreign_model.shapes_of(source, weights, _TELLING)
+    shapes = foreign_model.shapes_of(source, weights, TABLES["sizes"]["albef"])
     width, patch = shapes["vision.patches.weight"][0], shapes["vision.patches.weight"][3]
     words, positions = shapes["text.embeddings.words.weight"][1], shapes["text.embeddings.positions.weight"][0]
     side = square_side(source, state[foreign_model.POSITIONS])

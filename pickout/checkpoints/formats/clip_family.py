@@ -9,24 +9,15 @@ from typing import Any, get_args
 from torch import Tensor
 
 from pickout.checkpoints.formats import foreign_model
-from pickout.checkpoints.formats.foreign_model import Facts, ForeignModel, Names, Translation, clip_model, prefixed
+from pickout.checkpoints.formats.foreign_model import TABLES, UNUSED, Facts, ForeignModel, Names, Translation, prefixed
 from pickout.errors import CheckpointError, CheckpointMismatch, CheckpointUnknown
 from pickout.files import read_text
 from pickout.nn.transformer import Activation
 
 _TRANSPOSED = ("visual.proj", "text_projection")  # stored as (width, embedding) and multiplied from the right
-OPENAI = Names(foreign_model.TABLES["openai"], foreign_model.UNUSED["openai"], frozenset(_TRANSPOSED))
-OPENAI_TELLING = ("visual.conv1.weight", "visual.proj", "token_embedding.weight")
-"""Keys that only a CLIP with a vision transformer in OpenAI's names has together."""
-
-HUGGING_FACE = Names(foreign_model.TABLES["hugging_face"], foreign_model.UNUSED["hugging_face"])
-HUGGING_FACE_TELLING = (
-    *("visual_projection.weight", "text_projection.weight"),
-    "vision_model.embeddings.class_embedding",
-)  # keys that only a whole CLIP in Hugging Face's names has together
-
+OPENAI = Names(TABLES["openai"], UNUSED["openai"], frozenset(_TRANSPOSED), telling=TABLES["telling"]["openai"])
+HUGGING_FACE = Names(TABLES["hugging_face"], UNUSED["hugging_face"], telling=TABLES["telling"]["hugging_face"])
 _TRUNK = "base_model."  # what stands before CLIP's own key names
-FAMILY_TELLING = tuple(_TRUNK + key for key in OPENAI_TELLING)  # keys that every file of the family has
 
 _RDE: dict[str, Any] = {
     "selection": "last",
@@ -59,7 +50,7 @@ def read_config(path: Path) -> Facts:
     if len(activations) != 1 or not activations <= set(known) or norms != {1e-5}:
         why = f"{path}: hidden_act {sorted(activations)} with layer_norm_eps {sorted(norms)} cannot be computed;"
         raise CheckpointError(f"{why} one of {sorted(known)} in both towers and 1e-5 can")
-    return Facts((side, side), stride, *heads, activations.pop())
+    return Facts(((side, side), stride), *heads, activations.pop())
 
 
 def _size(part: Mapping[str, Any], key: str, usual: int) -> int:
@@ -73,17 +64,17 @@ def family_names(keys: Collection[str]) -> Names:
     """The names of a file of the family. ITSELF's files call the two branches `global` and `grab`; files from before
     its clean-up, `bge` and `tse`."""
     old = any("_bge." in key or "_tse." in key for key in keys)
-    tables, unused = foreign_model.TABLES, foreign_model.UNUSED
     branches = {"bge": "global", "tse": "local"} if old else {"global": "global", "grab": "local"}
     heads = {
         key.format(branch): ours.format(name)
         for branch, name in branches.items()
-        for key, ours in tables["branch_heads"].items()
+        for key, ours in TABLES["branch_heads"].items()
     }
     return Names(
-        prefixed(tables["openai"], _TRUNK) | tables["local_branch"] | heads,
-        prefixed(unused["openai"], _TRUNK) | unused["local_branch"] | unused["irra"],
+        prefixed(TABLES["openai"], _TRUNK) | TABLES["local_branch"] | heads,
+        prefixed(UNUSED["openai"], _TRUNK) | UNUSED["local_branch"] | UNUSED["irra"],
         frozenset(_TRUNK + key for key in _TRANSPOSED),
+        telling=[_TRUNK + key for key in TABLES["telling"]["openai"]],
     )
 
 
@@ -91,7 +82,7 @@ def translate(source: str, tensors: Mapping[str, Tensor], stated: tuple[int, int
     """An official ITSELF, RDE or IRRA file under our names."""
     weights = family_names(tensors).translate(tensors)
     format, method, identities = _release(source, weights)
-    return clip_model(source, format, weights, stated=stated, method=method, identities=identities)
+    return foreign_model.clip_model(source, format, weights, stated=stated, method=method, identities=identities)
 
 
 def _release(source: str, weights: Translation) -> tuple[str, dict[str, Any], int]:
@@ -109,7 +100,7 @@ def _release(source: str, weights: Translation) -> tuple[str, dict[str, Any], in
     if not any(key.startswith("image_head.") for key in state):
         if identities:
             return "the global baseline of ITSELF", {"name": "dual", **heads}, identities
-        irra = any(reason in foreign_model.UNUSED["irra"].values() for reason in weights.ignored.values())
+        irra = any(reason in UNUSED["irra"].values() for reason in weights.ignored.values())
         method = {"name": "dual", "alignment": "sdm", "pair_loss": False, "id_terms": irra}
         return "IRRA" if irra else "a CLIP trunk of the IRRA family", method, 0
     outer, inner = state.get("image_head.adapter.outer.weight"), state.get("image_head.adapter.inner.weight")

@@ -3,7 +3,7 @@ its tensors say about the model's sizes."""
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal, TypeVar
@@ -60,6 +60,11 @@ class Names:
     transposed: frozenset[str] = frozenset()  # their keys that are stored the other way round
     # layers `text.layer.#` from this number on are called `text.fusion.#`, those before it `text.text_layers.#`
     split: int = 0
+    telling: Sequence[str] = ()  # their keys that only such a file has together
+
+    def told_by(self, keys: Collection[str]) -> bool:
+        """Whether these are the keys of such a file."""
+        return set(self.telling) <= set(keys)
 
     @cached_property
     def _back(self) -> dict[str, list[str]]:
@@ -140,14 +145,6 @@ MOMENTUM = "momentum."  # what stands before our names of a momentum twin's tens
 SHORTEST = 4  # least tokens of a caption
 LINEAGE_SIZES = ((384, 128), (256, 128), (224, 224), (288, 144))
 """Image sizes tried in turn for a file with overlapping patches that does not say its own."""
-_CLIP_TENSORS = {
-    "vision.patches.weight": 4,
-    POSITIONS: 2,
-    "vision.projection.weight": 2,
-    "text.tokens.weight": 2,
-    "text.positions": 2,
-    "text.projection.weight": 2,
-}  # tensors that tell the sizes of a CLIP, and how many axes they have
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,11 +158,6 @@ class ForeignModel:
     resized: Mapping[str, str] = field(default_factory=dict)  # changed tensors, each with what was done
 
     @property
-    def state(self) -> Mapping[str, Tensor]:
-        """Its tensors under our names."""
-        return self.weights.state
-
-    @property
     def grid(self) -> tuple[int, int]:
         """Rows and columns of its image position table."""
         image, vision = self.settings.image, self.settings.vision
@@ -176,9 +168,8 @@ class ForeignModel:
 class Facts:
     """What a config tells beyond the tensors."""
 
-    # height and width that the position table was made for; None: told by its length
-    image: tuple[int, int] | None = None
-    stride: int | None = None  # distance of the patches; None: no overlap unless the table's length asks for it
+    # height and width that the position table was made for, and the distance of the patches; None: told by its length
+    sizes: tuple[tuple[int, int], int] | None = None
     vision_heads: int | None = None  # heads of the image tower; None: its width / 64, as in all of OpenAI's models
     text_heads: int | None = None  # the same for text
     activation: Activation = "quick_gelu"  # of the feed-forward parts
@@ -195,7 +186,7 @@ def clip_model(
     identities: int = 0,
 ) -> ForeignModel:
     """A model on CLIP's towers, its sizes read off its tensors."""
-    shapes = shapes_of(source, weights, _CLIP_TENSORS)
+    shapes = shapes_of(source, weights, TABLES["sizes"]["clip"])
     width, patch = shapes["vision.patches.weight"][0], shapes["vision.patches.weight"][3]
     context, words = shapes["text.positions"][0], shapes["text.tokens.weight"][1]
     if context < SHORTEST:
@@ -219,7 +210,7 @@ def clip_model(
 
 
 def shapes_of(source: str, weights: Translation, telling: Mapping[str, int]) -> dict[str, tuple[int, ...]]:
-    """The shapes of the tensors that tell a model's sizes."""
+    """The shapes of the `telling` tensors, of so many axes each, which tell a model's sizes."""
     state = weights.state
     there = {key for key, axes in telling.items() if key in state and state[key].ndim == axes and len(state[key])}
     absent = [weights.spelled(key) for key in telling if key not in there]
@@ -292,8 +283,8 @@ def _image_size(
     # Without overlap the number alone tells a square: no square is three times or twice another. Three to one (384x128)
     # and two to one (256x128) are guesses; 192 patches may also be 256x192, so a stated size is believed first.
     side = math.isqrt(max(patches, 0))
-    if facts.image is not None:
-        tries = [(facts.image, stride) for stride in ((facts.stride,) if facts.stride else range(patch, 0, -1))]
+    if facts.sizes:
+        tries = [facts.sizes]
     elif side and side * side == patches:
         return (side * patch, side * patch), patch
     else:
@@ -305,6 +296,6 @@ def _image_size(
     for image, stride in tries:
         if min(image) >= patch and math.prod(patch_grid(*image, patch, stride)) == patches:
             return image, stride
-    wanted = f"of {facts.image[0]}x{facts.image[1]} pixels" if facts.image else "of the usual image sizes"
-    why = f"{source}: its position table has {patches} patches of {patch}x{patch}, which is no grid {wanted}"
+    wanted = "{}x{} pixels".format(*facts.sizes[0]) if facts.sizes else "the usual image sizes"
+    why = f"{source}: its position table has {patches} patches of {patch}x{patch}, which is no grid of {wanted}"
     raise CheckpointMismatch(why)
