@@ -28,11 +28,6 @@ class Table(Reader):
     """Reads a table. Image paths start from the table's folder. An image may have several rows, one for each caption;
     they must agree on everything else. Identities are whole numbers, or names, which are numbered behind these."""
 
-    @property
-    def layout(self) -> str:
-        """The expected files, as a drawing for people."""
-        return f"FOLDER/\n  {' or '.join(self.files)} with the columns {', '.join(COLUMNS)}\n  images, anywhere below"
-
     def read(self, root: Path) -> Reading:
         """Read a table: `root` is the file, or a folder with one of `files`."""
         file = self._find(root.absolute())
@@ -77,6 +72,8 @@ TABLE = Table(
     "Own data",
     "Write a table.csv, table.jsonl or table.parquet beside your images, a row for each caption.",
     ("table.csv", "table.jsonl", "table.parquet"),
+    "FOLDER/\n  table.csv or table.jsonl or table.parquet with the columns "
+    f"{', '.join(COLUMNS)}\n  images, anywhere below",
 )
 
 

@@ -18,9 +18,9 @@ from torch.utils.data import Dataset
 from pickout.config import Settings
 from pickout.data import transforms
 from pickout.data.batching import Draw, Example
-from pickout.data.data_set import ImageRecord, Split
+from pickout.data.data_set import Split
 from pickout.data.image_changes import change_picture, read_parts
-from pickout.data.images import open_image
+from pickout.data.images import faults, open_image
 from pickout.data.scene_changes import Picture
 from pickout.data.transforms import AugmentationSettings, CaptionAugmentationSettings, ImageSettings
 from pickout.errors import DataError, DataMissing, ImageUnreadable
@@ -189,23 +189,10 @@ def require_files(split: Split, remedy: str) -> None:
         raise DataMissing(f"{why} {split.data} are missing, which `pickout data check` lists; {remedy}")
 
 
-def readable(
-    split: Split, *, threads: int = 4, advance: Callable[[], None] = lambda: None
-) -> tuple[Split, list[ImageUnreadable]]:
+def readable(split: Split, *, threads: int = 4) -> tuple[Split, list[ImageUnreadable]]:
     """The split without the images that cannot be read, and what is wrong with each; a DataError where none can."""
-
-    def problem(record: ImageRecord) -> ImageUnreadable | None:
-        try:
-            open_image(record.image)
-        except ImageUnreadable as error:
-            return error
-        finally:
-            advance()
-        return None
-
-    with ThreadPoolExecutor(threads) as pool:
-        faults = list(pool.map(problem, split.images))
-    kept = tuple(record for record, wrong in zip(split.images, faults, strict=True) if wrong is None)
+    found = list(faults((record.image for record in split.images), threads))
+    kept = tuple(record for record, wrong in zip(split.images, found, strict=True) if wrong is None)
     if not kept:
-        raise DataError(f"{split.data}, split '{split.name}': none of {len(faults)} images can be read: {faults[0]}")
-    return replace(split, images=kept), [wrong for wrong in faults if wrong is not None]
+        raise DataError(f"{split.data}, split '{split.name}': none of {len(found)} images can be read: {found[0]}")
+    return replace(split, images=kept), [wrong for wrong in found if wrong is not None]
