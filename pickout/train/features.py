@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from pickout.checkpoints.loaded_model import choose_precision, digest_of
-from pickout.data.batching import Draw, Example
+from pickout.data.batching import Draw, Example, token_batch
 from pickout.data.training_pairs import TrainingPairs
 from pickout.data.transforms import augment
 from pickout.errors import ImageUnreadable, RecipeError, ResumeMismatch
@@ -138,8 +138,7 @@ class FrozenPairs(Dataset[Example | ImageUnreadable]):
         return torch.stack(views)
 
     def _texts(self, items: NDArray[np.int64]) -> TokenBatch:
-        ids = np.stack([self.pairs.ids_of(int(item)) for item in items])
-        return TokenBatch(torch.from_numpy(ids), torch.from_numpy(self.pairs.mask(ids)))
+        return token_batch([self.pairs.ids_of(int(item)) for item in items], self.pairs.mask)
 
 
 @contextmanager

@@ -4,6 +4,7 @@ import json
 import time
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from torch.utils.data import DataLoader, Dataset
 from pickout.checkpoints.loaded_model import choose_device, choose_precision
 from pickout.checkpoints.saved_model import WEIGHTS_FILE, save_model
 from pickout.checkpoints.starting_weights import initialise
-from pickout.data.batching import Collate, EpochSampler
+from pickout.data.batching import EpochSampler, collate
 from pickout.data.data_set import Split
 from pickout.errors import ResumeMismatch
 from pickout.evaluate.protocol import validate
@@ -234,7 +235,7 @@ def _engine(
         pairs,
         batch_sampler=sampler,
         num_workers=recipe.data.workers,
-        collate_fn=Collate(material.tokenizer.mask),
+        collate_fn=partial(collate, mask=material.tokenizer.mask),
         worker_init_fn=leave_signals_to_parent,
         persistent_workers=recipe.data.workers > 0,
         pin_memory=accelerator.device.type == "cuda",
