@@ -47,7 +47,7 @@ from pickout.evaluate.metrics import (
     rank_mixtures,
     score_queries,
 )
-from pickout.evaluate.processes import Share, current_share
+from pickout.evaluate.processes import current_share
 from pickout.methods.base import Method
 from pickout.text.tokenizer import Tokenizer
 
@@ -99,17 +99,30 @@ def evaluate(
     opened = open_data(data, Path(root)) if isinstance(data, str) else data
     chosen = find_split(opened, split or ("test" if protocol == "paper" else "val"))
     parts, autocast = _SWEPT if protocol == "paper" else (), torch.bfloat16 if model.precision == "bf16" else None
-    encoder = Encoder(model.method, model.tokenizer, model.image_settings, parts=parts, autocast=autocast)
+    encoder = Encoder(model.method, model.tokenizer, model.image_settings, parts=parts, autocast=autocast, tell=tell)
     began = time.monotonic()
-    ranking = _encode(encoder, chosen, settings, tell)
+    ranking = _encode(encoder, chosen, settings)
     encoded = time.monotonic()
-    found = _directions(ranking, tell)
+    found = _directions(ranking)
     sweep = _sweep(ranking, f"selected on {chosen.name}") if protocol == "paper" else None
     seconds = {"encoding": round(encoded - began, 3), "ranking": round(time.monotonic() - encoded, 3)}
     run = run_folder(model)
     training = read_training(run)
+    subject = Subject(
+        model=model.name,
+        fingerprint=model.fingerprint,
+        method=type(model.method).__name__,
+        trained_on=training.data,
+        epoch_selected_on=training.selected_on,
+        data=opened.name,
+        root=str(opened.root),
+        split=chosen.name,
+        images=len(chosen.images),
+        captions=sum(len(record.captions) for record in chosen.images),
+        identities=chosen.identities,
+    )
     report = Report(
-        _subject(model, opened, chosen, training),
+        subject,
         protocol,
         _notes(opened, chosen, protocol, sweep, training),
         **found,
@@ -117,7 +130,7 @@ def evaluate(
         bootstrap=settings.bootstrap,
         circumstances=_circumstances(ranking, seconds),
     )
-    if run is not None and chosen.name == "test" and ranking.share.index == 0:
+    if run is not None and chosen.name == "test" and ranking.encoder.share.index == 0:
         log_look(run, report)
     return report
 
@@ -128,10 +141,9 @@ def answers_about(
     """Each caption of a split as a query for its images: its measures, those before a second look, which are the same
     where there is none, and whom it is about (captions,). Arguments and errors as of `evaluate`."""
     encoder = Encoder(model.method, model.tokenizer, model.image_settings)
-    ranking = _encode(encoder, find_split(open_data(data, root), split), EvaluationSettings(), None)
-    ranks, by_embedding = _text_to_image(ranking, None)
-    scores = score_queries(ranks)
-    return scores, scores if by_embedding is None else score_queries(by_embedding), ranking.captions.identity
+    ranking = _encode(encoder, find_split(open_data(data, root), split), EvaluationSettings())
+    scores = [score_queries(ranks) for ranks in _text_to_image(ranking)]
+    return scores[0], scores[-1], ranking.captions.identity
 
 
 def validate(
@@ -142,12 +154,9 @@ def validate(
     a process group is running, all processes must call this: they share the work and get equal numbers. Raises what
     `evaluate` raises."""
     encoder = Encoder(method, tokenizer, image, autocast=autocast)
-    ranks, by_embedding = _text_to_image(_encode(encoder, split, EvaluationSettings(), None), None)
-    metrics = average(score_queries(ranks)).named()
-    if by_embedding is not None:
-        before = average(score_queries(by_embedding)).named()
-        metrics |= {f"{name} by embedding": value for name, value in before.items()}
-    return metrics
+    every = _text_to_image(_encode(encoder, split, EvaluationSettings()))
+    metrics, *before = (average(score_queries(ranks)).named() for ranks in every)
+    return metrics | {f"{name} by embedding": value for named in before for name, value in named.items()}
 
 
 def run_folder(model: LoadedModel) -> Path | None:
@@ -164,54 +173,51 @@ class _Ranking:
     captions: Encoded
     encoder: Encoder
     settings: EvaluationSettings
-    share: Share
 
 
-def _encode(encoder: Encoder, split: Split, settings: EvaluationSettings, tell: Tell | None) -> _Ranking:
+def _encode(encoder: Encoder, split: Split, settings: EvaluationSettings) -> _Ranking:
     """Encode every image and caption; under a launcher the processes share the work."""
     check_split(split)
-    share = current_share()
-    encoder = replace(encoder, batch=settings.batch, keep_tokens=settings.looks(encoder.method) > 0)
+    looks = settings.looks(encoder.method) > 0
+    encoder = replace(encoder, batch=settings.batch, keep_tokens=looks, share=current_share())
     with encoder.evaluating():
-        images = encoder.images(split, share=share, tell=tell)
-        return _Ranking(images, encoder.captions(split, share=share, tell=tell), encoder, settings, share)
+        return _Ranking(encoder.images(split), encoder.captions(split), encoder, settings)
 
 
-def _text_to_image(ranking: _Ranking, tell: Tell | None) -> tuple[RelevantRanks, RelevantRanks | None]:
+def _text_to_image(ranking: _Ranking) -> list[RelevantRanks]:
     """Ranks of images by the method's score and, where that is a second one, by embedding; lets go of the tokens."""
-    images, captions, settings, share = ranking.images, ranking.captions, ranking.settings, ranking.share
-    encoder = ranking.encoder
+    images, captions, encoder, settings = ranking.images, ranking.captions, ranking.encoder, ranking.settings
     relevance = find_relevant(captions.identity, images.identity, captions.image, images.image)
-    vectors = captions.embedding, images.embedding
-    pairs = rank_mixtures([vectors], [(1.0,)], relevance, chunk=settings.chunk, share=share)[0]
+    vectors, chunk, share = (captions.embedding, images.embedding), settings.chunk, encoder.share
+    pairs = rank_mixtures([vectors], [(1.0,)], relevance, chunk=chunk, share=share)[0]
     ranks = collect_ranks(pairs, relevance)
     if images.tokens is None or captions.tokens is None:
-        return ranks, None
-    candidates = find_candidates(*vectors, settings.looks(encoder.method), chunk=settings.chunk, share=share)
+        return [ranks]
+    candidates = find_candidates(*vectors, settings.looks(encoder.method), chunk=chunk, share=share)
     with images.tokens, captions.tokens, encoder.evaluating():
-        how: dict[str, Any] = {"block": math.gcd(encoder.batch, IMAGES), "share": share, "tell": tell}
+        how: dict[str, Any] = {"block": math.gcd(encoder.batch, IMAGES), "share": share, "tell": encoder.tell}
         stores = (images.tokens, captions.tokens)
         scores = match_candidates(encoder.method, *stores, candidates, first=images.first, **how)
-    return rerank(pairs, relevance, candidates, scores, settings.tail), ranks
+    return [rerank(pairs, relevance, candidates, scores, settings.tail), ranks]
 
 
-def _directions(ranking: _Ranking, tell: Tell | None) -> dict[str, Any]:
+def _directions(ranking: _Ranking) -> dict[str, Any]:
     """Every direction of a report by its field; None where nothing can be scored."""
     images, captions, settings = ranking.images, ranking.captions, ranking.settings
-    text, by_embedding = _text_to_image(ranking, tell)
+    text, *by_embedding = _text_to_image(ranking)
     relevance = find_relevant(images.identity, captions.identity, images.image, captions.image)
-    image = rank(images.embedding, captions.embedding, relevance, chunk=settings.chunk, share=ranking.share)
+    image = rank(images.embedding, captions.embedding, relevance, chunk=settings.chunk, share=ranking.encoder.share)
     every = {
         "text_to_image": (text, captions),
         "text_to_image_without_own": (text.without_own(), captions),
-        "text_to_image_by_embedding": (by_embedding, captions),
         "image_to_text": (image, images),
         "image_to_text_without_own": (image.without_own(), images),
     }
+    if by_embedding:
+        every["text_to_image_by_embedding"] = by_embedding[0], captions
     drawn, length = settings.bootstrap, settings.cmc_ranks
     return {
-        name: None if ranks is None else summarise(ranks, queries.identity, drawn, cmc_ranks=length)
-        for name, (ranks, queries) in every.items()
+        name: summarise(ranks, queries.identity, drawn, cmc_ranks=length) for name, (ranks, queries) in every.items()
     }
 
 
@@ -223,26 +229,10 @@ def _sweep(ranking: _Ranking, label: str) -> Sweep | None:
     parts = [(normalize(captions.parts[name], dim=1), normalize(images.parts[name], dim=1)) for name in _SWEPT]
     relevance = find_relevant(captions.identity, images.identity, captions.image, images.image)
     mixtures = [(weight, 1.0 - weight) for weight in GLOBAL_WEIGHTS]
-    ranked = rank_mixtures(parts, mixtures, relevance, chunk=ranking.settings.chunk, share=ranking.share)
+    ranked = rank_mixtures(parts, mixtures, relevance, chunk=ranking.settings.chunk, share=ranking.encoder.share)
     metrics = (average(score_queries(collect_ranks(ranks, relevance))) for ranks in ranked)
     rows = tuple(map(SweepRow, GLOBAL_WEIGHTS, metrics))
     return Sweep(rows, max(rows, key=lambda row: row.metrics.recall_at_1), label)
-
-
-def _subject(model: LoadedModel, data: DataSet, split: Split, training: Training) -> Subject:
-    return Subject(
-        model=model.name,
-        fingerprint=model.fingerprint,
-        method=type(model.method).__name__,
-        trained_on=training.data,
-        epoch_selected_on=training.selected_on,
-        data=data.name,
-        root=str(data.root),
-        split=split.name,
-        images=len(split.images),
-        captions=sum(len(record.captions) for record in split.images),
-        identities=split.identities,
-    )
 
 
 def _notes(
@@ -278,7 +268,7 @@ def _circumstances(ranking: _Ranking, seconds: Mapping[str, float]) -> dict[str,
         "device": str(encoder.device),
         "autocast": None if encoder.autocast is None else str(encoder.autocast).removeprefix("torch."),
         "batch": ranking.settings.batch,
-        "processes": ranking.share.count,
+        "processes": encoder.share.count,
         "seconds": dict(seconds),
         "versions": {**versions, "python": platform.python_version()},
     }

@@ -110,11 +110,14 @@ class FrozenPairs(Dataset[Example | ImageUnreadable]):
         if not file.exists():
             write_atomically(file, json.dumps(wanted, indent=1))
         found = json.loads(file.read_text(encoding="utf-8"))
-        if wrong := [key for key, value in json.loads(json.dumps(wanted)).items() if found.get(key) != value]:
+        if wrong := [key for key, value in wanted.items() if found.get(key) != value]:
             raise ResumeMismatch(f"{folder}: holds features of other {' and '.join(wrong)}; give another data.features")
 
     def _fit(self, folder: Path, vision: MultiStageTower, text: nn.Module) -> None:
         file = folder / "reductions.safetensors"
+        reductions = nn.ModuleDict({"vision": vision.reduction})
+        if isinstance(text, SentenceTower):
+            reductions["text"] = text.reduction
         if not file.exists():
             places = np.random.default_rng(_STREAM).permutation(len(self.pairs.files))[:SAMPLE]
             stages = [vision.stages(self._views(some, 0)) for some in _batches(places)]
@@ -124,9 +127,8 @@ class FrozenPairs(Dataset[Example | ImageUnreadable]):
                 texts = [self._texts(some) for some in _batches(items)]
                 text.reduction.fit(torch.cat([text.states(some)[some.mask] for some in texts]))
             with atomic_path(file) as temporary:
-                save_file(_reductions(vision, text), temporary)
-        for name, tensor in load_file(file).items():
-            _reductions(vision, text)[name].copy_(tensor)
+                save_file(reductions.state_dict(), temporary)
+        reductions.load_state_dict(load_file(file))
 
     def _views(self, places: NDArray[np.int64], copy: int) -> Tensor:
         """Images, changed: a function of place and copy alone, so that runs of other seeds share it."""
@@ -148,11 +150,6 @@ def _alone_in(folder: Path) -> Iterator[None]:
         with suppress(OSError):  # of a file system without locks
             fcntl.flock(lock, fcntl.LOCK_EX)
         yield
-
-
-def _reductions(vision: MultiStageTower, text: nn.Module) -> dict[str, Tensor]:
-    parts = {"vision": vision.reduction, **({"text": text.reduction} if isinstance(text, SentenceTower) else {})}
-    return {f"{name}.{key}": tensor for name, part in parts.items() for key, tensor in part.state_dict().items()}
 
 
 def _batches(places: NDArray[np.int64]) -> list[NDArray[np.int64]]:

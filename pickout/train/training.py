@@ -103,7 +103,12 @@ class _Run:
         self.done, self.step, self.seconds = 0, 0, 0.0
         self.best: dict[str, Any] | None = None
         if state is not None:
-            self._restore(state)
+            self.engine.restore(
+                method=state.method, optimiser=state.optimiser, scaler=state.scaler, random=state.random
+            )
+            if len(state.random) != (processes := accelerator.num_processes):
+                display.say(f"the run had {len(state.random)} processes, now {processes}: it goes on, not bit for bit")
+            self.done, self.step, self.seconds, self.best = state.epoch, state.step, state.seconds, state.best
         elif material.selection is not None:
             # What fails in a validation fails before the first step.
             described = [record for record in material.selection.images if record.captions]
@@ -111,13 +116,6 @@ class _Run:
         length = 0 if state is None else state.journal
         self.journal = Journal(folder, length=length) if accelerator.is_main_process else None
         self.began = time.monotonic()
-
-    def _restore(self, state: TrainingState) -> None:
-        self.engine.restore(method=state.method, optimiser=state.optimiser, scaler=state.scaler, random=state.random)
-        processes = self.accelerator.num_processes
-        if len(state.random) != processes:
-            self.display.say(f"the run had {len(state.random)} processes, now {processes}: it goes on, not bit for bit")
-        self.done, self.step, self.seconds, self.best = state.epoch, state.step, state.seconds, state.best
 
     def go(self, interruption: Interruption) -> dict[str, Any]:
         """Train the epochs that are left and write the summary."""
