@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 from unicodedata import normalize
 
 from pickout.data.data_set import Entry, Reader, Reading, RecordCheck, is_file, show, sound
-from pickout.data.spreadsheet import ENDINGS, SYNONYMS, Row, Spreadsheet, moment, name_of, read_spreadsheet
+from pickout.data.spreadsheet import ENDINGS, SYNONYMS, Row, Spreadsheet, letters_of, moment, name_of, read_spreadsheet
 from pickout.errors import AnnotationError, DataError, DataMissing
 from pickout.files import write_atomically
 
@@ -148,7 +147,7 @@ def fetch_rows(repository: str, out: Path, columns: Mapping[str, str] | None = N
 
 def _columns(source: str, there: Sequence[str], given: Mapping[str, str]) -> dict[str, str]:
     """Their columns by our names."""
-    plain = {re.sub(r"[\W_]", "", name).casefold(): name for name in reversed(there)}
+    plain = {letters_of(name): name for name in reversed(there)}
     names = {ours: next((plain[key] for key in (ours, *sorted(SYNONYMS[ours])) if key in plain), "") for ours in OURS}
     names |= given
     absent = [ours for ours in ("image", "caption", *given) if names.get(ours) not in there]

@@ -59,11 +59,10 @@ class CaptionFolder(data_set.Reader):
         raise self.missing(root, f"the image folder {names} is missing")
 
     def _entry(self, check: data_set.RecordCheck, record: Any) -> data_set.Entry:
+        wanted = ("split", "id", "captions", self.path_field)
         if not isinstance(record, dict):
-            raise check.wrong(
-                None, f"{data_set.show(record)}; expected an object with split, id, captions, {self.path_field}"
-            )
-        for name in ("split", "id", "captions", self.path_field):
+            raise check.wrong(None, f"{data_set.show(record)}; expected an object with {', '.join(wanted)}")
+        for name in wanted:
             if name not in record:
                 raise check.wrong(name, f"missing{self._other_format(record)}")
         identity = record["id"]

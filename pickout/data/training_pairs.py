@@ -78,17 +78,15 @@ class TrainingPairs(Dataset[Example | ImageUnreadable]):
         pairing: Pairing = PLAIN,
     ) -> None:
         pairs = list(split.pairs())
-        captions = [pair.caption for pair in pairs]
+        self._captions = [pair.caption for pair in pairs]
         self.identities = [pair.identity for pair in pairs]
         self.seed, self.image, self._pairing = seed, image, pairing
         self.augmentation, self._of_captions = augmentation
         self.files = [record.image for record in split.images]
         self.image_of = np.array([pair.image for pair in pairs], dtype=np.int64)
-        self.ids = tokenizer.encode(captions).astype(np.int32)
+        self.ids = tokenizer.encode(self._captions).astype(np.int32)
         self._special, self._vocabulary, self.mask = tokenizer.special, tokenizer.vocabulary_size, tokenizer.mask
         self._cache: list[NDArray[np.uint8]] | None = None
-        numbers: dict[str, int] = {}
-        self._sentence = [numbers.setdefault(caption, len(numbers)) for caption in captions]
         self._items: dict[int, list[int]] = defaultdict(list)
         for item, identity in enumerate(self.identities):
             self._items[identity].append(item)
@@ -138,7 +136,7 @@ class TrainingPairs(Dataset[Example | ImageUnreadable]):
             other = theirs[int(generator.integers(len(theirs)))]
         weak = ids if other == own else self._caption(other, generator)
         # Letter for letter, before any cleaning.
-        return Example(pixels, ids, identity, second, weak, self._sentence[own] != self._sentence[other])
+        return Example(pixels, ids, identity, second, weak, self._captions[own] != self._captions[other])
 
     def changed(self, position: int, generator: np.random.Generator) -> Image.Image:
         """The image at `position`, changed as the recipe says; an `ImageUnreadable` where it cannot be decoded."""

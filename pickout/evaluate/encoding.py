@@ -25,6 +25,7 @@ from pickout.shapes import Float, TokenBatch
 from pickout.text.tokenizer import Tokenizer
 
 T = TypeVar("T")
+Batches = Iterator[tuple[ImageFeatures | TextFeatures, Tensor]]  # and True where a token is real
 _AHEAD = 3  # batches of images that are loading while one is encoded
 TOKEN_BUDGET = 4 * 1024**3
 """Bytes of memory that the tokens of a split's images may take, and those of its captions; the rest goes to disk."""
@@ -64,13 +65,13 @@ class Encoder:
     def images(self, split: Split) -> Encoded:
         """Encode every image of the split. No number is better than one over other images: all must be readable."""
         who = [record.identity for record in split.images], range(len(split.images))
-        return self._encode("images", self._seen, [record.image for record in split.images], *who)
+        return self._encode("images", [record.image for record in split.images], self._seen, who)
 
     def captions(self, split: Split) -> Encoded:
         """Encode every caption of the split, image by image."""
         pairs = list(split.pairs())
         who = [pair.identity for pair in pairs], [pair.image for pair in pairs]
-        found = self._encode("captions", self._read, [pair.caption for pair in pairs], *who)
+        found = self._encode("captions", [pair.caption for pair in pairs], self._read, who)
         if found.tokens is None or self.share.count == 1:
             return found
         tokens = joined(self.share.gather((found.tokens.packed(), found.tokens.lengths)), budget=TOKEN_BUDGET)
@@ -89,12 +90,7 @@ class Encoder:
                 module.training = training
 
     def _encode(
-        self,
-        what: str,
-        batches: Callable[[Sequence[T]], Iterable[tuple[ImageFeatures | TextFeatures, Tensor]]],
-        items: Sequence[T],
-        identity: Sequence[int],
-        image: Sequence[int],
+        self, what: str, items: Sequence[T], batches: Callable[[Sequence[T]], Batches], who: Iterable[Sequence[int]]
     ) -> Encoded:
         """All processes' vectors, and the tokens of this process's `batches` of the items."""
         start, stop = self.share.bounds(len(items), self.batch)
@@ -119,9 +115,10 @@ class Encoder:
         if bad:
             told = f"the model gave embeddings that are not finite for {bad} of {len(items)} {what}"
             raise CheckpointError(f"{told}; its weights are damaged or its training diverged")
-        return Encoded(embedding, parts, np.array(identity, np.int64), np.array(image, np.int64), tokens, start)
+        identity, image = (np.array(numbers, np.int64) for numbers in who)
+        return Encoded(embedding, parts, identity, image, tokens, start)
 
-    def _seen(self, paths: Sequence[Path]) -> Iterator[tuple[ImageFeatures, Tensor]]:
+    def _seen(self, paths: Sequence[Path]) -> Batches:
         load = lambda path: prepare(open_image(path), self.image_settings)  # noqa: E731
         starts = range(0, len(paths), self.batch)
         with ThreadPoolExecutor() as pool:
@@ -133,7 +130,7 @@ class Encoder:
                 features = self.method.encode_images(images)
                 yield features, torch.ones(features.tokens.shape[:2], dtype=torch.bool)
 
-    def _read(self, captions: Sequence[str]) -> Iterator[tuple[TextFeatures, Tensor]]:
+    def _read(self, captions: Sequence[str]) -> Batches:
         for at in range(0, len(captions), self.batch):
             ids = self.tokenizer.encode(captions[at : at + self.batch])
             texts = TokenBatch(torch.from_numpy(ids), torch.from_numpy(self.tokenizer.mask(ids)))

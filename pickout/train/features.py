@@ -6,8 +6,8 @@ stop."""
 
 import fcntl
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -47,14 +47,15 @@ class FrozenPairs(Dataset[Example | ImageUnreadable]):
         self.identities, self.fingerprint = pairs.identities, pairs.fingerprint
         vision, text = method.get_submodule("vision"), method.get_submodule("text")
         if not isinstance(vision, MultiStageTower):
-            raise RecipeError(
-                f"data.copies = {copies}: no part of this image tower is frozen; set data.copies = 0, or "
-                "model.vision.kind = 'lite0' or 'lite0_vit'"
-            )
+            remedy = "set data.copies = 0, or model.vision.kind = 'lite0' or 'lite0_vit'"
+            raise RecipeError(f"data.copies = {copies}: no part of this image tower is frozen; {remedy}")
         if forget and not isinstance(text, SentenceTower):
             raise RecipeError(f"data.forget = {forget}: words are forgotten behind model.text.kind = 'sentence' alone")
         folder.mkdir(parents=True, exist_ok=True)
-        with _alone_in(folder):
+        with (folder / ".lock").open("w") as lock:
+            # Runs that share the folder and begin together wait here for the first, which fills it.
+            with suppress(OSError):  # of a file system without locks
+                fcntl.flock(lock, fcntl.LOCK_EX)
             self._fill(folder, vision, text, tell)
 
     def _fill(self, folder: Path, vision: MultiStageTower, text: nn.Module, tell: Tell) -> None:
@@ -141,15 +142,6 @@ class FrozenPairs(Dataset[Example | ImageUnreadable]):
 
     def _texts(self, items: NDArray[np.int64]) -> TokenBatch:
         return token_batch([self.pairs.ids_of(int(item)) for item in items], self.pairs.mask)
-
-
-@contextmanager
-def _alone_in(folder: Path) -> Iterator[None]:
-    """Runs that share the folder and begin together wait here for the first, which fills it."""
-    with (folder / ".lock").open("w") as lock:
-        with suppress(OSError):  # of a file system without locks
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def _batches(places: NDArray[np.int64]) -> list[NDArray[np.int64]]:
