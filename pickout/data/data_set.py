@@ -108,10 +108,6 @@ class Reading:
     problems: Sequence[AnnotationError] = ()  # what could not, in the file's order; a data set has none
     notes: Sequence[str] = ()  # what the reader had to assume
 
-    def image(self, entry: Entry) -> Path:
-        """The file of an entry, which need not be there."""
-        return spelt_on_disk(self.images, entry.path)
-
 
 @dataclass(frozen=True)
 class Reader(ABC):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pickout.data.data_set import SPLITS, Counts, Entry, Reader, Reading, is_file
+from pickout.data.data_set import SPLITS, Counts, Entry, Reader, Reading, is_file, spelt_on_disk
 from pickout.data.images import faults
 from pickout.data.registry import reader_of
 from pickout.errors import AnnotationError, DataMissing
@@ -93,7 +93,7 @@ def _records(reading: Reading) -> Iterator[Finding]:
         message = f"{reading.file.name}: {{}} records with a wrong {place}"
         told = [f"record {problem.record}: {problem.problem}" for problem in problems]
         yield from _finding("error", _annotation_kind(field), message, told)
-    missing = [entry.path for entry in entries if not is_file(reading.image(entry))]
+    missing = [entry.path for entry in entries if not is_file(spelt_on_disk(reading.images, entry.path))]
     message = f"{{}} of {len(entries)} images are missing below {reading.images}"
     yield from _finding("error", "missing-images", message, missing)
     splits: dict[int, set[str]] = defaultdict(set)
@@ -107,7 +107,7 @@ def _records(reading: Reading) -> Iterator[Finding]:
 
 
 def _undecodable(reading: Reading, progress: Callable[[int, int], None] | None) -> Iterator[Finding]:
-    files = dict(sorted((entry.path, reading.image(entry)) for entry in reading.entries))
+    files = {path: spelt_on_disk(reading.images, path) for path in sorted({entry.path for entry in reading.entries})}
     found: list[str] = []
     for done, (path, fault) in enumerate(zip(files, faults(files.values(), os.cpu_count()), strict=True), start=1):
         if fault is not None and fault.reason != "no such file":

@@ -138,7 +138,7 @@ def open_data(name: str, root: Path) -> data_set.DataSet:
     records: dict[str, list[data_set.ImageRecord]] = {split: [] for split in data_set.SPLITS}
     for entry in reading.entries:
         identity = ranks[entry.identity] if entry.split == "train" else entry.identity
-        image = data_set.ImageRecord(reading.image(entry), identity, entry.captions, entry.camera, entry.time)
-        records[entry.split].append(image)
+        image = data_set.spelt_on_disk(reading.images, entry.path)
+        records[entry.split].append(data_set.ImageRecord(image, identity, entry.captions, entry.camera, entry.time))
     splits = {split: data_set.Split(name, split, tuple(found)) for split, found in records.items() if found}
     return data_set.DataSet(name, reading.file.parent, splits, tuple(reading.notes))

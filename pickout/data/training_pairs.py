@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
@@ -120,9 +120,8 @@ class TrainingPairs(Dataset[Example | ImageUnreadable]):
             image = self.changed(position, generator)
         except ImageUnreadable as error:
             return error
-        return self.example(
-            draw.item, lambda: transforms.augment(image, self.image, self.augmentation, generator), generator
-        )
+        view = partial(transforms.augment, image, self.image, self.augmentation, generator)
+        return self.example(draw.item, view, generator)
 
     def example(self, own: int, view: Callable[[], Tensor], generator: np.random.Generator) -> Example:
         """What the method wants of the pair `own`; `view` makes another view of its image at each call."""

@@ -99,13 +99,12 @@ class FrozenPairs(Dataset[Example | ImageUnreadable]):
 
     def _claim(self, folder: Path, vision: MultiStageTower, text: nn.Module) -> None:
         """Mark the folder as holding these features, or find that it does."""
+        trunks = vision.trunk.state_dict() | (text.trunk.state_dict() if isinstance(text, SentenceTower) else {})
         wanted = {
             "data": self.pairs.fingerprint(captions=isinstance(text, SentenceTower)),
             "image": self.pairs.image.model_dump(mode="json"),
             "augmentation": self.pairs.augmentation.model_dump(mode="json"),
-            "weights": digest_of(
-                {**vision.trunk.state_dict(), **(text.trunk.state_dict() if isinstance(text, SentenceTower) else {})}
-            ),
+            "weights": digest_of(trunks),
         }
         file = folder / "features.json"
         if not file.exists():

@@ -186,10 +186,10 @@ class _Run:
     def _end_epoch(self, epoch: int, means: dict[str, Any], interruption: Interruption) -> None:
         """Validate, keep the weights if they are the best so far, and write the checkpoint. In this order, so that a
         kill in between leads back to the start of the epoch."""
-        settings, selection = self.recipe.train, self.material.selection
-        due = epoch == self.recipe.schedule.epochs or epoch % settings.validate_every == 0
+        recipe, selection = self.recipe, self.material.selection
+        due = epoch == recipe.schedule.epochs or epoch % recipe.train.validate_every == 0
         metrics = self._validate(selection) if due and selection is not None else None
-        name, best = settings.metric, self.best
+        name, best = recipe.train.metric, self.best
         better = metrics is not None and (best is None or metrics[name] > best["metrics"][name])
         chosen = selection is None or better
         if chosen:
@@ -200,9 +200,7 @@ class _Run:
         if self.journal is not None:
             if chosen:
                 tokenizer, people = self.material.tokenizer, self.material.identities
-                save_model(
-                    self.folder, self.method, tokenizer, self.recipe.model, identities=people, name=self.recipe.name
-                )
+                save_model(self.folder, self.method, tokenizer, recipe.model, identities=people, name=recipe.name)
             state |= {"best": self.best, "journal": self.journal.sync(), "data": self.data, "seconds": self._seconds()}
             with interruption.deferred():  # whoever is told where the run goes on is told the truth
                 self.checkpoints.save(TrainingState(epoch, self.step, **state))
