@@ -43,8 +43,7 @@ class FrozenPairs(Dataset[Example | ImageUnreadable]):
     def __init__(
         self, pairs: TrainingPairs, method: Method, folder: Path, copies: int, tell: Tell, forget: float = 0.0
     ) -> None:
-        self.pairs, self.copies, self.forget = pairs, copies, forget
-        self.identities, self.fingerprint = pairs.identities, pairs.fingerprint
+        self.pairs, self.copies, self.forget, self.identities = pairs, copies, forget, pairs.identities
         vision, text = method.get_submodule("vision"), method.get_submodule("text")
         if not isinstance(vision, MultiStageTower):
             remedy = "set data.copies = 0, or model.vision.kind = 'lite0' or 'lite0_vit'"
