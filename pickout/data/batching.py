@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
+from functools import lru_cache
 from typing import Any, Literal
 
 import numpy as np
@@ -69,39 +70,36 @@ class Example:
     states: Tensor | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Collate:
-    """A batch of examples, or the first unreadable one's error: raised in a worker it would become another type."""
+Mask = Callable[[NDArray[np.int64]], NDArray[np.bool_]]  # from ids (batch, context) to True where no padding is
 
-    # from ids (batch, context) to True where a token is not padding, as `Tokenizer.mask`
-    mask: Callable[[NDArray[np.int64]], NDArray[np.bool_]]
 
-    def __call__(self, examples: Sequence[Example | ImageUnreadable]) -> Batch | ImageUnreadable:
-        """A batch in the order of `examples`."""
-        good: list[Example] = []
-        for example in examples:
-            if isinstance(example, ImageUnreadable):
-                return example
-            good.append(example)
-        second = [example.second_image for example in good if example.second_image is not None]
-        weak = [example.weak_ids for example in good if example.weak_ids is not None]
-        states = [example.states for example in good if example.states is not None]
-        texts = self._texts([example.ids for example in good])
-        if states:
-            longest = int(texts.mask.sum(dim=1).max())
-            texts = TokenBatch(texts.ids[:, :longest], texts.mask[:, :longest], torch.stack(states)[:, :longest])
-        return Batch(
-            torch.stack([example.image for example in good]),
-            texts,
-            torch.tensor([example.identity for example in good]),
-            torch.stack(second) if second else None,
-            self._texts(weak) if weak else None,
-            torch.tensor([int(example.replaced) for example in good]) if weak else None,
-        )
+def collate(examples: Sequence[Example | ImageUnreadable], mask: Mask) -> Batch | ImageUnreadable:
+    """A batch in the order of `examples`, or the first unreadable one's error: raised in a worker it would become
+    another type. `mask` is as `Tokenizer.mask`."""
+    if bad := [example for example in examples if isinstance(example, ImageUnreadable)]:
+        return bad[0]
+    good = [example for example in examples if isinstance(example, Example)]
+    second = [example.second_image for example in good if example.second_image is not None]
+    weak = [example.weak_ids for example in good if example.weak_ids is not None]
+    states = [example.states for example in good if example.states is not None]
+    texts = token_batch([example.ids for example in good], mask)
+    if states:
+        longest = int(texts.mask.sum(dim=1).max())
+        texts = TokenBatch(texts.ids[:, :longest], texts.mask[:, :longest], torch.stack(states)[:, :longest])
+    return Batch(
+        torch.stack([example.image for example in good]),
+        texts,
+        torch.tensor([example.identity for example in good]),
+        torch.stack(second) if second else None,
+        token_batch(weak, mask) if weak else None,
+        torch.tensor([int(example.replaced) for example in good]) if weak else None,
+    )
 
-    def _texts(self, rows: Sequence[NDArray[np.int64]]) -> TokenBatch:
-        ids = np.stack(rows)
-        return TokenBatch(torch.from_numpy(ids), torch.from_numpy(self.mask(ids)))
+
+def token_batch(rows: Sequence[NDArray[np.int64]], mask: Mask) -> TokenBatch:
+    """Captions' token ids (context,) as a batch."""
+    ids = np.stack(rows)
+    return TokenBatch(torch.from_numpy(ids), torch.from_numpy(mask(ids)))
 
 
 _STREAM = 1  # keeps the sampler's random stream apart from those of the items
@@ -146,7 +144,7 @@ class EpochSampler(Sampler[list[Draw]]):
         for item, identity in enumerate(identities):
             by_identity[identity].append(item)
         self._items = [np.array(items) for items in by_identity.values()]
-        self._planned: tuple[int, list[NDArray[np.int64]]] | None = None
+        self._batches = lru_cache(maxsize=1)(self.plan)
         if settings.kind == "shuffle" and self._pairs < size:
             raise RecipeError(f"sampler.batch = {size}, but the data has only {self._pairs} training pairs; lower it")
         if settings.kind == "identity" and size % each:
@@ -173,18 +171,13 @@ class EpochSampler(Sampler[list[Draw]]):
         return batches
 
     def __len__(self) -> int:
-        return len(self._batches())
+        return len(self._batches(self.epoch))
 
     def __iter__(self) -> Iterator[list[Draw]]:
         epoch = self.epoch
-        for number, batch in enumerate(self._batches()):
+        for number, batch in enumerate(self._batches(epoch)):
             first = number * self.batch_size
             yield [Draw(epoch, first + offset, int(item)) for offset, item in enumerate(batch)]
-
-    def _batches(self) -> list[NDArray[np.int64]]:
-        if self._planned is None or self._planned[0] != self.epoch:
-            self._planned = (self.epoch, self.plan(self.epoch))
-        return self._planned[1]
 
 
 def _rows(items: NDArray[np.int64], width: int) -> NDArray[np.int64]:

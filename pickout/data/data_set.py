@@ -3,7 +3,6 @@
 import os
 import re
 from abc import ABC, abstractmethod
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -66,13 +65,13 @@ class DataSet:
 
 SPLITS = ("train", "val", "test")
 _SPLIT_NAMES = {name: name for name in SPLITS} | {"training": "train", "validation": "val", "testing": "test"}
-_FIRST_RELEASE = "caption_all.json"
 _READ_BY = {
-    "reid_raw.json": "cuhk-pedes, or street",
-    "data_captions.json": "rstpreid",
-    "ICFG-PEDES.json": "icfg-pedes",
-    **{f"table{ending}": "table" for ending in (".csv", ".jsonl", ".parquet")},
-}  # names of annotation files, and of the readers for them
+    "caption_all.json": ", CUHK-PEDES's first release, which has no splits: take reid_raw.json",
+    "reid_raw.json": ": use the name cuhk-pedes, or street",
+    "data_captions.json": ": use the name rstpreid",
+    "ICFG-PEDES.json": ": use the name icfg-pedes",
+    **{f"table{ending}": ": use the name table" for ending in (".csv", ".jsonl", ".parquet")},
+}  # names of annotation files, and what to do about one that another reader reads
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -109,10 +108,6 @@ class Reading:
     problems: Sequence[AnnotationError] = ()  # what could not, in the file's order; a data set has none
     notes: Sequence[str] = ()  # what the reader had to assume
 
-    def image(self, entry: Entry) -> Path:
-        """The file of an entry, which need not be there."""
-        return spelt_on_disk(self.images, entry.path)
-
 
 @dataclass(frozen=True)
 class Reader(ABC):
@@ -122,13 +117,9 @@ class Reader(ABC):
     title: str  # its name in papers
     request: str  # where it can be had, one sentence
     files: tuple[str, ...]  # names that the annotation file may have, the usual one first
+    layout: str  # the expected files, as a drawing for people
     # the size of each split as the released files count; empty where there is nothing to compare with
     published: Mapping[str, Counts] = field(default_factory=dict, kw_only=True)
-
-    @property
-    @abstractmethod
-    def layout(self) -> str:
-        """The expected files, as a drawing for people."""
 
     @abstractmethod
     def read(self, root: Path) -> Reading:
@@ -139,29 +130,8 @@ class Reader(ABC):
         """The error to raise where no annotation file is; it names one that another reader reads."""
         folder = place.parent if is_file(place) else place
         other = next((name for name in _READ_BY if name not in self.files and is_file(folder / name)), None)
-        told = f", but {other}: use the name {_READ_BY[other]}" if other else ""
-        if is_file(folder / _FIRST_RELEASE):
-            told = f", but {_FIRST_RELEASE}, CUHK-PEDES's first release, which has no splits: take reid_raw.json"
+        told = f", but {other}{_READ_BY[other]}" if other else ""
         return DataMissing(f"{place}: {state}{told}; {self.name} is expected as\n{self.layout}\n{self.request}")
-
-
-def to_data_set(reading: Reading) -> DataSet:
-    """The data set of a reading. Training identities become 0, 1, ... in ascending order; others stay as they are."""
-    if reading.problems:
-        raise reading.problems[0]
-    ranks = {raw: rank for rank, raw in enumerate(training_identities(reading.entries))}
-    records: dict[str, list[ImageRecord]] = defaultdict(list)
-    for entry in reading.entries:
-        identity = ranks[entry.identity] if entry.split == "train" else entry.identity
-        image = ImageRecord(reading.image(entry), identity, entry.captions, entry.camera, entry.time)
-        records[entry.split].append(image)
-    splits = {name: Split(reading.name, name, tuple(records[name])) for name in SPLITS if name in records}
-    return DataSet(reading.name, reading.file.parent, splits, tuple(reading.notes))
-
-
-def training_identities(entries: Sequence[Entry]) -> list[int]:
-    """The file's numbers of the people in the training split, ascending."""
-    return sorted({entry.identity for entry in entries if entry.split == "train"})
 
 
 @dataclass(frozen=True, slots=True)

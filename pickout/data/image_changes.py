@@ -18,9 +18,8 @@ from pickout.data import scene_changes as scene
 from pickout.data.scene_changes import Chance, Picture, blurred, to_bytes, to_floats, to_image, waves
 
 
-def mirror(picture: Picture, chance: Chance) -> None:
+def mirror(picture: Picture, _: Chance) -> None:
     """Left and right change places."""
-    del chance
     picture.pixels = picture.pixels[:, ::-1]
     if picture.parts is not None:
         picture.parts = picture.parts[:, ::-1]

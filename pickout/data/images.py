@@ -6,7 +6,8 @@ import stat
 import struct
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -78,6 +79,20 @@ def open_image(source: str | Path | bytes) -> Image.Image:
     except Exception as error:  # Pillow's decoders raise almost any error on damaged data.
         reason = f"damaged or truncated ({error})" if str(error) else "damaged or truncated"
     raise ImageUnreadable(name, reason)
+
+
+def faults(files: Iterable[Path], threads: int | None) -> Iterator[ImageUnreadable | None]:
+    """What is wrong with each image, None where it can be read; in the order of `files`, which are opened together."""
+
+    def fault(file: Path) -> ImageUnreadable | None:
+        try:
+            open_image(file)
+        except ImageUnreadable as error:
+            return error
+        return None
+
+    with ThreadPoolExecutor(threads) as pool:
+        yield from pool.map(fault, files)
 
 
 class _RefusedError(Exception):

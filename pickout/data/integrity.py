@@ -3,16 +3,15 @@
 import os
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pickout.data.data_set import SPLITS, Counts, Entry, Reader, Reading, is_file, training_identities
-from pickout.data.images import open_image
+from pickout.data.data_set import SPLITS, Counts, Entry, Reader, Reading, is_file, spelt_on_disk
+from pickout.data.images import faults
 from pickout.data.registry import reader_of
-from pickout.errors import AnnotationError, DataError, DataMissing, ImageUnreadable
+from pickout.errors import AnnotationError, DataMissing
 
 EXAMPLES = 5  # the most examples that a finding gives
 
@@ -53,10 +52,14 @@ def check(name: str, root: Path, *, decode: bool = False, progress: Callable[[in
     reader = reader_of(name)
     try:
         reading = reader.read(root)
-    except DataError as error:
-        kind = "missing-data" if isinstance(error, DataMissing) else _annotation_kind(error)
+    except (DataMissing, AnnotationError) as error:
+        kind = _annotation_kind(error.field) if isinstance(error, AnnotationError) else "missing-data"
         return Report(name, root, {}, (Finding("error", kind, str(error), 1),))
-    counts = _count(reading.entries)
+    counts = {
+        split: Counts(len({e.identity for e in found}), len(found), sum(len(e.captions) for e in found))
+        for split in SPLITS
+        if (found := [entry for entry in reading.entries if entry.split == split])
+    }
     findings = [
         *_records(reading),
         *_captions(reading.entries),
@@ -68,32 +71,19 @@ def check(name: str, root: Path, *, decode: bool = False, progress: Callable[[in
     return Report(name, reading.file.parent, counts, tuple(findings))
 
 
-def _count(entries: Iterable[Entry]) -> dict[str, Counts]:
-    """Identities, images and captions of each split that has any."""
-    by_split: dict[str, list[Entry]] = defaultdict(list)
-    for entry in entries:
-        by_split[entry.split].append(entry)
-    return {
-        split: Counts(len({e.identity for e in found}), len(found), sum(len(e.captions) for e in found))
-        for split in SPLITS
-        if (found := by_split[split])
-    }
-
-
 def _finding(level: Literal["error", "warning"], kind: str, message: str, found: Sequence[str]) -> Iterator[Finding]:
     """A finding over `found`, unless there is nothing. `{}` in the message becomes their number."""
     if found:
         yield Finding(level, kind, message.format(len(found)), len(found), tuple(found[:EXAMPLES]))
 
 
-def _annotation_kind(error: DataError) -> str:
-    field = error.field if isinstance(error, AnnotationError) else None
+def _annotation_kind(field: str | None) -> str:
     return f"annotation-{field}" if field else "annotation"
 
 
 def _records(reading: Reading) -> Iterator[Finding]:
     entries = reading.entries
-    if not training_identities(entries):
+    if all(entry.split != "train" for entry in entries):
         yield Finding("warning", "no-training", "no training split: the data set serves for evaluation only", 1)
     by_field: dict[str | None, list[AnnotationError]] = defaultdict(list)
     for problem in reading.problems:
@@ -102,8 +92,8 @@ def _records(reading: Reading) -> Iterator[Finding]:
         place = f"field '{field}'" if field else "record"
         message = f"{reading.file.name}: {{}} records with a wrong {place}"
         told = [f"record {problem.record}: {problem.problem}" for problem in problems]
-        yield from _finding("error", _annotation_kind(problems[0]), message, told)
-    missing = [entry.path for entry in entries if not is_file(reading.image(entry))]
+        yield from _finding("error", _annotation_kind(field), message, told)
+    missing = [entry.path for entry in entries if not is_file(spelt_on_disk(reading.images, entry.path))]
     message = f"{{}} of {len(entries)} images are missing below {reading.images}"
     yield from _finding("error", "missing-images", message, missing)
     splits: dict[int, set[str]] = defaultdict(set)
@@ -117,21 +107,13 @@ def _records(reading: Reading) -> Iterator[Finding]:
 
 
 def _undecodable(reading: Reading, progress: Callable[[int, int], None] | None) -> Iterator[Finding]:
-    files = dict(sorted((entry.path, reading.image(entry)) for entry in reading.entries))
-
-    def reason(path: str) -> str | None:
-        try:
-            open_image(files[path])
-        except ImageUnreadable as error:
-            return None if error.reason == "no such file" else f"{path}: {error.reason}"
-        return None
-
+    files = {path: spelt_on_disk(reading.images, path) for path in sorted({entry.path for entry in reading.entries})}
     found: list[str] = []
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for done, problem in enumerate(pool.map(reason, files), start=1):
-            found += [problem] if problem else []
-            if progress is not None:
-                progress(done, len(files))
+    for done, (path, fault) in enumerate(zip(files, faults(files.values(), os.cpu_count()), strict=True), start=1):
+        if fault is not None and fault.reason != "no such file":
+            found.append(f"{path}: {fault.reason}")
+        if progress is not None:
+            progress(done, len(files))
     yield from _finding("error", "unreadable-images", "{} images cannot be decoded", found)
 
 
@@ -160,10 +142,9 @@ def is_junk(caption: str) -> bool:
 def _published(reader: Reader, found: dict[str, Counts]) -> Iterator[Finding]:
     for split, published in reader.published.items():
         here = found.get(split, Counts(0, 0, 0))
-        if here == published:
-            continue
-        told = "; published: ".join(
+        told, expected = (
             f"{each.identities:,} identities, {each.images:,} images, {each.captions:,} captions"
             for each in (here, published)
         )
-        yield Finding("warning", "counts", f"{split}: {told}", 1)
+        if told != expected:
+            yield Finding("warning", "counts", f"{split}: {told}; published: {expected}", 1)

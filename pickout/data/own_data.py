@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 from unicodedata import normalize
 
 from pickout.data.data_set import Entry, Reader, Reading, RecordCheck, is_file, show, sound
-from pickout.data.spreadsheet import ENDINGS, SYNONYMS, Row, Spreadsheet, moment, name_of, read_spreadsheet
+from pickout.data.spreadsheet import ENDINGS, SYNONYMS, Row, Spreadsheet, letters_of, moment, name_of, read_spreadsheet
 from pickout.errors import AnnotationError, DataError, DataMissing
 from pickout.files import write_atomically
 
@@ -27,11 +26,6 @@ _ASSUMED = {
 class Table(Reader):
     """Reads a table. Image paths start from the table's folder. An image may have several rows, one for each caption;
     they must agree on everything else. Identities are whole numbers, or names, which are numbered behind these."""
-
-    @property
-    def layout(self) -> str:
-        """The expected files, as a drawing for people."""
-        return f"FOLDER/\n  {' or '.join(self.files)} with the columns {', '.join(COLUMNS)}\n  images, anywhere below"
 
     def read(self, root: Path) -> Reading:
         """Read a table: `root` is the file, or a folder with one of `files`."""
@@ -77,6 +71,8 @@ TABLE = Table(
     "Own data",
     "Write a table.csv, table.jsonl or table.parquet beside your images, a row for each caption.",
     ("table.csv", "table.jsonl", "table.parquet"),
+    "FOLDER/\n  table.csv or table.jsonl or table.parquet with the columns "
+    f"{', '.join(COLUMNS)}\n  images, anywhere below",
 )
 
 
@@ -151,7 +147,7 @@ def fetch_rows(repository: str, out: Path, columns: Mapping[str, str] | None = N
 
 def _columns(source: str, there: Sequence[str], given: Mapping[str, str]) -> dict[str, str]:
     """Their columns by our names."""
-    plain = {re.sub(r"[\W_]", "", name).casefold(): name for name in reversed(there)}
+    plain = {letters_of(name): name for name in reversed(there)}
     names = {ours: next((plain[key] for key in (ours, *sorted(SYNONYMS[ours])) if key in plain), "") for ours in OURS}
     names |= given
     absent = [ours for ours in ("image", "caption", *given) if names.get(ours) not in there]

@@ -54,7 +54,8 @@ def read_table(data: Any) -> Any:
     # A text of a dictionary is held once, however many cells have it, until it is known how many those are.
     texts = [column.path for column in columns if column.physical_type == "BYTE_ARRAY"]
     file, parts = parquet.ParquetFile(pa.py_buffer(data), read_dictionary=texts), []
-    if sum(_is_dictionary(leaf) for field in file.schema_arrow for leaf in _leaves(field.type)) < len(texts):
+    leaves = [leaf for field in file.schema_arrow for leaf in _leaves(field.type) if pa.types.is_dictionary(leaf)]
+    if sum(str(leaf.value_type) in ("string", "binary") for leaf in leaves) < len(texts):
         kinds = ", ".join(f"{field.name[:40]} {str(field.type)[:40]}" for field in facts.schema_arrow)
         raise ValueError(f"a column is of a kind that is not read; write it as text: {kinds[:200]}")
     for group in range(metadata.num_row_groups):  # one by one: pyarrow cannot join nested columns of several
@@ -76,15 +77,10 @@ def _leaves(kind: Any) -> Iterator[Any]:
         yield from _leaves(kind.field(number).type)
 
 
-def _is_dictionary(kind: Any) -> bool:
-    return hasattr(kind, "value_type") and hasattr(kind, "index_type") and str(kind.value_type) in ("string", "binary")
-
-
 def _within(taken: int, allowed: int) -> None:
     if taken > allowed:
-        raise ValueError(
-            f"unpacked it would take {taken:,} bytes or more, more than the {allowed:,} allowed; give it as CSV"
-        )
+        why = f"unpacked it would take {taken:,} bytes or more, more than the {allowed:,} allowed"
+        raise ValueError(f"{why}; give it as CSV")
 
 
 def _repeated(array: Any) -> int:

@@ -20,16 +20,11 @@ class CaptionFolder(data_set.Reader):
     """A folder with an annotation file and a folder of images."""
 
     folder: str  # the usual name of the data set's own folder
-    path_field: str = "file_path"  # the record's field with the image's path
     # folders where images may lie, looked for in this order; the data set's own folder comes last
-    image_folders: tuple[str, ...] = ("imgs",)
+    image_folders: tuple[str, ...]
+    path_field: str = "file_path"  # the record's field with the image's path
     camera: str = "(?!)"  # finds the camera's name in an image's path, as its first group
     camera_prefix: str = ""  # put before what was found
-
-    @property
-    def layout(self) -> str:
-        """The expected files, as a drawing for people."""
-        return f"{self.folder}/\n  {' or '.join(self.files)}\n  {self.image_folders[0]}/..."
 
     def read(self, root: Path) -> data_set.Reading:
         """Read the annotation file: `root`, or in it, or in the data set's own folder there."""
@@ -64,11 +59,10 @@ class CaptionFolder(data_set.Reader):
         raise self.missing(root, f"the image folder {names} is missing")
 
     def _entry(self, check: data_set.RecordCheck, record: Any) -> data_set.Entry:
+        wanted = ("split", "id", "captions", self.path_field)
         if not isinstance(record, dict):
-            raise check.wrong(
-                None, f"{data_set.show(record)}; expected an object with split, id, captions, {self.path_field}"
-            )
-        for name in ("split", "id", "captions", self.path_field):
+            raise check.wrong(None, f"{data_set.show(record)}; expected an object with {', '.join(wanted)}")
+        for name in wanted:
             if name not in record:
                 raise check.wrong(name, f"missing{self._other_format(record)}")
         identity = record["id"]
@@ -112,8 +106,9 @@ def _json_list(file: Path) -> list[Any]:
 
 def _reader(name: str, facts: dict[str, Any]) -> CaptionFolder:
     published = {split: data_set.Counts(*numbers) for split, numbers in facts.pop("published", {}).items()}
-    lists: dict[str, Any] = {key: tuple(facts.pop(key)) for key in ("files", "image_folders") if key in facts}
-    return CaptionFolder(name=name, published=published, **lists, **facts)
+    files, folders = tuple(facts.pop("files")), tuple(facts.pop("image_folders", ["imgs"]))
+    layout = f"{facts['folder']}/\n  {' or '.join(files)}\n  {folders[0]}/..."
+    return CaptionFolder(name, files=files, layout=layout, published=published, image_folders=folders, **facts)
 
 
 DATASETS: Mapping[str, data_set.Reader] = {
@@ -131,7 +126,19 @@ def reader_of(name: str) -> data_set.Reader:
 
 
 def open_data(name: str, root: Path) -> data_set.DataSet:
-    """Read a data set, in its own folder or the one that holds it under its usual name. No image is opened.
+    """Read a data set, in its own folder or the one that holds it under its usual name. No image is opened. Training
+    identities become 0, 1, ... in ascending order; others stay as they are.
     `UsageError`: no data set of that name; `DataMissing`: the annotation file or the image folder is not there;
     `AnnotationError`: a record is wrong; the first one in the file is named."""
-    return data_set.to_data_set(reader_of(name).read(root))
+    reading = reader_of(name).read(root)
+    if reading.problems:
+        raise reading.problems[0]
+    trained = sorted({entry.identity for entry in reading.entries if entry.split == "train"})
+    ranks = {raw: rank for rank, raw in enumerate(trained)}
+    records: dict[str, list[data_set.ImageRecord]] = {split: [] for split in data_set.SPLITS}
+    for entry in reading.entries:
+        identity = ranks[entry.identity] if entry.split == "train" else entry.identity
+        image = data_set.spelt_on_disk(reading.images, entry.path)
+        records[entry.split].append(data_set.ImageRecord(image, identity, entry.captions, entry.camera, entry.time))
+    splits = {split: data_set.Split(name, split, tuple(found)) for split, found in records.items() if found}
+    return data_set.DataSet(name, reading.file.parent, splits, tuple(reading.notes))

@@ -154,12 +154,11 @@ def occlusion(picture: Picture, chance: Chance) -> None:
 def _made_up_place(size: tuple[int, int], chance: Chance) -> Pixels:
     height, width = size
 
-    def colour(coloured: float) -> tuple[int, int, int]:
+    def colour(coloured: float) -> tuple[int, ...]:
         values = chance.uniform(0.03, 0.97, 3)
         if chance.random() >= coloured:
             values = np.full(3, values[0]) + chance.normal(0, 0.06, 3)
-        red, green, blue = (int(value) for value in np.clip(values * 255, 0, 255))
-        return red, green, blue
+        return tuple(int(value) for value in np.clip(values * 255, 0, 255))
 
     image = Image.new("RGB", (width, height), colour(0.4))
     draw = ImageDraw.Draw(image)

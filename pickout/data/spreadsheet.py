@@ -109,11 +109,12 @@ def _cell(value: Any) -> Any:
 
 def column_of(name: str) -> str | None:
     """The column that a table's header means by `name`, by its own or another name; None where it means none."""
-    plain = _plain(name)
+    plain = letters_of(name)
     return next((column for column, names in SYNONYMS.items() if plain == column or plain in names), None)
 
 
-def _plain(name: str) -> str:
+def letters_of(name: str) -> str:
+    """What counts of a column's name: letters and figures, small."""
     return re.sub(r"[\W_]", "", name).casefold()
 
 
@@ -122,7 +123,7 @@ def _standard_names(
 ) -> tuple[list[str | None], list[str]]:
     """Each column's standard name, its own, or None where it has none; and which were read as which."""
     names = [normalize("NFC", name.strip(_BLANKS)) for name in header]
-    plain = [_plain(name) for name in names]
+    plain = [letters_of(name) for name in names]
     standard: list[str | None] = [None if _NAMELESS.fullmatch(name) else name for name in names]
     notes, missing = [], []
     for column in known:

@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
@@ -18,9 +18,9 @@ from torch.utils.data import Dataset
 from pickout.config import Settings
 from pickout.data import transforms
 from pickout.data.batching import Draw, Example
-from pickout.data.data_set import ImageRecord, Split
+from pickout.data.data_set import Split
 from pickout.data.image_changes import change_picture, read_parts
-from pickout.data.images import open_image
+from pickout.data.images import faults, open_image
 from pickout.data.scene_changes import Picture
 from pickout.data.transforms import AugmentationSettings, CaptionAugmentationSettings, ImageSettings
 from pickout.errors import DataError, DataMissing, ImageUnreadable
@@ -78,17 +78,15 @@ class TrainingPairs(Dataset[Example | ImageUnreadable]):
         pairing: Pairing = PLAIN,
     ) -> None:
         pairs = list(split.pairs())
-        captions = [pair.caption for pair in pairs]
+        self._captions = [pair.caption for pair in pairs]
         self.identities = [pair.identity for pair in pairs]
         self.seed, self.image, self._pairing = seed, image, pairing
         self.augmentation, self._of_captions = augmentation
         self.files = [record.image for record in split.images]
         self.image_of = np.array([pair.image for pair in pairs], dtype=np.int64)
-        self.ids = tokenizer.encode(captions).astype(np.int32)
+        self.ids = tokenizer.encode(self._captions).astype(np.int32)
         self._special, self._vocabulary, self.mask = tokenizer.special, tokenizer.vocabulary_size, tokenizer.mask
         self._cache: list[NDArray[np.uint8]] | None = None
-        numbers: dict[str, int] = {}
-        self._sentence = [numbers.setdefault(caption, len(numbers)) for caption in captions]
         self._items: dict[int, list[int]] = defaultdict(list)
         for item, identity in enumerate(self.identities):
             self._items[identity].append(item)
@@ -122,9 +120,8 @@ class TrainingPairs(Dataset[Example | ImageUnreadable]):
             image = self.changed(position, generator)
         except ImageUnreadable as error:
             return error
-        return self.example(
-            draw.item, lambda: transforms.augment(image, self.image, self.augmentation, generator), generator
-        )
+        view = partial(transforms.augment, image, self.image, self.augmentation, generator)
+        return self.example(draw.item, view, generator)
 
     def example(self, own: int, view: Callable[[], Tensor], generator: np.random.Generator) -> Example:
         """What the method wants of the pair `own`; `view` makes another view of its image at each call."""
@@ -138,7 +135,7 @@ class TrainingPairs(Dataset[Example | ImageUnreadable]):
             other = theirs[int(generator.integers(len(theirs)))]
         weak = ids if other == own else self._caption(other, generator)
         # Letter for letter, before any cleaning.
-        return Example(pixels, ids, identity, second, weak, self._sentence[own] != self._sentence[other])
+        return Example(pixels, ids, identity, second, weak, self._captions[own] != self._captions[other])
 
     def changed(self, position: int, generator: np.random.Generator) -> Image.Image:
         """The image at `position`, changed as the recipe says; an `ImageUnreadable` where it cannot be decoded."""
@@ -189,23 +186,10 @@ def require_files(split: Split, remedy: str) -> None:
         raise DataMissing(f"{why} {split.data} are missing, which `pickout data check` lists; {remedy}")
 
 
-def readable(
-    split: Split, *, threads: int = 4, advance: Callable[[], None] = lambda: None
-) -> tuple[Split, list[ImageUnreadable]]:
+def readable(split: Split, *, threads: int = 4) -> tuple[Split, list[ImageUnreadable]]:
     """The split without the images that cannot be read, and what is wrong with each; a DataError where none can."""
-
-    def problem(record: ImageRecord) -> ImageUnreadable | None:
-        try:
-            open_image(record.image)
-        except ImageUnreadable as error:
-            return error
-        finally:
-            advance()
-        return None
-
-    with ThreadPoolExecutor(threads) as pool:
-        faults = list(pool.map(problem, split.images))
-    kept = tuple(record for record, wrong in zip(split.images, faults, strict=True) if wrong is None)
+    found = list(faults((record.image for record in split.images), threads))
+    kept = tuple(record for record, wrong in zip(split.images, found, strict=True) if wrong is None)
     if not kept:
-        raise DataError(f"{split.data}, split '{split.name}': none of {len(faults)} images can be read: {faults[0]}")
-    return replace(split, images=kept), [wrong for wrong in faults if wrong is not None]
+        raise DataError(f"{split.data}, split '{split.name}': none of {len(found)} images can be read: {found[0]}")
+    return replace(split, images=kept), [wrong for wrong in found if wrong is not None]

@@ -89,13 +89,10 @@ def augment(
     return torch.from_numpy(values)
 
 
-_FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
-
-
 def resize(image: Image.Image, settings: ImageSettings) -> Image.Image:
     """The image at the settings' size; the aspect ratio is not kept."""
     size = (settings.width, settings.height)
-    return image if image.size == size else image.resize(size, _FILTERS[settings.resample])
+    return image if image.size == size else image.resize(size, Image.Resampling[settings.resample.upper()])
 
 
 def _rectangle(

@@ -1,10 +1,11 @@
 """Every image and caption of a split as embeddings, shared among the processes of a launcher."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -23,6 +24,8 @@ from pickout.methods.base import ImageFeatures, Method, TextFeatures
 from pickout.shapes import Float, TokenBatch
 from pickout.text.tokenizer import Tokenizer
 
+T = TypeVar("T")
+Batches = Iterator[tuple[ImageFeatures | TextFeatures, Tensor]]  # and True where a token is real
 _AHEAD = 3  # batches of images that are loading while one is encoded
 TOKEN_BUDGET = 4 * 1024**3
 """Bytes of memory that the tokens of a split's images may take, and those of its captions; the rest goes to disk."""
@@ -51,29 +54,27 @@ class Encoder:
     parts: Sequence[str] = ()  # to keep beside the embedding, where the method has them
     autocast: torch.dtype | None = None  # reduced precision to compute in
     keep_tokens: bool = False  # for a second look
+    share: Share = ALONE  # of several processes
+    tell: Tell | None = None
 
     @property
     def device(self) -> torch.device:
         """Where the method's weights are; the CPU for a method without weights."""
         return next((parameter.device for parameter in self.method.parameters()), torch.device("cpu"))
 
-    def images(self, split: Split, *, share: Share = ALONE, tell: Tell | None = None) -> Encoded:
+    def images(self, split: Split) -> Encoded:
         """Encode every image of the split. No number is better than one over other images: all must be readable."""
-        start, stop = share.bounds(len(split.images), self.batch)
-        batches = self._seen([record.image for record in split.images[start:stop]])
-        who = np.array([record.identity for record in split.images], np.int64), np.arange(len(split.images))
-        return self._encode("images", batches, start, stop, who, share, tell)
+        who = [record.identity for record in split.images], range(len(split.images))
+        return self._encode("images", [record.image for record in split.images], self._seen, who)
 
-    def captions(self, split: Split, *, share: Share = ALONE, tell: Tell | None = None) -> Encoded:
+    def captions(self, split: Split) -> Encoded:
         """Encode every caption of the split, image by image."""
         pairs = list(split.pairs())
-        start, stop = share.bounds(len(pairs), self.batch)
-        batches = self._read([pair.caption for pair in pairs[start:stop]])
-        who = np.array([pair.identity for pair in pairs], np.int64), np.array([pair.image for pair in pairs], np.int64)
-        found = self._encode("captions", batches, start, stop, who, share, tell)
-        if found.tokens is None or share.count == 1:
+        who = [pair.identity for pair in pairs], [pair.image for pair in pairs]
+        found = self._encode("captions", [pair.caption for pair in pairs], self._read, who)
+        if found.tokens is None or self.share.count == 1:
             return found
-        tokens = joined(share.gather((found.tokens.packed(), found.tokens.lengths)), budget=TOKEN_BUDGET)
+        tokens = joined(self.share.gather((found.tokens.packed(), found.tokens.lengths)), budget=TOKEN_BUDGET)
         return replace(found, tokens=tokens, first=0)
 
     @contextmanager
@@ -89,40 +90,35 @@ class Encoder:
                 module.training = training
 
     def _encode(
-        self,
-        what: str,
-        batches: Iterable[tuple[ImageFeatures | TextFeatures, Tensor]],
-        start: int,
-        stop: int,
-        who: tuple[NDArray[np.int64], NDArray[np.int64]],
-        share: Share,
-        tell: Tell | None,
+        self, what: str, items: Sequence[T], batches: Callable[[Sequence[T]], Batches], who: Iterable[Sequence[int]]
     ) -> Encoded:
-        """All processes' vectors, and the tokens of this process's `batches`: items `start` to `stop`."""
+        """All processes' vectors, and the tokens of this process's `batches` of the items."""
+        start, stop = self.share.bounds(len(items), self.batch)
         tokens = TokenStore(stop - start, budget=TOKEN_BUDGET) if self.keep_tokens else None
 
         def work() -> dict[str, Tensor]:
             done: list[dict[str, Tensor]] = []
-            for features, mask in batches:
+            for features, mask in batches(items[start:stop]):
                 if tokens is not None:
                     tokens.add(features.tokens, mask)
                 # Normalised again in float32, as a loaded model does: under autocast it may have been done in less.
                 kept = {"": normalize(features.embedding.float(), dim=-1).cpu()}
                 kept |= {name: features.parts[name].float().cpu() for name in self.parts if name in features.parts}
                 done.append(kept)
-                if tell is not None:
-                    tell(what, sum(len(part[""]) for part in done), stop - start)
+                if self.tell is not None:
+                    self.tell(what, sum(len(part[""]) for part in done), stop - start)
             return _concatenate(done)
 
-        parts = _concatenate([part for part in share.run(work) if part])
+        parts = _concatenate([part for part in self.share.run(work) if part])
         embedding = parts.pop("")
         bad = int((~torch.isfinite(embedding).all(dim=1)).sum())
         if bad:
-            told = f"the model gave embeddings that are not finite for {bad} of {len(who[0])} {what}"
+            told = f"the model gave embeddings that are not finite for {bad} of {len(items)} {what}"
             raise CheckpointError(f"{told}; its weights are damaged or its training diverged")
-        return Encoded(embedding, parts, *who, tokens, start)
+        identity, image = (np.array(numbers, np.int64) for numbers in who)
+        return Encoded(embedding, parts, identity, image, tokens, start)
 
-    def _seen(self, paths: Sequence[Path]) -> Iterator[tuple[ImageFeatures, Tensor]]:
+    def _seen(self, paths: Sequence[Path]) -> Batches:
         load = lambda path: prepare(open_image(path), self.image_settings)  # noqa: E731
         starts = range(0, len(paths), self.batch)
         with ThreadPoolExecutor() as pool:
@@ -134,7 +130,7 @@ class Encoder:
                 features = self.method.encode_images(images)
                 yield features, torch.ones(features.tokens.shape[:2], dtype=torch.bool)
 
-    def _read(self, captions: Sequence[str]) -> Iterator[tuple[TextFeatures, Tensor]]:
+    def _read(self, captions: Sequence[str]) -> Batches:
         for at in range(0, len(captions), self.batch):
             ids = self.tokenizer.encode(captions[at : at + self.batch])
             texts = TokenBatch(torch.from_numpy(ids), torch.from_numpy(self.tokenizer.mask(ids)))

@@ -57,10 +57,6 @@ class SweepRow:
     global_weight: float
     metrics: Metrics
 
-    def to_json(self) -> dict[str, float]:
-        """The row as JSON fields."""
-        return {"global_weight": self.global_weight, **self.metrics.named()}
-
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
@@ -110,11 +106,10 @@ class Report:
 
     def to_json(self) -> dict[str, Any]:
         """The report as JSON fields (schema `SCHEMA`)."""
-        sweep = self.sweep and {
-            "label": self.sweep.label,
-            "best": self.sweep.best.to_json(),
-            "rows": [row.to_json() for row in self.sweep.rows],
-        }
+        sweep = None
+        if self.sweep is not None:
+            rows = [{"global_weight": row.global_weight, **row.metrics.named()} for row in self.sweep.rows]
+            sweep = {"label": self.sweep.label, "best": rows[self.sweep.rows.index(self.sweep.best)], "rows": rows}
         return {
             "schema": SCHEMA,
             **asdict(self.subject),

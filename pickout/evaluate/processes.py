@@ -36,18 +36,14 @@ class Share:
     def run(self, work: Callable[[], T]) -> list[T]:
         """Do this process's part and return everyone's results, in the order of the processes. A `PickoutError` of one
         is raised in all: the others would else wait for its result without end."""
-        failure: PickoutError | None = None
-        result: list[T] = []
         try:
-            result = [work()]
+            outcome: tuple[list[T], str | None] = [work()], None
         except PickoutError as error:
-            failure = error
-        outcomes = self.gather((result, None if failure is None else str(failure)))
-        if failure is not None:
-            raise failure
-        for _, message in outcomes:
-            if message is not None:
-                raise DataError(message)
+            self.gather(([], str(error)))
+            raise
+        outcomes = self.gather(outcome)
+        if failures := [message for _, message in outcomes if message is not None]:
+            raise DataError(failures[0])
         return [value for values, _ in outcomes for value in values]
 
 

@@ -22,32 +22,12 @@ from pickout.config import Settings
 from pickout.data.data_set import DataSet, Split
 from pickout.data.registry import open_data
 from pickout.data.transforms import ImageSettings
+from pickout.evaluate import evaluation_report as reports
+from pickout.evaluate import metrics
 from pickout.evaluate.bootstrap import BootstrapSettings
 from pickout.evaluate.candidates import IMAGES, Tail, Tell, find_candidates, match_candidates, rerank
 from pickout.evaluate.encoding import Encoded, Encoder, check_split, find_split
-from pickout.evaluate.evaluation_report import (
-    ProtocolName,
-    Report,
-    Subject,
-    Sweep,
-    SweepRow,
-    Training,
-    log_look,
-    read_training,
-    summarise,
-)
-from pickout.evaluate.metrics import (
-    TIE_RULE,
-    QueryScores,
-    RelevantRanks,
-    average,
-    collect_ranks,
-    find_relevant,
-    rank,
-    rank_mixtures,
-    score_queries,
-)
-from pickout.evaluate.processes import Share, current_share
+from pickout.evaluate.processes import current_share
 from pickout.methods.base import Method
 from pickout.text.tokenizer import Tokenizer
 
@@ -82,10 +62,10 @@ def evaluate(
     split: str | None = None,
     *,
     root: Path | str = "data",
-    protocol: ProtocolName = "standard",
+    protocol: reports.ProtocolName = "standard",
     settings: EvaluationSettings | None = None,
     tell: Tell | None = None,
-) -> Report:
+) -> reports.Report:
     """Measure how well a model finds people from sentences, and sentences from people.
 
     `data` is a data set, or a name in the registry with the folder `root` of its files. The split is `val` when not
@@ -99,17 +79,30 @@ def evaluate(
     opened = open_data(data, Path(root)) if isinstance(data, str) else data
     chosen = find_split(opened, split or ("test" if protocol == "paper" else "val"))
     parts, autocast = _SWEPT if protocol == "paper" else (), torch.bfloat16 if model.precision == "bf16" else None
-    encoder = Encoder(model.method, model.tokenizer, model.image_settings, parts=parts, autocast=autocast)
+    encoder = Encoder(model.method, model.tokenizer, model.image_settings, parts=parts, autocast=autocast, tell=tell)
     began = time.monotonic()
-    ranking = _encode(encoder, chosen, settings, tell)
+    ranking = _encode(encoder, chosen, settings)
     encoded = time.monotonic()
-    found = _directions(ranking, tell)
+    found = _directions(ranking)
     sweep = _sweep(ranking, f"selected on {chosen.name}") if protocol == "paper" else None
     seconds = {"encoding": round(encoded - began, 3), "ranking": round(time.monotonic() - encoded, 3)}
     run = run_folder(model)
-    training = read_training(run)
-    report = Report(
-        _subject(model, opened, chosen, training),
+    training = reports.read_training(run)
+    subject = reports.Subject(
+        model=model.name,
+        fingerprint=model.fingerprint,
+        method=type(model.method).__name__,
+        trained_on=training.data,
+        epoch_selected_on=training.selected_on,
+        data=opened.name,
+        root=str(opened.root),
+        split=chosen.name,
+        images=len(chosen.images),
+        captions=sum(len(record.captions) for record in chosen.images),
+        identities=chosen.identities,
+    )
+    report = reports.Report(
+        subject,
         protocol,
         _notes(opened, chosen, protocol, sweep, training),
         **found,
@@ -117,21 +110,20 @@ def evaluate(
         bootstrap=settings.bootstrap,
         circumstances=_circumstances(ranking, seconds),
     )
-    if run is not None and chosen.name == "test" and ranking.share.index == 0:
-        log_look(run, report)
+    if run is not None and chosen.name == "test" and ranking.encoder.share.index == 0:
+        reports.log_look(run, report)
     return report
 
 
 def answers_about(
     model: LoadedModel, data: str, split: str, root: Path
-) -> tuple[QueryScores, QueryScores, NDArray[np.int64]]:
+) -> tuple[metrics.QueryScores, metrics.QueryScores, NDArray[np.int64]]:
     """Each caption of a split as a query for its images: its measures, those before a second look, which are the same
     where there is none, and whom it is about (captions,). Arguments and errors as of `evaluate`."""
     encoder = Encoder(model.method, model.tokenizer, model.image_settings)
-    ranking = _encode(encoder, find_split(open_data(data, root), split), EvaluationSettings(), None)
-    ranks, by_embedding = _text_to_image(ranking, None)
-    scores = score_queries(ranks)
-    return scores, scores if by_embedding is None else score_queries(by_embedding), ranking.captions.identity
+    ranking = _encode(encoder, find_split(open_data(data, root), split), EvaluationSettings())
+    scores = [metrics.score_queries(ranks) for ranks in _text_to_image(ranking)]
+    return scores[0], scores[-1], ranking.captions.identity
 
 
 def validate(
@@ -142,12 +134,9 @@ def validate(
     a process group is running, all processes must call this: they share the work and get equal numbers. Raises what
     `evaluate` raises."""
     encoder = Encoder(method, tokenizer, image, autocast=autocast)
-    ranks, by_embedding = _text_to_image(_encode(encoder, split, EvaluationSettings(), None), None)
-    metrics = average(score_queries(ranks)).named()
-    if by_embedding is not None:
-        before = average(score_queries(by_embedding)).named()
-        metrics |= {f"{name} by embedding": value for name, value in before.items()}
-    return metrics
+    every = _text_to_image(_encode(encoder, split, EvaluationSettings()))
+    measures, *before = (metrics.average(metrics.score_queries(ranks)).named() for ranks in every)
+    return measures | {f"{name} by embedding": value for named in before for name, value in named.items()}
 
 
 def run_folder(model: LoadedModel) -> Path | None:
@@ -164,89 +153,71 @@ class _Ranking:
     captions: Encoded
     encoder: Encoder
     settings: EvaluationSettings
-    share: Share
 
 
-def _encode(encoder: Encoder, split: Split, settings: EvaluationSettings, tell: Tell | None) -> _Ranking:
+def _encode(encoder: Encoder, split: Split, settings: EvaluationSettings) -> _Ranking:
     """Encode every image and caption; under a launcher the processes share the work."""
     check_split(split)
-    share = current_share()
-    encoder = replace(encoder, batch=settings.batch, keep_tokens=settings.looks(encoder.method) > 0)
+    looks = settings.looks(encoder.method) > 0
+    encoder = replace(encoder, batch=settings.batch, keep_tokens=looks, share=current_share())
     with encoder.evaluating():
-        images = encoder.images(split, share=share, tell=tell)
-        return _Ranking(images, encoder.captions(split, share=share, tell=tell), encoder, settings, share)
+        return _Ranking(encoder.images(split), encoder.captions(split), encoder, settings)
 
 
-def _text_to_image(ranking: _Ranking, tell: Tell | None) -> tuple[RelevantRanks, RelevantRanks | None]:
+def _text_to_image(ranking: _Ranking) -> list[metrics.RelevantRanks]:
     """Ranks of images by the method's score and, where that is a second one, by embedding; lets go of the tokens."""
-    images, captions, settings, share = ranking.images, ranking.captions, ranking.settings, ranking.share
-    encoder = ranking.encoder
-    relevance = find_relevant(captions.identity, images.identity, captions.image, images.image)
-    vectors = captions.embedding, images.embedding
-    pairs = rank_mixtures([vectors], [(1.0,)], relevance, chunk=settings.chunk, share=share)[0]
-    ranks = collect_ranks(pairs, relevance)
+    images, captions, encoder, settings = ranking.images, ranking.captions, ranking.encoder, ranking.settings
+    relevance = metrics.find_relevant(captions.identity, images.identity, captions.image, images.image)
+    vectors, chunk, share = (captions.embedding, images.embedding), settings.chunk, encoder.share
+    pairs = metrics.rank_mixtures([vectors], [(1.0,)], relevance, chunk=chunk, share=share)[0]
+    ranks = metrics.collect_ranks(pairs, relevance)
     if images.tokens is None or captions.tokens is None:
-        return ranks, None
-    candidates = find_candidates(*vectors, settings.looks(encoder.method), chunk=settings.chunk, share=share)
+        return [ranks]
+    candidates = find_candidates(*vectors, settings.looks(encoder.method), chunk=chunk, share=share)
     with images.tokens, captions.tokens, encoder.evaluating():
-        how: dict[str, Any] = {"block": math.gcd(encoder.batch, IMAGES), "share": share, "tell": tell}
+        how: dict[str, Any] = {"block": math.gcd(encoder.batch, IMAGES), "share": share, "tell": encoder.tell}
         stores = (images.tokens, captions.tokens)
         scores = match_candidates(encoder.method, *stores, candidates, first=images.first, **how)
-    return rerank(pairs, relevance, candidates, scores, settings.tail), ranks
+    return [rerank(pairs, relevance, candidates, scores, settings.tail), ranks]
 
 
-def _directions(ranking: _Ranking, tell: Tell | None) -> dict[str, Any]:
+def _directions(ranking: _Ranking) -> dict[str, Any]:
     """Every direction of a report by its field; None where nothing can be scored."""
     images, captions, settings = ranking.images, ranking.captions, ranking.settings
-    text, by_embedding = _text_to_image(ranking, tell)
-    relevance = find_relevant(images.identity, captions.identity, images.image, captions.image)
-    image = rank(images.embedding, captions.embedding, relevance, chunk=settings.chunk, share=ranking.share)
+    text, *by_embedding = _text_to_image(ranking)
+    relevance = metrics.find_relevant(images.identity, captions.identity, images.image, captions.image)
+    vectors, share = (images.embedding, captions.embedding), ranking.encoder.share
+    image = metrics.rank(*vectors, relevance, chunk=settings.chunk, share=share)
     every = {
-        "text_to_image": (text, captions),
-        "text_to_image_without_own": (text.without_own(), captions),
-        "text_to_image_by_embedding": (by_embedding, captions),
-        "image_to_text": (image, images),
-        "image_to_text_without_own": (image.without_own(), images),
+        "text_to_image": (text, captions.identity),
+        "text_to_image_without_own": (text.without_own(), captions.identity),
+        "image_to_text": (image, images.identity),
+        "image_to_text_without_own": (image.without_own(), images.identity),
     }
+    if by_embedding:
+        every["text_to_image_by_embedding"] = by_embedding[0], captions.identity
     drawn, length = settings.bootstrap, settings.cmc_ranks
-    return {
-        name: None if ranks is None else summarise(ranks, queries.identity, drawn, cmc_ranks=length)
-        for name, (ranks, queries) in every.items()
-    }
+    return {name: reports.summarise(*ranked, drawn, cmc_ranks=length) for name, ranked in every.items()}
 
 
-def _sweep(ranking: _Ranking, label: str) -> Sweep | None:
+def _sweep(ranking: _Ranking, label: str) -> reports.Sweep | None:
     """Text to image under each weight l of S = l cos(global) + (1 - l) cos(local) (ITSELF, Eq. 8)."""
     images, captions = ranking.images, ranking.captions
     if not all(name in side.parts for name in _SWEPT for side in (images, captions)):
         return None
     parts = [(normalize(captions.parts[name], dim=1), normalize(images.parts[name], dim=1)) for name in _SWEPT]
-    relevance = find_relevant(captions.identity, images.identity, captions.image, images.image)
+    relevance = metrics.find_relevant(captions.identity, images.identity, captions.image, images.image)
     mixtures = [(weight, 1.0 - weight) for weight in GLOBAL_WEIGHTS]
-    ranked = rank_mixtures(parts, mixtures, relevance, chunk=ranking.settings.chunk, share=ranking.share)
-    metrics = (average(score_queries(collect_ranks(ranks, relevance))) for ranks in ranked)
-    rows = tuple(map(SweepRow, GLOBAL_WEIGHTS, metrics))
-    return Sweep(rows, max(rows, key=lambda row: row.metrics.recall_at_1), label)
-
-
-def _subject(model: LoadedModel, data: DataSet, split: Split, training: Training) -> Subject:
-    return Subject(
-        model=model.name,
-        fingerprint=model.fingerprint,
-        method=type(model.method).__name__,
-        trained_on=training.data,
-        epoch_selected_on=training.selected_on,
-        data=data.name,
-        root=str(data.root),
-        split=split.name,
-        images=len(split.images),
-        captions=sum(len(record.captions) for record in split.images),
-        identities=split.identities,
+    ranked = metrics.rank_mixtures(
+        parts, mixtures, relevance, chunk=ranking.settings.chunk, share=ranking.encoder.share
     )
+    measured = (metrics.average(metrics.score_queries(metrics.collect_ranks(ranks, relevance))) for ranks in ranked)
+    rows = tuple(map(reports.SweepRow, GLOBAL_WEIGHTS, measured))
+    return reports.Sweep(rows, max(rows, key=lambda row: row.metrics.recall_at_1), label)
 
 
 def _notes(
-    data: DataSet, split: Split, protocol: ProtocolName, sweep: Sweep | None, training: Training
+    data: DataSet, split: Split, protocol: reports.ProtocolName, sweep: reports.Sweep | None, training: reports.Training
 ) -> tuple[str, ...]:
     notes = []
     if training.data is not None and training.data != data.name:
@@ -272,13 +243,13 @@ def _circumstances(ranking: _Ranking, seconds: Mapping[str, float]) -> dict[str,
     return {
         "score": "inner product of the embeddings, exact, rounded once to float32",
         **second,
-        "tie_rule": TIE_RULE,
+        "tie_rule": metrics.TIE_RULE,
         "rsum": "R@1 + R@5 + R@10 of one direction",
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "device": str(encoder.device),
         "autocast": None if encoder.autocast is None else str(encoder.autocast).removeprefix("torch."),
         "batch": ranking.settings.batch,
-        "processes": ranking.share.count,
+        "processes": encoder.share.count,
         "seconds": dict(seconds),
         "versions": {**versions, "python": platform.python_version()},
     }

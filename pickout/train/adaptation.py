@@ -7,7 +7,7 @@ sentences."""
 
 from collections.abc import Sequence
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -83,8 +83,7 @@ def adapt(model: LoadedModel, crops: Sequence[Image], settings: AdaptationSettin
     if gain[0] <= 0:
         told = f"gain {gain[0]:+.1f} to {gain[1]:+.1f} points of mean reciprocal rank, was {before.mean():.1f}"
         raise NothingFound(f"{judges} crops held back do not say that it helps ({told}); the model stays as it is")
-    same = {key: getattr(model, key) for key in ("tokenizer", "settings", "identities", "report", "precision")}
-    adapted = LoadedModel(name=f"{model.name}-adapted", method=method, device=str(model.device), **same)
+    adapted = replace(model, name=f"{model.name}-adapted", method=method, device=str(model.device), look=None)
     return Adaptation(adapted, len(learning), judges, float(before.mean()), float(after.mean()), gain)
 
 

@@ -39,7 +39,6 @@ class StepReport:
     """What one optimiser step was like."""
 
     step: int  # over the whole run, from 1
-    epoch: int  # from 1
     last: bool  # whether it ends the epoch
     learning_rate: float  # of a group with scale 1
     numbers: Mapping[str, Any]  # the weighted total as `loss`, losses before weighting in `terms`, others in `logs`
@@ -164,7 +163,7 @@ class Engine:
             parts.append({"loss": terms.total.item(), "terms": values, "logs": terms.logs})
             if self.accelerator.sync_gradients:
                 numbers = mean(parts)
-                on_step(StepReport(step + taken, epoch, taken == steps, rate(self.optim.learning_rate), numbers))
+                on_step(StepReport(step + taken, taken == steps, rate(self.optim.learning_rate), numbers))
                 parts.clear()
         # Nobody goes on from, and no checkpoint is written of, weights that the last step spoilt.
         for name, tensor in self.method.state_dict().items():

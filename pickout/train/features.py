@@ -6,8 +6,8 @@ stop."""
 
 import fcntl
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from pickout.checkpoints.loaded_model import choose_precision, digest_of
-from pickout.data.batching import Draw, Example
+from pickout.data.batching import Draw, Example, token_batch
 from pickout.data.training_pairs import TrainingPairs
 from pickout.data.transforms import augment
 from pickout.errors import ImageUnreadable, RecipeError, ResumeMismatch
@@ -43,18 +43,18 @@ class FrozenPairs(Dataset[Example | ImageUnreadable]):
     def __init__(
         self, pairs: TrainingPairs, method: Method, folder: Path, copies: int, tell: Tell, forget: float = 0.0
     ) -> None:
-        self.pairs, self.copies, self.forget = pairs, copies, forget
-        self.identities, self.fingerprint = pairs.identities, pairs.fingerprint
+        self.pairs, self.copies, self.forget, self.identities = pairs, copies, forget, pairs.identities
         vision, text = method.get_submodule("vision"), method.get_submodule("text")
         if not isinstance(vision, MultiStageTower):
-            raise RecipeError(
-                f"data.copies = {copies}: no part of this image tower is frozen; set data.copies = 0, or "
-                "model.vision.kind = 'lite0' or 'lite0_vit'"
-            )
+            remedy = "set data.copies = 0, or model.vision.kind = 'lite0' or 'lite0_vit'"
+            raise RecipeError(f"data.copies = {copies}: no part of this image tower is frozen; {remedy}")
         if forget and not isinstance(text, SentenceTower):
             raise RecipeError(f"data.forget = {forget}: words are forgotten behind model.text.kind = 'sentence' alone")
         folder.mkdir(parents=True, exist_ok=True)
-        with _alone_in(folder):
+        with (folder / ".lock").open("w") as lock:
+            # Runs that share the folder and begin together wait here for the first, which fills it.
+            with suppress(OSError):  # of a file system without locks
+                fcntl.flock(lock, fcntl.LOCK_EX)
             self._fill(folder, vision, text, tell)
 
     def _fill(self, folder: Path, vision: MultiStageTower, text: nn.Module, tell: Tell) -> None:
@@ -98,23 +98,25 @@ class FrozenPairs(Dataset[Example | ImageUnreadable]):
 
     def _claim(self, folder: Path, vision: MultiStageTower, text: nn.Module) -> None:
         """Mark the folder as holding these features, or find that it does."""
+        trunks = vision.trunk.state_dict() | (text.trunk.state_dict() if isinstance(text, SentenceTower) else {})
         wanted = {
             "data": self.pairs.fingerprint(captions=isinstance(text, SentenceTower)),
             "image": self.pairs.image.model_dump(mode="json"),
             "augmentation": self.pairs.augmentation.model_dump(mode="json"),
-            "weights": digest_of(
-                {**vision.trunk.state_dict(), **(text.trunk.state_dict() if isinstance(text, SentenceTower) else {})}
-            ),
+            "weights": digest_of(trunks),
         }
         file = folder / "features.json"
         if not file.exists():
             write_atomically(file, json.dumps(wanted, indent=1))
         found = json.loads(file.read_text(encoding="utf-8"))
-        if wrong := [key for key, value in json.loads(json.dumps(wanted)).items() if found.get(key) != value]:
+        if wrong := [key for key, value in wanted.items() if found.get(key) != value]:
             raise ResumeMismatch(f"{folder}: holds features of other {' and '.join(wrong)}; give another data.features")
 
     def _fit(self, folder: Path, vision: MultiStageTower, text: nn.Module) -> None:
         file = folder / "reductions.safetensors"
+        reductions = nn.ModuleDict({"vision": vision.reduction})
+        if isinstance(text, SentenceTower):
+            reductions["text"] = text.reduction
         if not file.exists():
             places = np.random.default_rng(_STREAM).permutation(len(self.pairs.files))[:SAMPLE]
             stages = [vision.stages(self._views(some, 0)) for some in _batches(places)]
@@ -124,9 +126,8 @@ class FrozenPairs(Dataset[Example | ImageUnreadable]):
                 texts = [self._texts(some) for some in _batches(items)]
                 text.reduction.fit(torch.cat([text.states(some)[some.mask] for some in texts]))
             with atomic_path(file) as temporary:
-                save_file(_reductions(vision, text), temporary)
-        for name, tensor in load_file(file).items():
-            _reductions(vision, text)[name].copy_(tensor)
+                save_file(reductions.state_dict(), temporary)
+        reductions.load_state_dict(load_file(file))
 
     def _views(self, places: NDArray[np.int64], copy: int) -> Tensor:
         """Images, changed: a function of place and copy alone, so that runs of other seeds share it."""
@@ -138,22 +139,7 @@ class FrozenPairs(Dataset[Example | ImageUnreadable]):
         return torch.stack(views)
 
     def _texts(self, items: NDArray[np.int64]) -> TokenBatch:
-        ids = np.stack([self.pairs.ids_of(int(item)) for item in items])
-        return TokenBatch(torch.from_numpy(ids), torch.from_numpy(self.pairs.mask(ids)))
-
-
-@contextmanager
-def _alone_in(folder: Path) -> Iterator[None]:
-    """Runs that share the folder and begin together wait here for the first, which fills it."""
-    with (folder / ".lock").open("w") as lock:
-        with suppress(OSError):  # of a file system without locks
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
-def _reductions(vision: MultiStageTower, text: nn.Module) -> dict[str, Tensor]:
-    parts = {"vision": vision.reduction, **({"text": text.reduction} if isinstance(text, SentenceTower) else {})}
-    return {f"{name}.{key}": tensor for name, part in parts.items() for key, tensor in part.state_dict().items()}
+        return token_batch([self.pairs.ids_of(int(item)) for item in items], self.pairs.mask)
 
 
 def _batches(places: NDArray[np.int64]) -> list[NDArray[np.int64]]:

@@ -90,8 +90,7 @@ def learning_rate(settings: ScheduleSettings, base: float, *, epoch: int, step: 
     return settings.floor + (base - settings.floor) * factor
 
 
-_PACKAGE = Path(pickout.__file__).parent
-_SHIPPED = (_PACKAGE / "recipes", _PACKAGE.parent / "recipes")
+_SHIPPED = [place / "recipes" for place in Path(pickout.__file__).parents[:2]]
 """Where shipped recipes lie: in the installed package, or beside the package in a checkout."""
 
 _MAY_CHANGE = frozenset({"data.root", "data.workers", "data.cache", "train.keep"})

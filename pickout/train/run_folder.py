@@ -8,7 +8,7 @@ import pickle
 import random
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import IO, Any, cast
@@ -25,7 +25,7 @@ from pickout.train.recipe import Recipe, differences
 JOURNAL = "metrics.jsonl"  # the journal's name in a run folder
 
 
-class Journal:
+class Journal(AbstractContextManager["Journal"]):
     """Lines appended to `metrics.jsonl` in a run folder, each an object with the key `event`; a context manager. Of an
     earlier run `length` bytes are kept, as a checkpoint remembers them, so that no step appears twice. TensorBoard's
     files, where TensorBoard is installed, are written anew from the lines that stay. `StorageFull`: no space left."""
@@ -35,7 +35,13 @@ class Journal:
         with storage_errors(self.path):
             self._file = self.path.open("ab", buffering=0)
             self._file.truncate(min(length, self.path.stat().st_size))
-        self._board = _open_tensorboard(folder / "tensorboard")
+        self._board: Any = None
+        with suppress(ImportError):
+            from torch.utils.tensorboard import SummaryWriter
+
+            for old in (folder / "tensorboard").glob("events.out.tfevents.*"):
+                old.unlink()
+            self._board = SummaryWriter(str(folder / "tensorboard"))
         for line in read_journal(self.path):
             self._draw(line)
 
@@ -62,9 +68,6 @@ class Journal:
         if self._board is not None:
             self._board.close()
 
-    def __enter__(self) -> "Journal":
-        return self
-
     def __exit__(self, *reason: object) -> None:
         self.close()
 
@@ -88,17 +91,6 @@ def read_journal(path: Path) -> Iterator[dict[str, Any]]:
         for line in lines:
             if line.endswith("\n"):
                 yield json.loads(line)
-
-
-def _open_tensorboard(folder: Path) -> Any:
-    """A writer into an emptied `folder`, or None where TensorBoard is not installed."""
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError:
-        return None
-    for old in folder.glob("events.out.tfevents.*"):
-        old.unlink()
-    return SummaryWriter(str(folder))
 
 
 CHECKPOINTS, RECIPE_FILE, LOCK_FILE, SUMMARY = "checkpoints", "recipe.toml", ".lock", "summary.json"

@@ -4,6 +4,7 @@ import json
 import time
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from torch.utils.data import DataLoader, Dataset
 from pickout.checkpoints.loaded_model import choose_device, choose_precision
 from pickout.checkpoints.saved_model import WEIGHTS_FILE, save_model
 from pickout.checkpoints.starting_weights import initialise
-from pickout.data.batching import Collate, EpochSampler
+from pickout.data.batching import EpochSampler, collate
 from pickout.data.data_set import Split
 from pickout.errors import ResumeMismatch
 from pickout.evaluate.protocol import validate
@@ -102,7 +103,12 @@ class _Run:
         self.done, self.step, self.seconds = 0, 0, 0.0
         self.best: dict[str, Any] | None = None
         if state is not None:
-            self._restore(state)
+            self.engine.restore(
+                method=state.method, optimiser=state.optimiser, scaler=state.scaler, random=state.random
+            )
+            if len(state.random) != (processes := accelerator.num_processes):
+                display.say(f"the run had {len(state.random)} processes, now {processes}: it goes on, not bit for bit")
+            self.done, self.step, self.seconds, self.best = state.epoch, state.step, state.seconds, state.best
         elif material.selection is not None:
             # What fails in a validation fails before the first step.
             described = [record for record in material.selection.images if record.captions]
@@ -110,13 +116,6 @@ class _Run:
         length = 0 if state is None else state.journal
         self.journal = Journal(folder, length=length) if accelerator.is_main_process else None
         self.began = time.monotonic()
-
-    def _restore(self, state: TrainingState) -> None:
-        self.engine.restore(method=state.method, optimiser=state.optimiser, scaler=state.scaler, random=state.random)
-        processes = self.accelerator.num_processes
-        if len(state.random) != processes:
-            self.display.say(f"the run had {len(state.random)} processes, now {processes}: it goes on, not bit for bit")
-        self.done, self.step, self.seconds, self.best = state.epoch, state.step, state.seconds, state.best
 
     def go(self, interruption: Interruption) -> dict[str, Any]:
         """Train the epochs that are left and write the summary."""
@@ -187,10 +186,10 @@ class _Run:
     def _end_epoch(self, epoch: int, means: dict[str, Any], interruption: Interruption) -> None:
         """Validate, keep the weights if they are the best so far, and write the checkpoint. In this order, so that a
         kill in between leads back to the start of the epoch."""
-        settings, selection = self.recipe.train, self.material.selection
-        due = epoch == self.recipe.schedule.epochs or epoch % settings.validate_every == 0
+        recipe, selection = self.recipe, self.material.selection
+        due = epoch == recipe.schedule.epochs or epoch % recipe.train.validate_every == 0
         metrics = self._validate(selection) if due and selection is not None else None
-        name, best = settings.metric, self.best
+        name, best = recipe.train.metric, self.best
         better = metrics is not None and (best is None or metrics[name] > best["metrics"][name])
         chosen = selection is None or better
         if chosen:
@@ -201,9 +200,7 @@ class _Run:
         if self.journal is not None:
             if chosen:
                 tokenizer, people = self.material.tokenizer, self.material.identities
-                save_model(
-                    self.folder, self.method, tokenizer, self.recipe.model, identities=people, name=self.recipe.name
-                )
+                save_model(self.folder, self.method, tokenizer, recipe.model, identities=people, name=recipe.name)
             state |= {"best": self.best, "journal": self.journal.sync(), "data": self.data, "seconds": self._seconds()}
             with interruption.deferred():  # whoever is told where the run goes on is told the truth
                 self.checkpoints.save(TrainingState(epoch, self.step, **state))
@@ -234,7 +231,7 @@ def _engine(
         pairs,
         batch_sampler=sampler,
         num_workers=recipe.data.workers,
-        collate_fn=Collate(material.tokenizer.mask),
+        collate_fn=partial(collate, mask=material.tokenizer.mask),
         worker_init_fn=leave_signals_to_parent,
         persistent_workers=recipe.data.workers > 0,
         pin_memory=accelerator.device.type == "cuda",

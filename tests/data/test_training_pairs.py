@@ -3,7 +3,7 @@ import pytest
 import torch
 from PIL import Image
 
-from pickout.data.batching import Collate, Draw
+from pickout.data.batching import Draw, collate
 from pickout.data.data_set import ImageRecord, Split
 from pickout.data.images import open_image
 from pickout.data.training_pairs import Pairing, TrainingPairs, readable, require_files, with_captions
@@ -112,7 +112,7 @@ def test_the_fingerprint_tells_other_items_apart_and_not_other_places(pairs, spl
 def test_a_batch_has_the_examples_in_order_and_its_mask_ends_with_the_end_token(pairs, tokenizer):
     plain = pairs(_PLAIN)
     examples = [plain[Draw(1, place, item)] for place, item in enumerate((4, 0, 2))]
-    batch = Collate(tokenizer.mask)(examples)
+    batch = collate(examples, tokenizer.mask)
     assert batch.images.shape == (3, 3, 24, 12)
     assert batch.identity.tolist() == [examples[0].identity, examples[1].identity, examples[2].identity]
     for row, mask, example in zip(batch.texts.ids, batch.texts.mask, examples, strict=True):
@@ -127,7 +127,7 @@ def test_an_unreadable_image_takes_the_batchs_place(pairs, split, tokenizer):
     broken.files[0] = __file__
     example = broken[Draw(1, 0, 0)]
     assert isinstance(example, ImageUnreadable)
-    assert Collate(tokenizer.mask)([broken[Draw(1, 1, 5)], example]) == example
+    assert collate([broken[Draw(1, 1, 5)], example], tokenizer.mask) == example
     with pytest.raises(ImageUnreadable, match="skip_unreadable=true"):
         broken.fill_cache()
 
@@ -202,12 +202,12 @@ def test_a_batch_carries_what_its_examples_carry(split, tokenizer):
     wanted = Pairing(second_view=True, weak_captions=0.5)
     pairs = TrainingPairs(split, tokenizer, _SIZE, _VARIED, 1, wanted)
     examples = _draws(pairs, 8)
-    batch = Collate(tokenizer.mask)(examples)
+    batch = collate(examples, tokenizer.mask)
     assert torch.equal(batch.second_images, torch.stack([example.second_image for example in examples]))
     assert np.array_equal(batch.weak_texts.ids.numpy(), np.stack([example.weak_ids for example in examples]))
     assert batch.replaced.tolist() == [int(example.replaced) for example in examples]
     moved = batch.to("cpu")
     assert torch.equal(moved.weak_texts.ids, batch.weak_texts.ids) and torch.equal(moved.replaced, batch.replaced)
-    plain = Collate(tokenizer.mask)(_draws(TrainingPairs(split, tokenizer, _SIZE, _VARIED, 1), 8))
+    plain = collate(_draws(TrainingPairs(split, tokenizer, _SIZE, _VARIED, 1), 8), tokenizer.mask)
     assert plain.second_images is None and plain.weak_texts is None and plain.replaced is None
     assert plain.to("cpu").replaced is None

@@ -48,7 +48,7 @@ def test_shares_of_several_processes_together_are_the_whole_in_order(colour_mode
 
     with encoder.evaluating():
         whole = encoder.images(split).embedding
-        parts = [encoder.images(split, share=Collecting(index, 3)).embedding for index in range(3)]
+        parts = [replace(encoder, share=Collecting(index, 3)).images(split).embedding for index in range(3)]
     assert torch.equal(torch.cat(parts), whole)
 
 
@@ -76,9 +76,9 @@ def test_modes_are_put_back_one_by_one(colour_model):
 
 def test_progress_counts_up_to_every_image_and_caption(colour_model, colours: DataSet):
     told: list[tuple[str, int, int]] = []
-    encoder = encoder_of(colour_model(), batch=8)
-    encoder.images(colours.splits["val"], tell=lambda *state: told.append(state))
-    encoder.captions(colours.splits["val"], tell=lambda *state: told.append(state))
+    encoder = encoder_of(colour_model(), batch=8, tell=lambda *state: told.append(state))
+    encoder.images(colours.splits["val"])
+    encoder.captions(colours.splits["val"])
     assert [state[1:] for state in told if state[0] == "images"] == [(8, 18), (16, 18), (18, 18)]
     assert told[-1] == ("captions", 36, 36)
 
