@@ -11,7 +11,7 @@ are put into bands of similar row counts, and the rows of a band are padded to i
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +19,8 @@ from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 from pickout.shapes import Bool, Float, Int, Ints, Mask, Scores, States
+
+Keys = Float[Tensor, "images heads image_tokens depth"]  # keys or values of images
 
 
 class Attended(NamedTuple):
@@ -33,10 +35,8 @@ def recomputed(linear: nn.Linear, before: Callable[[Tensor], Tensor], x: Tensor)
     """`linear(before(x))`. In training only x is kept for the way back: `before`, a norm or an activation, costs little
     and is computed again there; the product is not."""
     if not (linear.training and torch.is_grad_enabled()):
-        plain: Tensor = linear(before(x))
-        return plain
-    kept: Tensor = checkpoint(lambda x: linear(before(x)), x, use_reentrant=False, preserve_rng_state=False)
-    return kept
+        return cast(Tensor, linear(before(x)))
+    return cast(Tensor, checkpoint(lambda x: linear(before(x)), x, use_reentrant=False, preserve_rng_state=False))
 
 
 def mix(q: Tensor, k: Tensor, v: Tensor, dropout: float, **how: Any) -> Tensor:
@@ -45,8 +45,7 @@ def mix(q: Tensor, k: Tensor, v: Tensor, dropout: float, **how: Any) -> Tensor:
     attend: Callable[..., Tensor] = partial(F.scaled_dot_product_attention, dropout_p=dropout, **how)
     if dropout == 0 or q.device.type != "cpu" or not torch.is_grad_enabled():
         return attend(q, k, v)
-    kept: Tensor = checkpoint(attend, q, k, v, use_reentrant=False)
-    return kept
+    return cast(Tensor, checkpoint(attend, q, k, v, use_reentrant=False))
 
 
 def split_heads(x_BTW: States, parts: int, heads: int) -> tuple[Float[Tensor, "batch heads tokens depth"], ...]:
@@ -149,8 +148,8 @@ COPY = 25
 class ImageMemory(NamedTuple):
     """Keys and values of images for every layer that looks at them."""
 
-    keys: tuple[Float[Tensor, "images heads tokens depth"], ...]
-    values: tuple[Float[Tensor, "images heads tokens depth"], ...]
+    keys: tuple[Keys, ...]
+    values: tuple[Keys, ...]
 
     @property
     def images(self) -> int:
@@ -216,8 +215,8 @@ def _bands(counts: Int[Tensor, " images"], tokens: int) -> list[Int[Tensor, " me
 
 def attend_in_groups(
     q_RTHd: Float[Tensor, "rows tokens heads depth"],
-    k_IHNd: Float[Tensor, "images heads image_tokens depth"],
-    v_IHNd: Float[Tensor, "images heads image_tokens depth"],
+    k_IHNd: Keys,
+    v_IHNd: Keys,
     grouping: Grouping | None,
     *,
     dropout: float = 0.0,
@@ -229,8 +228,7 @@ def attend_in_groups(
     asked = torch.split(q_RTHd.index_select(0, grouping.order), [band.count * band.slots for band in grouping.bands])
     parts = []
     for band, rows in zip(grouping.bands, asked, strict=True):
-        keys = k_IHNd if band.images is None else k_IHNd.index_select(0, band.images)
-        values = v_IHNd if band.images is None else v_IHNd.index_select(0, band.images)
+        keys, values = (x if band.images is None else x.index_select(0, band.images) for x in (k_IHNd, v_IHNd))
         side_by_side = rows.reshape(band.count, -1, *inner[1:]).transpose(1, 2)
         mixed = mix(side_by_side, keys, values, dropout)
         parts.append(mixed.transpose(1, 2).reshape(-1, *inner))

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pickout.config import Layers, Settings, Size
-from pickout.nn.transformer import Activation, LayerNorm, TowerOutput, Transformer, by_first_token
+from pickout.nn.transformer import Activation, LayerNorm, Stacked, TowerOutput, Transformer, by_first_token
 from pickout.shapes import NO_ATTENTION, AttentionRequest, AttentionTrace, Float, Ints, Mask, Pictures, TokenBatch
 
 VisionKind = Literal["clip", "vit", "lite0", "lite0_vit"]
@@ -69,7 +69,7 @@ class VisionTransformer(nn.Module):
         patches_BND = self.patches(images).flatten(2).transpose(1, 2)
         x_BND = torch.cat([self.class_token.expand(images.shape[0], 1, -1), patches_BND], dim=1) + self.positions
         tokens_BND, rows, maps = self.transformer(self.norm_in(x_BND), None, attention)
-        return by_first_token(self.projection(self.norm_out(tokens_BND)), rows, maps)
+        return by_first_token(Stacked(self.projection(self.norm_out(tokens_BND)), rows, maps))
 
 
 def patch_grid(height: int, width: int, patch: int, stride: int) -> tuple[int, int]:
