@@ -15,7 +15,7 @@ from pickout.data.batching import Batch
 from pickout.nn.attention import ImageMemory
 from pickout.nn.frozen import MultiStageTower, SentenceTower
 from pickout.nn.towers import TextTransformer, VisionTransformer
-from pickout.shapes import AttentionTrace, Bool, Embedded, Float, Int, Ints, Pictures, Scalar, States, TokenBatch
+from pickout.shapes import AttentionTrace, Embedded, Float, Ints, Mask, Pictures, Scalar, States, TokenBatch
 
 ImageTower = VisionTransformer | MultiStageTower  # what a method can look at images with
 TextTower = TextTransformer | SentenceTower  # what a method without second look can read captions with
@@ -139,13 +139,7 @@ class Method(nn.Module, ABC):
         matched with; `NotImplementedError` where the method has no second score, as for `match_pairs`."""
         raise NotImplementedError(f"{type(self).__name__} does not match pairs")
 
-    def match_pairs(
-        self,
-        memory: ImageMemory,
-        states: Float[Tensor, "pairs tokens width"],
-        mask: Bool[Tensor, "pairs tokens"],
-        image: Int[Tensor, " pairs"],
-    ) -> Float[Tensor, " pairs"]:
+    def match_pairs(self, memory: ImageMemory, states: States, mask: Mask, image: Ints) -> Float[Tensor, " batch"]:
         """A slower, better score of pairs: of an `image` of the memory, from `remember`, and the `states` of a caption,
         its tokens as in `TextFeatures`; the mask is True where a token is not padding."""
         raise NotImplementedError(f"{type(self).__name__} does not match pairs")

@@ -210,18 +210,16 @@ class Itself(base.SeparableMethod):
         """Embed prepared images in one pass; `parts` holds `global` and `local`, not normalised."""
         out = self.vision(images, with_trace(self.image_selection.evaluation.request, trace))
         parts = {"global": out.summary.float(), "local": self.image_head(*self.image_selection.choose(out, None))}
-        return base.ImageFeatures(
-            fused_embedding(parts, self.settings.fusion_weight), out.tokens, parts, out.trace if trace else None
-        )
+        embedding, seen = fused_embedding(parts, self.settings.fusion_weight), out.trace if trace else None
+        return base.ImageFeatures(embedding, out.tokens, parts, seen)
 
     def encode_texts(self, texts: TokenBatch, *, trace: bool = False) -> base.TextFeatures:
         """Embed tokenized captions in one pass; `parts` holds `global` and `local`, not normalised."""
         texts = self._cut(texts, self.text_selection.evaluation, 0)
         out = self.text(texts, with_trace(self.text_selection.evaluation.request, trace))
         parts = {"global": out.summary.float(), "local": self.text_head(*self.text_selection.choose(out, ~texts.mask))}
-        return base.TextFeatures(
-            fused_embedding(parts, self.settings.fusion_weight), out.tokens, texts, parts, out.trace if trace else None
-        )
+        embedding, seen = fused_embedding(parts, self.settings.fusion_weight), out.trace if trace else None
+        return base.TextFeatures(embedding, out.tokens, texts, parts, seen)
 
     def parameter_groups(self) -> list[base.ParameterGroup]:
         """Towers, classifiers, GRAB heads, and the biases of each."""

@@ -55,11 +55,9 @@ def build_model(settings: ModelSettings, tokenizer: Any, identities: int, *, sou
     if vision.embedding != text.embedding:
         unequal = f"vision.embedding = {vision.embedding} and text.embedding = {text.embedding}"
         raise RecipeError(f"{source}: {unequal} must be equal")
-    kind: type[MultiStageTower | VisionTransformer] = (
-        VisionTransformer if vision.kind in ("clip", "vit") else MultiStageTower
-    )
+    size, plain = {"height": settings.image.height, "width": settings.image.width}, vision.kind in ("clip", "vit")
     try:
-        image_tower: ImageTower = kind(vision, height=settings.image.height, width=settings.image.width)
+        image_tower: ImageTower = VisionTransformer(vision, **size) if plain else MultiStageTower(vision, **size)
         text_tower = _text_tower(text, tokenizer, image_tower.channels, vision.branches)
     except ValueError as error:
         raise RecipeError(f"{source}: {error}") from None
