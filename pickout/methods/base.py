@@ -176,5 +176,4 @@ class SeparableMethod(Method):
         if len(batches) == 1:
             return self.compare(self.represent(batch, progress), batch.identity, progress)
         made: list[Any] = [checkpoint(self.represent, each, progress, use_reentrant=False) for each in batches]
-        parts = tuple(torch.cat(each) for each in zip(*made, strict=True))
-        return self.compare(parts, batch.identity, progress)
+        return self.compare(tuple(torch.cat(each) for each in zip(*made, strict=True)), batch.identity, progress)

@@ -8,7 +8,6 @@ from pickout.methods import base
 from pickout.methods.objective import Objective, ObjectiveSettings
 from pickout.nn.gather import gather, gather_with_gradient
 from pickout.shapes import ALL_ROWS, NO_ATTENTION, Ints, Pictures, TokenBatch
-from pickout.text.tokenizer import Vocabulary
 
 
 class DualSettings(ObjectiveSettings):
@@ -19,12 +18,7 @@ class Dual(base.SeparableMethod):
     """The cosine of class token and end-of-text token; arguments as in `MethodEntry.build`."""
 
     def __init__(
-        self,
-        settings: DualSettings,
-        vision: base.ImageTower,
-        text: base.TextTower,
-        identities: int,
-        vocabulary: Vocabulary | None = None,  # noqa: ARG002  (no piece is hidden or proposed)
+        self, settings: DualSettings, vision: base.ImageTower, text: base.TextTower, identities: int, *_: object
     ) -> None:
         super().__init__()
         self.settings, self.vision, self.text = settings, vision, text

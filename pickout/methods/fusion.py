@@ -63,17 +63,11 @@ class Fusion(PlanningModel):
         with torch.no_grad():
             image_m_WE, text_m_WE = gather_with_gradient(plan.image), gather_with_gradient(plan.text)
         identity_W = gather(plan.given.identity)
+        features = image_WE, text_WE, image_m_WE, text_m_WE
+        keys = with_queue(image_m_WE, self.image_queue), with_queue(text_m_WE, self.text_queue)
+        positive = positive_keys(identity_W, torch.cat([identity_W, self.identity_queue]), one_hot=rules.one_hot)
         found = contrastive(
-            image_WE,
-            text_WE,
-            image_m_WE,
-            text_m_WE,
-            with_queue(image_m_WE, self.image_queue),
-            with_queue(text_m_WE, self.text_queue),
-            positive_keys(identity_W, torch.cat([identity_W, self.identity_queue]), one_hot=rules.one_hot),
-            temperature=self.temperature,
-            alpha=alpha,
-            directions=rules.directions,
+            *features, *keys, positive, temperature=self.temperature, alpha=alpha, directions=rules.directions
         )
         if self.training:
             queues = (self.image_queue, self.text_queue, self.identity_queue, self.queue_pointer)

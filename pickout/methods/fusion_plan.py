@@ -151,8 +151,7 @@ class PlanningModel(FusionModel):
             labels = replaced_labels(sampled, ids, content, ignored_ids=self.ignored_ids)
         weak = self.enrich(given, hidden, teacher, chooser, image_BND)
         image_m = unit(twin.image_projection(tokens_m[:, 0]))
-        states_m = read_by_length(twin.text, weak.momentum, whole=self.whole_rows)
-        text_m = unit(twin.text_projection(states_m[:, 0]))
+        text_m = unit(twin.text_projection(read_by_length(twin.text, weak.momentum, whole=self.whole_rows)[:, 0]))
         found = (weak, hidden, teacher, sampled, labels, logs | weak.logs)
         return Plan(given, chooser, image_BND, image_m, text_m, *found)
 
@@ -164,9 +163,8 @@ class PlanningModel(FusionModel):
         """Losses beside the five objectives."""
         return LossTerms({}, {})
 
-    def masking_probability(self, texts: TokenBatch, content: Mask, rows: Mapping[int, Scores] | None = None) -> Scores:
+    def masking_probability(self, texts: TokenBatch, content: Mask, rows: Mapping[int, Scores] | None = None) -> Scores:  # noqa: ARG002
         """The probability that each token of captions is hidden: the same for every word (BERT; RaSa)."""
-        del texts, rows
         return content.float() * self.settings.mask_probability
 
     def candidate_ids(self) -> Bool[Tensor, " vocabulary"]:

@@ -25,7 +25,6 @@ from pickout.nn.transformer import TowerOutput
 from pickout.saliency.bank import Bank, annealed_budget, fixed_budget, gather_tokens, select_bank
 from pickout.saliency.scoring import QueryRow, Scoring, Statistic
 from pickout.shapes import AttentionRequest, Embedded, Float, Ints, Mask, Pictures, TokenBatch
-from pickout.text.tokenizer import Vocabulary
 
 
 class ItselfSettings(ObjectiveSettings):
@@ -58,8 +57,7 @@ class ItselfSettings(ObjectiveSettings):
     budget: Literal["off", "epoch", "step"] = "step"
     """Whether the bank shrinks in training, and whether by epoch or by step (ITSELF, Eq. 4, table 4)."""
     start_ratio: float = Field(default=0.65, gt=0, le=1)  # rho_s, the share of tokens kept at first (released program)
-    end_ratio: float = Field(default=0.5, gt=0, le=1)
-    """Rho_e, the share kept from `budget_duration` on (released program)."""
+    end_ratio: float = Field(default=0.5, gt=0, le=1)  # rho_e, the share from `budget_duration` on (released program)
     # Differs from the paper: there T is the epoch at which the baseline is best; the release fixes a number of steps.
     budget_duration: str = Field(default="1450 steps", pattern=r"^[1-9][0-9]{0,8} (steps|epochs)$")
     """T of ITSELF, Eq. 4, with its unit: "1450 steps" as released, for every data set, or "10 epochs", what that is on
@@ -113,9 +111,7 @@ class Selection:
         self.settings, self.selectable = settings, selectable
         self.counted = selectable if settings.budget_counts == "selectable" else tokens
         self.training = _scoring(settings, settings.selection, tower, depth)
-        self.evaluation = Scoring("last", (depth,), row=settings.query_row)
-        if settings.eval_attention == "mars":
-            self.evaluation = _scoring(settings, "mars", tower, depth)
+        self.evaluation = _scoring(settings, "mars" if settings.eval_attention == "mars" else "last", tower, depth)
         self.evaluation_kept = fixed_budget(selectable, settings.eval_ratio)
 
     def training_kept(self, progress: base.Progress) -> int:
@@ -151,12 +147,7 @@ class Itself(base.SeparableMethod):
     in `MethodEntry.build`."""
 
     def __init__(
-        self,
-        settings: ItselfSettings,
-        vision: base.ImageTower,
-        text: base.TextTower,
-        identities: int,
-        vocabulary: Vocabulary | None = None,  # noqa: ARG002  (no piece is hidden or proposed)
+        self, settings: ItselfSettings, vision: base.ImageTower, text: base.TextTower, identities: int, *_: object
     ) -> None:
         super().__init__()
         width, local, rules = vision.embedding, settings.local_dimension, settings
@@ -254,5 +245,4 @@ def _scoring(settings: ItselfSettings, statistic: Statistic, tower: str, depth: 
         remedy = f"; name a middle and a late one, for example {key} = [{max(1, round(depth * 5 / 12))}, {depth}]"
         told = f"method.{key} = {given}: the {tower} tower has layers 1 to {depth}"
         raise RecipeError(told + (remedy if key != "single_layer" else ""))
-    later_left = settings.rollout_order == "later_left"
-    return Scoring(statistic, layers, settings.discard, later_left, settings.query_row)
+    return Scoring(statistic, layers, settings.discard, settings.rollout_order == "later_left", settings.query_row)
