@@ -20,6 +20,8 @@ from torch.utils.checkpoint import checkpoint
 
 from pickout.shapes import Bool, Float, Int, Ints, Mask, Scores, States
 
+Queries = Float[Tensor, "batch heads queries depth"]
+Heads = Float[Tensor, "batch heads tokens depth"]  # queries, keys or values of all tokens
 Keys = Float[Tensor, "images heads image_tokens depth"]  # keys or values of images
 
 
@@ -48,7 +50,7 @@ def mix(q: Tensor, k: Tensor, v: Tensor, dropout: float, **how: Any) -> Tensor:
     return cast(Tensor, checkpoint(attend, q, k, v, use_reentrant=False))
 
 
-def split_heads(x_BTW: States, parts: int, heads: int) -> tuple[Float[Tensor, "batch heads tokens depth"], ...]:
+def split_heads(x_BTW: States, parts: int, heads: int) -> tuple[Heads, ...]:
     """Projections that stand side by side, each cut into heads; going back, the views cost one copy together."""
     return tuple(part.reshape(*part.shape[:2], heads, -1).transpose(1, 2) for part in x_BTW.chunk(parts, dim=-1))
 
@@ -87,8 +89,7 @@ class SelfAttention(nn.Module):
         projected = self.project_in(x_BND) if norm is None else recomputed(self.project_in, norm, x_BND)
         q_BHNd, k_BHNd, v_BHNd = split_heads(projected, 3, self.heads)
         dropout, seen = self.dropout if self.training else 0.0, None if mask_BN is None else mask_BN[:, None, None]
-        asked_BHQd = q_BHNd[:, :, :queries]
-        mixed_BHNd = mix(asked_BHQd, k_BHNd, v_BHNd, dropout, attn_mask=seen, is_causal=self.causal)
+        mixed_BHNd = mix(q_BHNd[:, :, :queries], k_BHNd, v_BHNd, dropout, attn_mask=seen, is_causal=self.causal)
         seen_BN, seen_BNN = mask_BN, None if mask_BN is None else mask_BN[:, None]
         if self.causal and (row or map):
             place_N = torch.arange(x_BND.shape[1], device=x_BND.device)
@@ -103,25 +104,19 @@ class SelfAttention(nn.Module):
 
 @torch.no_grad()
 def attention_row(
-    q_BHNd: Float[Tensor, "batch heads queries depth"],
-    k_BHNd: Float[Tensor, "batch heads tokens depth"],
-    query_B: Ints | None = None,
-    seen_BN: Bool[Tensor, "seers tokens"] | None = None,
+    q_BHNd: Queries, k_BHNd: Heads, query_B: Ints | None = None, seen_BN: Bool[Tensor, "seers tokens"] | None = None
 ) -> Scores:
     """The soft-max attention of one token a sample, averaged over heads: softmax(q K^T / sqrt(d)). `query_B` is the
     position of the token (None: the first), and `seen_BN` is True for keys that may be seen, for each sample or for all
     (None: all keys). Float32, detached; each row sums to 1."""
-    first = query_B is None
-    q_BHd = q_BHNd[:, :, 0] if first else q_BHNd[torch.arange(len(q_BHNd), device=q_BHNd.device), :, query_B]
+    q_BHd = q_BHNd[:, :, 0] if query_B is None else q_BHNd[torch.arange(len(q_BHNd), device=q_BHNd.device), :, query_B]
     seen = None if seen_BN is None else seen_BN[:, None, None]
     return _weights(q_BHd[:, :, None], k_BHNd, seen).mean(dim=1).squeeze(1)
 
 
 @torch.no_grad()
 def attention_map(
-    q_BHNd: Float[Tensor, "batch heads queries depth"],
-    k_BHNd: Float[Tensor, "batch heads tokens depth"],
-    seen_BNN: Bool[Tensor, "seers seeing tokens"] | None = None,
+    q_BHNd: Queries, k_BHNd: Heads, seen_BNN: Bool[Tensor, "seers seeing tokens"] | None = None
 ) -> Float[Tensor, "batch queries tokens"]:
     """The soft-max attention of every token, averaged over heads; float32, detached, rows are queries and sum to 1.
     Head by head, so that the peak is two maps a sample instead of one for each head. `seen_BNN` is True for keys that a
@@ -141,8 +136,7 @@ def _weights(q: Tensor, k: Tensor, seen: Tensor | None) -> Tensor:
 
 
 WIDEST = 1.25  # largest row count of a band relative to its smallest
-COPY = 25
-"""Copying an image's keys and values into a band takes about as long as asking them so many queries (a CPU core)."""
+COPY = 25  # queries that take as long as copying an image's keys and values into a band, about (a CPU core)
 
 
 class ImageMemory(NamedTuple):
@@ -230,6 +224,5 @@ def attend_in_groups(
     for band, rows in zip(grouping.bands, asked, strict=True):
         keys, values = (x if band.images is None else x.index_select(0, band.images) for x in (k_IHNd, v_IHNd))
         side_by_side = rows.reshape(band.count, -1, *inner[1:]).transpose(1, 2)
-        mixed = mix(side_by_side, keys, values, dropout)
-        parts.append(mixed.transpose(1, 2).reshape(-1, *inner))
+        parts.append(mix(side_by_side, keys, values, dropout).transpose(1, 2).reshape(-1, *inner))
     return (torch.cat(parts) if len(parts) > 1 else parts[0]).index_select(0, grouping.back)

@@ -121,8 +121,7 @@ class TextSettings(Settings):
     (`sentence`)."""
     feed_forward: Size | None = None  # width inside the feed-forward parts; `bert` only. None: four times `width`.
     positions: Size = 512  # longest caption in tokens; `bert` only, CLIP's is the tokenizer's context
-    dropout: float = Field(default=0.1, ge=0, lt=1)
-    """Of hidden states and attention probabilities in training; `bert` only."""
+    dropout: float = Field(default=0.1, ge=0, lt=1)  # of hidden states and attention in training; `bert` only
 
 
 def check_length(texts: TokenBatch, context: int) -> None:

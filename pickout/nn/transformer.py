@@ -17,8 +17,7 @@ Activation = Literal["quick_gelu", "gelu"]
 class TowerOutput:
     """Tokens in the joint space, and the attention that was asked for."""
 
-    tokens: Float[Tensor, "batch tokens embedding"]
-    """All tokens after the final norm and the projection, not normalised."""
+    tokens: Float[Tensor, "batch tokens embedding"]  # after the final norm and the projection, not normalised
     trace: AttentionTrace
     """Always there, with the rows and maps that were asked for and the place of the token that stands for the whole."""
 
