@@ -16,8 +16,7 @@ from pickout.video.frames import Frame
 
 _REFERENCE_RATE = 30.0  # the library counts its patience in frames of a recording with this many a second
 _HELD = 4  # candidates held for each crop that will be kept, so that a better one later has something to replace
-_TALLEST = 640
-"""Larger crops are reduced to this many pixels in height: no model here reads more, and memory stays bounded."""
+_TALLEST = 640  # pixels in height that larger crops are reduced to: no model here reads more, memory stays bounded
 _GRID = (4, 8)  # columns and rows of the mean colours by which two crops are compared
 
 
@@ -63,7 +62,8 @@ class Track:
         """The best crops that are not alike, in the order of time."""
         kept: list[Sighting] = []
         for sighting in self.best:
-            if len(kept) < settings.per_track and all(_difference(sighting, other) >= settings.alike for other in kept):
+            far = (float(np.abs(sighting.colours - other.colours).mean()) >= settings.alike for other in kept)
+            if len(kept) < settings.per_track and all(far):
                 kept.append(sighting)
         return sorted(kept, key=lambda sighting: sighting.frame)
 
@@ -107,8 +107,7 @@ class Tracker:
 
     def ended(self, now: float) -> Iterator[Track]:
         """Tracks that are over: not seen for longer than a hidden person is waited for."""
-        over = [key for key, track in self._tracks.items() if now - track.last > self._settings.patience]
-        for key in over:
+        for key in [key for key, track in self._tracks.items() if now - track.last > self._settings.patience]:
             track = self._tracks.pop(key)
             if track.seen >= self._settings.least and track.best:
                 yield track
@@ -159,7 +158,3 @@ def _sharpness(picture: Image.Image) -> float:
     small = picture.convert("L").resize((64, 192), Image.Resampling.BILINEAR)
     edges = np.asarray(small.filter(ImageFilter.FIND_EDGES), dtype=np.float32)[1:-1, 1:-1].mean()
     return float(edges / (edges + 16.0))
-
-
-def _difference(one: Sighting, other: Sighting) -> float:
-    return float(np.abs(one.colours - other.colours).mean())
