@@ -1,7 +1,7 @@
 """What every method promises: losses to train it, one embedding per image and per caption, and its parameter groups."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
@@ -83,18 +83,6 @@ class ParameterGroup:
     weight_decay_scale: float = 1.0
 
 
-def group_parameters(
-    module: nn.Module, rule: Callable[[str, nn.Parameter], tuple[str, float, float]]
-) -> list[ParameterGroup]:
-    """Every trainable parameter in exactly one group; `rule` gives its group's name, rate scale and decay scale."""
-    groups: dict[str, ParameterGroup] = {}
-    for name, parameter in module.named_parameters():
-        if parameter.requires_grad:
-            group, rate, decay = rule(name, parameter)
-            groups.setdefault(group, ParameterGroup(group, [], rate, decay)).parameters.append(parameter)
-    return list(groups.values())
-
-
 class PresetSettings(Settings):
     """Settings of a method with presets: named sets of values that take the place of its defaults. A number and its
     unit are one key, so that no recipe can keep the one while a preset changes the other."""
@@ -118,6 +106,7 @@ class PresetSettings(Settings):
 class Method(nn.Module, ABC):
     """A way to train and to score. See `pickout.methods.METHODS`."""
 
+    settings: Any  # the method's own choices
     dimension: int  # length of the embedding
     candidates: int = 0
     """How many of the best images by embedding `match_pairs` looks at again; 0: the method has no second score."""
@@ -151,9 +140,15 @@ class Method(nn.Module, ABC):
         place = torch.arange(len(texts.texts), device=texts.tokens.device)
         return self.match_pairs(self.remember(images.tokens), texts.tokens, texts.texts.mask, place)
 
-    @abstractmethod
     def parameter_groups(self) -> list[ParameterGroup]:
-        """Every trainable parameter, in exactly one group."""
+        """Every trainable parameter, in exactly one group: what `settings.group_of` says of its name, a group's name,
+        rate scale and decay scale."""
+        groups: dict[str, ParameterGroup] = {}
+        for name, parameter in self.named_parameters():
+            if parameter.requires_grad:
+                group, rate, decay = self.settings.group_of(name, parameter)
+                groups.setdefault(group, ParameterGroup(group, [], rate, decay)).parameters.append(parameter)
+        return list(groups.values())
 
 
 class SeparableMethod(Method):

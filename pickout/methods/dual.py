@@ -46,7 +46,3 @@ class Dual(base.SeparableMethod):
         out = self.text(texts, ALL_ROWS if trace else NO_ATTENTION)
         whole, seen = out.summary.float(), out.trace if trace else None
         return base.TextFeatures(F.normalize(whole, dim=-1), out.tokens, texts, {"global": whole}, seen)
-
-    def parameter_groups(self) -> list[base.ParameterGroup]:
-        """Towers, classifiers, and the biases of each."""
-        return base.group_parameters(self, self.settings.group_of)

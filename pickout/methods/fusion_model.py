@@ -110,6 +110,12 @@ class FusionSettings(base.PresetSettings):
         ramp = min(1.0, (progress.step - 1) / max(1, progress.steps_per_epoch)) if self.distillation_ramp else 1.0
         return self.distillation * ramp
 
+    def group_of(self, name: str, parameter: nn.Parameter) -> tuple[str, float, float]:
+        """Of what is pretrained, or of new heads, and of both what loses no weight: biases, other vectors (ALBEF)."""
+        kind, rate = ("heads", self.head_rate) if name.startswith(_NEW) else ("base", 1.0)
+        decays = self.decay_positions if name in _RELEASED_DECAY else parameter.dim() > 1
+        return (kind, rate, 1.0) if decays else (f"{kind}.bias", rate, 0.0)
+
 
 def pairing(settings: FusionSettings) -> Pairing:
     """What training items hold: two views of an image, and a caption of the same person (RaSa)."""
@@ -155,6 +161,7 @@ class FusionModel(base.Method):
     no identities it has no momentum twin, no queues, and of the heads only `matching_head` and `word_head`. Arguments
     as in `MethodEntry.build`. `RecipeError` for a tower of another kind, or no term that uses the fusion layers."""
 
+    settings: FusionSettings
     momentum: Momentum | None
     word_head: MaskedWordHead
     matching_head: nn.Linear
@@ -232,12 +239,3 @@ class FusionModel(base.Method):
             return super().match_pairs(memory, states, mask, image)
         fused = self.text.fuse(states, mask, memory, image, summary_rows=len(states))
         return cast(Tensor, self.matching_head(fused.summary)[:, 1].float())
-
-    def parameter_groups(self) -> list[base.ParameterGroup]:
-        """Everything pretrained, new heads, and of both what loses no weight: biases and other vectors (ALBEF)."""
-        return base.group_parameters(self, self._group_of)
-
-    def _group_of(self, name: str, parameter: nn.Parameter) -> tuple[str, float, float]:
-        kind, rate = ("heads", self.settings.head_rate) if name.startswith(_NEW) else ("base", 1.0)
-        decays = self.settings.decay_positions if name in _RELEASED_DECAY else parameter.dim() > 1
-        return (kind, rate, 1.0) if decays else (f"{kind}.bias", rate, 0.0)

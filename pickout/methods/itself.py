@@ -146,6 +146,8 @@ class Itself(base.SeparableMethod):
     """Global and local cosines, fused: lambda * cos(global) + (1 - lambda) * cos(local) (ITSELF, Eq. 8); arguments as
     in `MethodEntry.build`."""
 
+    settings: ItselfSettings
+
     def __init__(
         self, settings: ItselfSettings, vision: base.ImageTower, text: base.TextTower, identities: int, *_: object
     ) -> None:
@@ -211,10 +213,6 @@ class Itself(base.SeparableMethod):
         parts = {"global": out.summary.float(), "local": self.text_head(*self.text_selection.choose(out, ~texts.mask))}
         embedding, seen = fused_embedding(parts, self.settings.fusion_weight), out.trace if trace else None
         return base.TextFeatures(embedding, out.tokens, texts, parts, seen)
-
-    def parameter_groups(self) -> list[base.ParameterGroup]:
-        """Towers, classifiers, GRAB heads, and the biases of each."""
-        return base.group_parameters(self, self.settings.group_of)
 
 
 def fused_embedding(parts: Mapping[str, Tensor], share: float) -> Embedded:

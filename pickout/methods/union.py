@@ -37,6 +37,10 @@ class UnionSettings(AgaSettings):
     """ITSELF's choices: what scores tokens, how many are kept, the local embedding and its losses."""
     local_weight: float = Field(default=1.0, gt=0)  # factor of the local branch's losses beside AGA's
 
+    def group_of(self, name: str, parameter: nn.Parameter) -> tuple[str, float, float]:
+        """As ITSELF's of its local branch, else as AGA's."""
+        return self.bank.group_of(name, parameter) if name.startswith(_LOCAL) else super().group_of(name, parameter)
+
 
 class Union(Aga):
     """AGA over the bank that ITSELF keeps; arguments as in `MethodEntry.build`."""
@@ -108,7 +112,3 @@ class Union(Aga):
         """The class token with the bank behind it, and the bank with its lengths."""
         bank, length = self.image_selection.choose(out, None, kept)
         return torch.cat([out.tokens[:, :1], bank], dim=1), (bank, length)
-
-    def _group_of(self, name: str, parameter: nn.Parameter) -> tuple[str, float, float]:
-        local = name.startswith(_LOCAL)
-        return self.settings.bank.group_of(name, parameter) if local else super()._group_of(name, parameter)
