@@ -98,11 +98,9 @@ class PlanningModel(FusionModel):
         special, sampled = vocabulary.special, settings.replaced_labels == "sampled"
         self.mask_id, self.ignored_ids = special.mask, (special.padding, special.start) if sampled else ()
         proposable = torch.from_numpy(vocabulary.proposable)
-        ordinary = settings.random_words == "ordinary"
+        ordinary, continued = settings.random_words == "ordinary", None if continues is None else continues.tolist()
         tables = {
-            "vacuous": torch.from_numpy(
-                vacuous_table(vocabulary.texts, None if continues is None else continues.tolist())
-            ),
+            "vacuous": torch.from_numpy(vacuous_table(vocabulary.texts, continued)),
             "proposable": proposable,
             "whole_words": torch.from_numpy(np.zeros_like(vocabulary.proposable) if whole is None else whole),
             "continues": None if continues is None else torch.from_numpy(continues),

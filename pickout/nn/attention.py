@@ -145,11 +145,6 @@ class ImageMemory(NamedTuple):
     keys: tuple[Keys, ...]
     values: tuple[Keys, ...]
 
-    @property
-    def images(self) -> int:
-        """How many images there are."""
-        return len(self.keys[0])
-
 
 @dataclass(frozen=True, slots=True)
 class Band:

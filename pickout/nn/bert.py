@@ -9,18 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pickout.nn.attention import (
-    Attended,
-    Grouping,
-    Keys,
-    SelfAttention,
-    attend_in_groups,
-    attention_map,
-    attention_row,
-    check_heads,
-    recomputed,
-    split_heads,
-)
+from pickout.nn import attention
+from pickout.nn.attention import Attended, Grouping, Keys, SelfAttention, attend_in_groups, recomputed, split_heads
 from pickout.nn.transformer import LayerNorm
 from pickout.shapes import Float, Ids, Mask, States
 
@@ -68,7 +58,7 @@ class CrossAttention(nn.Module):
 
     def __init__(self, width: int, memory_width: int, heads: int, dropout: float) -> None:
         super().__init__()
-        check_heads(width, heads)
+        attention.check_heads(width, heads)
         self.heads, self.dropout = heads, dropout
         self.project_query = nn.Linear(width, width)
         self.project_memory = nn.Linear(memory_width, 2 * width)
@@ -99,9 +89,8 @@ class CrossAttention(nn.Module):
         if not (row or map):
             return Attended(mixed_RTD, None, None)
         q_RHTd, k_RHNd = q_RTHd.transpose(1, 2), k_IHNd if grouping is None else k_IHNd[grouping.image]
-        return Attended(
-            mixed_RTD, attention_row(q_RHTd, k_RHNd) if row else None, attention_map(q_RHTd, k_RHNd) if map else None
-        )
+        seen = attention.attention_map(q_RHTd, k_RHNd) if map else None
+        return Attended(mixed_RTD, attention.attention_row(q_RHTd, k_RHNd) if row else None, seen)
 
 
 class BertFeedForward(nn.Module):

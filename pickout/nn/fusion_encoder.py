@@ -92,15 +92,15 @@ class FusionEncoder(nn.Module):
         cross-attention to expose (from 1): class tokens' rows or whole maps, as this very pass computes them; it costs
         keys copied for each row, and all tokens in the last layer for its map. `ValueError`: without `image_R` another
         number of rows than images, or a layer that is not there."""
-        rows, last = len(states_RTD), self.fusion_layers
-        if image_R is None and rows != memory.images:
-            raise ValueError(f"{rows} captions and {memory.images} images do not pair off")
+        rows, images, last = len(states_RTD), len(memory.keys[0]), self.fusion_layers
+        if image_R is None and rows != images:
+            raise ValueError(f"{rows} captions and {images} images do not pair off")
         check_asked(request, last)
         if rows == 0:
             return Fused(states_RTD[:, 0], states_RTD)
         alone = 0 if request.wants_map(last) else summary_rows
-        whole = _cut(states_RTD, image_R, memory.images, 0)
-        at_last = _cut(states_RTD, image_R, memory.images, alone) if alone else whole
+        whole = _cut(states_RTD, image_R, images, 0)
+        at_last = _cut(states_RTD, image_R, images, alone) if alone else whole
         seen_RT = None if bool(mask_RT.all()) else mask_RT
         looks, look_maps = dict[int, Tensor](), dict[int, Tensor]()
         parts = [Attended(states_RTD, None, None)]
