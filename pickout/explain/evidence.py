@@ -16,15 +16,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pickout.checkpoints.loaded_model import LoadedModel
-from pickout.explain.pair import Array, Pair, Traces, attention_of, embed_images, embed_texts, text_batch
+from pickout.explain.pair import Array, Pair, attention_of, embed_images, embed_texts, text_batch
 from pickout.saliency.vacuous_words import VACUOUS_WORDS
-from pickout.shapes import AttentionRequest, Float, Int, TokenBatch
+from pickout.shapes import AttentionRequest, AttentionTrace, Float, Int, TokenBatch
 
 Side = Literal["patches", "words"]
 Game = Literal["left_out", "kept_alone", "shapley"]
 """How the effect of a patch or word is found: `leave_one_out`, `keep_one_in` or `shapley`."""
-Embed = Callable[[NDArray[np.bool_]], Array]
-"""From what is kept (versions, players) to embeddings (versions, dimension)."""
+Embed = Callable[[NDArray[np.bool_]], Array]  # from those kept (versions, players) to embeddings (versions, dimension)
 REACH = 2  # words to each side that may belong to a word's phrase
 
 
@@ -153,14 +152,10 @@ class Evidence:
             return (seen[-1], *arguments[1:])
 
         place = tower.transformer.layers[-1].attention if last else tower.transformer
-        hook = place.register_forward_pre_hook(cut)
-        try:
-            with torch.enable_grad():
-                embedding = encode(given).embedding.float()[0]
-                scores = embedding @ torch.from_numpy(directions).to(embedding.device).T
-                gradients = [torch.autograd.grad(score, seen[0], retain_graph=True)[0] for score in scores]
-        finally:
-            hook.remove()
+        with place.register_forward_pre_hook(cut), torch.enable_grad():
+            embedding = encode(given).embedding.float()[0]
+            scores = embedding @ torch.from_numpy(directions).to(embedding.device).T
+            gradients = [torch.autograd.grad(score, seen[0], retain_graph=True)[0] for score in scores]
         return np.array([(gradient * seen[0]).detach().sum(dim=-1)[0].cpu().numpy() for gradient in gradients])
 
     def over_words(self, tokens: Array) -> Array:
@@ -169,7 +164,7 @@ class Evidence:
         return np.array([tokens[list(pair.words[n].positions)].sum() for n in pair.told], np.float32)
 
     @cached_property
-    def traces(self) -> Traces:
+    def traces(self) -> tuple[AttentionTrace, ...]:
         """Attention rows and maps of all layers of both towers."""
         return attention_of(self.encoder, self.pair, AttentionRequest(rows="all", maps="all"))
 

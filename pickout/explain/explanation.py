@@ -22,8 +22,7 @@ MEANING = "An explanation says what the score rests on. It does not say that the
 SHOWN: tuple[Target, ...] = ("patches", "words", "word_patches")
 """What an explanation of a score shows; where words of a matching head look is asked for apart."""
 _DIGITS = 6
-Kept = tuple[int, float]
-"""A position, and the score by which it was chosen: attention of the class or end-of-text token."""
+Kept = tuple[int, float]  # a position, and what it was chosen by: attention of the class or end-of-text token
 
 
 @dataclass(frozen=True, slots=True)

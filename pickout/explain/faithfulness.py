@@ -84,16 +84,22 @@ def measure(
     if len(samples) < 2:
         raise DataError(f"{data.root}, {split}: fewer than two people with captions; nothing can be measured")
     attributes, tally = read_attributes(data.root), Tally(settings.bootstrap)
-    for number, (image, caption) in enumerate(samples):
-        _measure_pair(model, image, caption, attributes, tally, settings, number)
+    for place, (image, caption) in enumerate(samples):
+        _measure_pair(model, image, caption, attributes, tally, settings, place)
         if tell is not None:
-            tell(number + 1, len(samples))
+            tell(place + 1, len(samples))
     findings: dict[Target, dict[str, Finding]] = {target: {} for target in TARGETS}
     for target in TARGETS:
         for way in WAYS:
             gain = [tally.number(target, way, measure) for measure in ("deletion", "insertion", "ratio")]
             if gain[0] is not None and gain[1] is not None:
                 findings[target][way] = Finding(gain[0], gain[1], gain[2])
+    controls = {}  # how the middle of the picture does, and where the heat of other garments' words falls
+    for about, way, kind in tally.kept:
+        number = tally.number(about, way, kind) if way == CENTRE or kind == "other" else None
+        if number is not None:
+            name = f"other_words_{way}" if kind == "other" else f"{CENTRE}_{about}_{kind}"
+            controls[name] = [number.mean, number.low, number.high]
     facts = {
         "model": model.name,
         "method": type(model.method).__name__.lower(),
@@ -103,7 +109,7 @@ def measure(
         "garment_words": len(tally.kept["word_patches", CENTRE, "ratio"]),
         "date": date.today().isoformat(),
         "settings": settings.model_dump(mode="json"),
-        "controls": _controls(tally),
+        "controls": controls,
     }
     return Measurement(model.fingerprint, findings, facts)
 
@@ -218,17 +224,6 @@ def _centre(evidence: Evidence) -> Reading:
     down, across = (np.linspace(-1, 1, n) if n > 1 else np.zeros(1) for n in (grid.rows, grid.columns))
     heat = (2 - down[:, None] ** 2 - across[None, :] ** 2).ravel().astype(np.float32)
     return Reading(heat, None, np.tile(heat, (evidence.told, 1)))
-
-
-def _controls(tally: Tally) -> dict[str, list[float]]:
-    """For the reader: how the middle of the picture does, and where the heat of other garments' words falls."""
-    found = {}
-    for target, way, measure in tally.kept:
-        number = tally.number(target, way, measure) if way == CENTRE or measure == "other" else None
-        if number is not None:
-            name = f"other_words_{way}" if measure == "other" else f"{CENTRE}_{target}_{measure}"
-            found[name] = [number.mean, number.low, number.high]
-    return found
 
 
 _WORN = (Part.HEADWEAR, Part.UPPER, Part.OUTER, Part.LOWER, Part.SHOES, Part.BAG)  # or carried, by everybody alike

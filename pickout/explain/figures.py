@@ -45,8 +45,7 @@ def top_of(explanation: Explanation, word: ExplainedWord) -> float:
     """The heat at which a word's map has its full colour: its own highest, but at least a quarter of the highest of all
     words, so that a word on which little rests stays pale."""
     highest = [float(other.patches.max()) for other in explanation.words if other.patches is not None]
-    own = 0.0 if word.patches is None else float(word.patches.max())
-    return max(own, _PALE * max(highest, default=0.0))
+    return max(0.0 if word.patches is None else float(word.patches.max()), _PALE * max(highest, default=0.0))
 
 
 def leading_words(explanation: Explanation, count: int) -> list[ExplainedWord]:
@@ -78,8 +77,7 @@ def look_sheet(pair: Pair, word: str, looks: Mapping[int, Array]) -> Image.Image
 
 
 def _enlarged(picture: Image.Image) -> Image.Image:
-    width = max(24, round(picture.width * _HEIGHT / picture.height))
-    return picture.resize((width, _HEIGHT), Image.Resampling.LANCZOS)
+    return picture.resize((max(24, round(picture.width * _HEIGHT / picture.height)), _HEIGHT), Image.Resampling.LANCZOS)
 
 
 def guesses_figure(pair: Pair, pieces: Sequence[HiddenPiece], *, words: int = 5) -> bytes:

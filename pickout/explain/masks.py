@@ -15,7 +15,7 @@ from pickout.methods.aga import Aga, AgaSettings
 from pickout.methods.fusion_plan import PlanningModel
 from pickout.saliency.enrich import candidates
 from pickout.saliency.masking import choose_positions
-from pickout.shapes import AttentionRequest, Scores, TokenBatch
+from pickout.shapes import ALL_ROWS, Scores, TokenBatch
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,16 +52,15 @@ class HiddenPiece:
 def guided_weights(method: PlanningModel, texts: TokenBatch) -> Scores:
     """The class token's attention over a caption's pieces as weights, by the method's own settings, or by AGA's where
     it has none (AGA, Eq. 6 to 8)."""
-    rows = method.text(texts, AttentionRequest(rows="all")).trace.rows
+    rows = method.text(texts, ALL_ROWS).trace.rows
     return _rules(method).attention_weights(rows, method.text.content(texts))
 
 
 def mask_probabilities(method: PlanningModel, texts: TokenBatch) -> dict[str, Scores]:
     """The probability that each piece is hidden, at `random` (RaSa) and `guided` by attention (AGA, Eq. 6 to 9)."""
-    content = method.text.content(texts)
-    rows = method.text(texts, AttentionRequest(rows="all")).trace.rows
-    random, guided = content.float() * method.settings.mask_probability, _rules(method)
-    return {"random": random, "guided": guided.guided_probabilities(rows, content)}
+    content, rows = method.text.content(texts), method.text(texts, ALL_ROWS).trace.rows
+    guided = _rules(method).guided_probabilities(rows, content)
+    return {"random": content.float() * method.settings.mask_probability, "guided": guided}
 
 
 def _rules(method: PlanningModel) -> AgaSettings:
@@ -153,5 +152,4 @@ def _guesses(
     ids, fits = method.candidate_ids().cpu(), torch.tensor([replaceable])
     found = candidates(logits, torch.tensor([own]), ids, fits, k=k, order=rules.enrich_order)
     drawn = sorted(zip(found.probabilities[0].tolist(), found.ids[0].tolist(), strict=True), key=lambda pair: -pair[0])
-    rank = 1 + int((likely > likely[own]).sum())
-    return rank, guesses, tuple(Guess(texts[n], p) for p, n in drawn if p > 0)
+    return 1 + int((likely > likely[own]).sum()), guesses, tuple(Guess(texts[n], p) for p, n in drawn if p > 0)

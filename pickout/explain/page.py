@@ -10,14 +10,12 @@ from PIL import Image
 
 from pickout.explain.explanation import MEANING, Explanation
 from pickout.explain.figures import heat_layer, top_of
-from pickout.explain.pair import Array
 from pickout.files import packaged_text
 from pickout.pages import picture_address, render
 
 MOST = 80  # words that have a map of their own on a page; a caption has fewer
 _FINE = 8  # pixels of a layer for each patch; the browser smooths the rest
-_LARGEST, _LONG, _TAIL = 512, 160, 2000  # longest side of the crop in pixels; letters of a title, and of what is cut
-_TARGETS = {"patches": "Heat of the crop", "words": "Weights of words", "word_patches": "Heat of a word"}
+_LARGEST, _LONG = 512, 160  # longest side of the crop in pixels; letters of a title
 
 
 def explanation_page(explanation: Explanation, *, image: str) -> str:
@@ -47,7 +45,10 @@ def _facts(explanation: Explanation, name: str) -> dict[str, Any]:
     """What `piece.html` shows."""
     mapped = [word for word in explanation.words if word.patches is not None][:MOST]
     places = {id(word): place for place, word in enumerate(mapped, start=1)}
-    heats = [(0, explanation.patches, None), *((places[id(w)], w.patches, top_of(explanation, w)) for w in mapped)]
+    grid, heats = explanation.grid, [(places[id(w)], w.patches, top_of(explanation, w)) for w in mapped]
+    size = (grid.columns * _FINE, grid.rows * _FINE)
+    every = [(0, explanation.patches, None), *heats]
+    layers = [(place, heat_layer(heat, grid, size, top=top)) for place, heat, top in every if heat is not None]
     told, done, cut = [], 0, False
     for word in explanation.words:
         if cut := word.state == "cut":  # what follows is beyond the context too
@@ -59,14 +60,12 @@ def _facts(explanation: Explanation, name: str) -> dict[str, Any]:
         "name": name,
         "choices": [(0, "all words"), *((places[id(word)], word.text) for word in mapped)],
         "crop": _photo(explanation.picture, _LARGEST),
-        "layers": [(place, _layer(explanation, heat, top)) for place, heat, top in heats if heat is not None],
+        "layers": [(place, picture_address(layer, "PNG", optimize=True)) for place, layer in layers],
         "told": told,
         "cut": cut,
         "rest": explanation.sentence[done:],
         "strongest": max((abs(word.weight) for word in explanation.words if word.weight is not None), default=0) or 1,
-        "targets": _TARGETS,
         "long": _LONG,
-        "tail": _TAIL,
     }
 
 
@@ -75,12 +74,6 @@ def _photo(picture: Image.Image, longest: int) -> tuple[str, int, int]:
     shown = picture.copy()
     shown.thumbnail((longest, longest))
     return picture_address(shown, quality=88), shown.width, shown.height
-
-
-def _layer(explanation: Explanation, heat: Array, top: float | None) -> str:
-    grid = explanation.grid
-    size = (grid.columns * _FINE, grid.rows * _FINE)
-    return picture_address(heat_layer(heat, grid, size, top=top), "PNG", optimize=True)
 
 
 def _kept(explanation: Explanation) -> tuple[str, int, int] | None:

@@ -77,9 +77,8 @@ def make_pair(model: LoadedModel, sentence: str, picture: Image.Image) -> Pair:
     """Prepare a sentence and an upright crop of any size and mode; `UsageError` where the sentence holds no word."""
     words = tuple(model.tokenizer.words(sentence))
     ids = torch.from_numpy(model.tokenizer.encode([sentence])[0])
-    image, method, size = to_rgb(picture), cast(Any, model.method), model.settings.image
-    vision = model.settings.vision
-    rows, columns = method.vision.grid
+    image, vision, size = to_rgb(picture), model.settings.vision, model.settings.image
+    rows, columns = cast(Any, model.method).vision.grid
     grid = Grid(rows, columns, vision.patch, vision.stride, size.height, size.width)
     pair = Pair(sentence, words, ids, image, prepare(image, model.image_settings), grid)
     if not pair.told:
@@ -129,9 +128,6 @@ def _in_batches(rows: Rows, compute: Callable[[Rows], Tensor]) -> Array:
     return array
 
 
-Traces = tuple[AttentionTrace, AttentionTrace]
-
-
 def fusion_model(encoder: LoadedModel) -> PlanningModel:
     """The method, if it fuses words and images; else a `UsageError`."""
     if isinstance(encoder.method, PlanningModel):
@@ -173,7 +169,7 @@ def look_at(encoder: LoadedModel, pair: Pair, words: Sequence[int], *, hide: boo
 
 
 @torch.no_grad()
-def attention_of(encoder: LoadedModel, pair: Pair, request: AttentionRequest) -> Traces:
+def attention_of(encoder: LoadedModel, pair: Pair, request: AttentionRequest) -> tuple[AttentionTrace, ...]:
     """Attention of both towers for a pair, straight from them: a method's own trace holds rows alone."""
     method: Any = encoder.method
     image = method.vision(pair.pixels[None].to(encoder.device), request)

@@ -5,13 +5,12 @@ that the caption's own class token looks at (Eq. 6 to 9); TEM puts words that th
 and trains contrast, matching and relation with the new caption (Eq. 10 and 11). Neither adds a parameter.
 docs/methods/aga.md tells paper, release and ours apart."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
 import torch
 from pydantic import Field, model_validator
-from torch import Tensor, nn
+from torch import Tensor
 
 from pickout.errors import RecipeError
 from pickout.methods.base import ImageTower
@@ -22,7 +21,7 @@ from pickout.methods.step_choices import Chooser, Hidden, total
 from pickout.saliency.aggregation import layer_ema, layer_mean
 from pickout.saliency.enrich import CandidateOrder, candidates, enrich
 from pickout.saliency.masking import Normalisation, clip, probabilities, vacuous_probabilities, word_weights
-from pickout.shapes import AttentionRequest, Bool, Ids, Mask, Scores, TokenBatch
+from pickout.shapes import ALL_ROWS, Bool, Ids, Mask, Scores, TokenBatch
 from pickout.text.tokenizer import Vocabulary
 
 Source = Literal["online", "momentum"]  # which model is asked
@@ -133,8 +132,12 @@ class Aga(Fusion):
             return rules.guided_probabilities(rows, content)
         # A model for use has no twin, so it asks itself.
         text = self.text if rules.attention_source == "online" or self.momentum is None else self.momentum.text
-        with nullcontext() if rules.attention_dropout else _without_dropout(text):
-            rows = text(texts, AttentionRequest(rows="all")).trace.rows
+        mode = text.training
+        text.train(mode and rules.attention_dropout)
+        try:
+            rows = text(texts, ALL_ROWS).trace.rows
+        finally:
+            text.train(mode)
         # Autocast would hand the casts of this pass, which have no gradient, to the passes that need one.
         torch.clear_autocast_cache()
         return rules.guided_probabilities(rows, content)
@@ -192,13 +195,3 @@ class Aga(Fusion):
         logits: Tensor = self.word_head(tokens[hidden.chosen], self.text.embeddings.words.weight)
         torch.clear_autocast_cache()
         return logits
-
-
-@contextmanager
-def _without_dropout(module: nn.Module) -> Iterator[None]:
-    mode = module.training
-    module.eval()
-    try:
-        yield
-    finally:
-        module.train(mode)

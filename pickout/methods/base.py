@@ -1,7 +1,7 @@
 """What every method promises: losses to train it, one embedding per image and per caption, and its parameter groups."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
@@ -15,7 +15,7 @@ from pickout.data.batching import Batch
 from pickout.nn.attention import ImageMemory
 from pickout.nn.frozen import MultiStageTower, SentenceTower
 from pickout.nn.towers import TextTransformer, VisionTransformer
-from pickout.shapes import AttentionTrace, Bool, Embedded, Float, Int, Ints, Pictures, Scalar, States, TokenBatch
+from pickout.shapes import AttentionTrace, Embedded, Float, Ints, Mask, Pictures, Scalar, States, TokenBatch
 
 ImageTower = VisionTransformer | MultiStageTower  # what a method can look at images with
 TextTower = TextTransformer | SentenceTower  # what a method without second look can read captions with
@@ -83,18 +83,6 @@ class ParameterGroup:
     weight_decay_scale: float = 1.0
 
 
-def group_parameters(
-    module: nn.Module, rule: Callable[[str, nn.Parameter], tuple[str, float, float]]
-) -> list[ParameterGroup]:
-    """Every trainable parameter in exactly one group; `rule` gives its group's name, rate scale and decay scale."""
-    groups: dict[str, ParameterGroup] = {}
-    for name, parameter in module.named_parameters():
-        if parameter.requires_grad:
-            group, rate, decay = rule(name, parameter)
-            groups.setdefault(group, ParameterGroup(group, [], rate, decay)).parameters.append(parameter)
-    return list(groups.values())
-
-
 class PresetSettings(Settings):
     """Settings of a method with presets: named sets of values that take the place of its defaults. A number and its
     unit are one key, so that no recipe can keep the one while a preset changes the other."""
@@ -118,6 +106,7 @@ class PresetSettings(Settings):
 class Method(nn.Module, ABC):
     """A way to train and to score. See `pickout.methods.METHODS`."""
 
+    settings: Any  # the method's own choices
     dimension: int  # length of the embedding
     candidates: int = 0
     """How many of the best images by embedding `match_pairs` looks at again; 0: the method has no second score."""
@@ -139,13 +128,7 @@ class Method(nn.Module, ABC):
         matched with; `NotImplementedError` where the method has no second score, as for `match_pairs`."""
         raise NotImplementedError(f"{type(self).__name__} does not match pairs")
 
-    def match_pairs(
-        self,
-        memory: ImageMemory,
-        states: Float[Tensor, "pairs tokens width"],
-        mask: Bool[Tensor, "pairs tokens"],
-        image: Int[Tensor, " pairs"],
-    ) -> Float[Tensor, " pairs"]:
+    def match_pairs(self, memory: ImageMemory, states: States, mask: Mask, image: Ints) -> Float[Tensor, " batch"]:
         """A slower, better score of pairs: of an `image` of the memory, from `remember`, and the `states` of a caption,
         its tokens as in `TextFeatures`; the mask is True where a token is not padding."""
         raise NotImplementedError(f"{type(self).__name__} does not match pairs")
@@ -157,9 +140,15 @@ class Method(nn.Module, ABC):
         place = torch.arange(len(texts.texts), device=texts.tokens.device)
         return self.match_pairs(self.remember(images.tokens), texts.tokens, texts.texts.mask, place)
 
-    @abstractmethod
     def parameter_groups(self) -> list[ParameterGroup]:
-        """Every trainable parameter, in exactly one group."""
+        """Every trainable parameter, in exactly one group: what `settings.group_of` says of its name, a group's name,
+        rate scale and decay scale."""
+        groups: dict[str, ParameterGroup] = {}
+        for name, parameter in self.named_parameters():
+            if parameter.requires_grad:
+                group, rate, decay = self.settings.group_of(name, parameter)
+                groups.setdefault(group, ParameterGroup(group, [], rate, decay)).parameters.append(parameter)
+        return list(groups.values())
 
 
 class SeparableMethod(Method):
@@ -182,5 +171,4 @@ class SeparableMethod(Method):
         if len(batches) == 1:
             return self.compare(self.represent(batch, progress), batch.identity, progress)
         made: list[Any] = [checkpoint(self.represent, each, progress, use_reentrant=False) for each in batches]
-        parts = tuple(torch.cat(each) for each in zip(*made, strict=True))
-        return self.compare(parts, batch.identity, progress)
+        return self.compare(tuple(torch.cat(each) for each in zip(*made, strict=True)), batch.identity, progress)

@@ -8,7 +8,6 @@ from pickout.methods import base
 from pickout.methods.objective import Objective, ObjectiveSettings
 from pickout.nn.gather import gather, gather_with_gradient
 from pickout.shapes import ALL_ROWS, NO_ATTENTION, Ints, Pictures, TokenBatch
-from pickout.text.tokenizer import Vocabulary
 
 
 class DualSettings(ObjectiveSettings):
@@ -19,12 +18,7 @@ class Dual(base.SeparableMethod):
     """The cosine of class token and end-of-text token; arguments as in `MethodEntry.build`."""
 
     def __init__(
-        self,
-        settings: DualSettings,
-        vision: base.ImageTower,
-        text: base.TextTower,
-        identities: int,
-        vocabulary: Vocabulary | None = None,  # noqa: ARG002  (no piece is hidden or proposed)
+        self, settings: DualSettings, vision: base.ImageTower, text: base.TextTower, identities: int, *_: object
     ) -> None:
         super().__init__()
         self.settings, self.vision, self.text = settings, vision, text
@@ -52,7 +46,3 @@ class Dual(base.SeparableMethod):
         out = self.text(texts, ALL_ROWS if trace else NO_ATTENTION)
         whole, seen = out.summary.float(), out.trace if trace else None
         return base.TextFeatures(F.normalize(whole, dim=-1), out.tokens, texts, {"global": whole}, seen)
-
-    def parameter_groups(self) -> list[base.ParameterGroup]:
-        """Towers, classifiers, and the biases of each."""
-        return base.group_parameters(self, self.settings.group_of)

@@ -10,16 +10,8 @@ from torch import Tensor
 
 from pickout.data.batching import Batch
 from pickout.draws import Drawn
+from pickout.losses import fusion
 from pickout.losses.contrastive import contrastive, enqueue, positive_keys, with_queue
-from pickout.losses.fusion import (
-    masked_word_loss,
-    masked_word_loss_over_sequence,
-    matching_loss,
-    negative_weights,
-    relation_loss,
-    replaced_word_loss,
-    same_caption,
-)
 from pickout.losses.identity import IGNORED
 from pickout.methods.base import LossTerms, Progress
 from pickout.methods.fusion_plan import Plan, PlanningModel, unit
@@ -71,31 +63,21 @@ class Fusion(PlanningModel):
         with torch.no_grad():
             image_m_WE, text_m_WE = gather_with_gradient(plan.image), gather_with_gradient(plan.text)
         identity_W = gather(plan.given.identity)
+        features = image_WE, text_WE, image_m_WE, text_m_WE
+        keys = with_queue(image_m_WE, self.image_queue), with_queue(text_m_WE, self.text_queue)
+        positive = positive_keys(identity_W, torch.cat([identity_W, self.identity_queue]), one_hot=rules.one_hot)
         found = contrastive(
-            image_WE,
-            text_WE,
-            image_m_WE,
-            text_m_WE,
-            with_queue(image_m_WE, self.image_queue),
-            with_queue(text_m_WE, self.text_queue),
-            positive_keys(identity_W, torch.cat([identity_W, self.identity_queue]), one_hot=rules.one_hot),
-            temperature=self.temperature,
-            alpha=alpha,
-            directions=rules.directions,
+            *features, *keys, positive, temperature=self.temperature, alpha=alpha, directions=rules.directions
         )
         if self.training:
             queues = (self.image_queue, self.text_queue, self.identity_queue, self.queue_pointer)
             enqueue(*queues, image_m_WE, text_m_WE, identity_W)
-        equal = same_caption(gather(plan.weak.online.ids)) if rules.exclude_equal_captions else None
+        equal = fusion.same_caption(gather(plan.weak.online.ids)) if rules.exclude_equal_captions else None
         to_images, to_texts = (
-            negative_weights(
-                similarity,
-                identity_W,
-                group=rules.negative_group,
-                epsilon=rules.negative_guard,
-                equal_captions_BB=equal,
+            fusion.negative_weights(
+                scores, identity_W, group=rules.negative_group, epsilon=rules.negative_guard, equal_captions_BB=equal
             )[plan.given.part.own]
-            for similarity in (found.text_to_image, found.image_to_text)
+            for scores in (found.text_to_image, found.image_to_text)
         )
         return found.loss, plan.chooser.negatives(to_images, to_texts)
 
@@ -125,15 +107,15 @@ class Fusion(PlanningModel):
             logits = self.matching_head(fused.summary[: 3 * rows])
             valid = torch.cat([torch.ones_like(drawn[0].valid), drawn[0].valid, drawn[1].valid])
             matches = torch.arange(3 * rows, device=valid.device) < rows
-            terms["matching"] = matching_loss(logits, matches, valid, count=part.share(valid.sum()))
+            terms["matching"] = fusion.matching_loss(logits, matches, valid, count=part.share(valid.sum()))
         if "relation" in self.heads:
             logits = self.relation_head(fused.summary[:rows])
-            terms["relation"] = relation_loss(logits, plan.weak.replaced, count=part.whole / part.processes)
+            terms["relation"] = fusion.relation_loss(logits, plan.weak.replaced, count=part.whole / part.processes)
         if plan.hidden is not None:
             terms["words"] = self._word_loss(plan, tokens.pop(0), alpha)
         if plan.labels is not None:
             count = part.share((plan.labels != IGNORED).sum())
-            terms["replaced"] = replaced_word_loss(self.replaced_head(tokens.pop(0)), plan.labels, count=count)
+            terms["replaced"] = fusion.replaced_word_loss(self.replaced_head(tokens.pop(0)), plan.labels, count=count)
         return {name: mean_over_processes(loss) for name, loss in terms.items()}
 
     def _word_loss(self, plan: Plan, tokens_BTD: Float[Tensor, "batch length width"], alpha: float) -> Scalar:
@@ -142,7 +124,7 @@ class Fusion(PlanningModel):
         count, length = plan.given.part.share(chosen.sum()), plan.given.part.strong
         if not self.whole_rows:
             logits_nV = self.word_head(tokens_BTD[chosen], table)
-            return masked_word_loss(logits_nV, ids[chosen], plan.teacher, alpha, count=count)
+            return fusion.masked_word_loss(logits_nV, ids[chosen], plan.teacher, alpha, count=count)
         labels = ids.masked_fill(~chosen, IGNORED)[:, :length]
         logits_BTV = self.word_head(tokens_BTD[:, :length], table)
-        return masked_word_loss_over_sequence(logits_BTV, labels, plan.teacher, alpha, count=count)
+        return fusion.masked_word_loss_over_sequence(logits_BTV, labels, plan.teacher, alpha, count=count)

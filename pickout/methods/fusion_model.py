@@ -12,19 +12,10 @@ from torch.nn import functional as F
 from pickout.data.training_pairs import Pairing
 from pickout.errors import RecipeError, TrainingError
 from pickout.losses.contrastive import DIRECTIONS, EMPTY, Direction
-from pickout.methods.base import (
-    ImageFeatures,
-    ImageTower,
-    Method,
-    ParameterGroup,
-    PresetSettings,
-    Progress,
-    TextFeatures,
-    group_parameters,
-)
+from pickout.methods import base
 from pickout.nn.attention import ImageMemory
 from pickout.nn.fusion_encoder import FusionEncoder, MaskedWordHead
-from pickout.shapes import ALL_ROWS, NO_ATTENTION, Bool, Float, Int, Pictures, TokenBatch
+from pickout.shapes import ALL_ROWS, NO_ATTENTION, Float, Int, Ints, Mask, Pictures, States, TokenBatch
 
 _NEW = ("relation_head.", "replaced_head.")
 TRAINING_ONLY = ("momentum.", "image_queue", "text_queue", "identity_queue", "queue_pointer", *_NEW)
@@ -33,7 +24,7 @@ _FOLLOWED = ("vision", "text", "image_projection", "text_projection", "word_head
 _RELEASED_DECAY = ("temperature", "vision.class_token", "vision.positions")
 
 
-class FusionSettings(PresetSettings):
+class FusionSettings(base.PresetSettings):
     """Every choice of RaSa. The defaults are its released program's, mended where docs/methods/aga.md says so.
     `as_paper` is AGA's paper, `as_released` RaSa's program; of AGA there is none."""
 
@@ -114,10 +105,16 @@ class FusionSettings(PresetSettings):
             "replaced": self.replaced_weight,
         }
 
-    def alpha(self, progress: Progress) -> float:
+    def alpha(self, progress: base.Progress) -> float:
         """The share of the momentum model's guesses at this step: from 0 in a line over one epoch (ALBEF; RaSa)."""
         ramp = min(1.0, (progress.step - 1) / max(1, progress.steps_per_epoch)) if self.distillation_ramp else 1.0
         return self.distillation * ramp
+
+    def group_of(self, name: str, parameter: nn.Parameter) -> tuple[str, float, float]:
+        """Of what is pretrained, or of new heads, and of both what loses no weight: biases, other vectors (ALBEF)."""
+        kind, rate = ("heads", self.head_rate) if name.startswith(_NEW) else ("base", 1.0)
+        decays = self.decay_positions if name in _RELEASED_DECAY else parameter.dim() > 1
+        return (kind, rate, 1.0) if decays else (f"{kind}.bias", rate, 0.0)
 
 
 def pairing(settings: FusionSettings) -> Pairing:
@@ -129,7 +126,7 @@ class Momentum(nn.Module):
     """The momentum twin: a slow average of both towers, both projections and the word head, without gradient; parts
     that the online model lacks are left out. `dropout` tells whether it is active in training."""
 
-    vision: ImageTower
+    vision: base.ImageTower
     text: FusionEncoder
     image_projection: nn.Linear
     text_projection: nn.Linear
@@ -159,11 +156,12 @@ class Momentum(nn.Module):
                 kept.copy_(current)
 
 
-class FusionModel(Method):
+class FusionModel(base.Method):
     """Two towers with a contrastive score, and a fusion encoder whose matching head looks at the best again. Built for
     no identities it has no momentum twin, no queues, and of the heads only `matching_head` and `word_head`. Arguments
     as in `MethodEntry.build`. `RecipeError` for a tower of another kind, or no term that uses the fusion layers."""
 
+    settings: FusionSettings
     momentum: Momentum | None
     word_head: MaskedWordHead
     matching_head: nn.Linear
@@ -174,7 +172,7 @@ class FusionModel(Method):
     identity_queue: Tensor
     queue_pointer: Tensor
 
-    def __init__(self, settings: FusionSettings, vision: ImageTower, text: Any, identities: int) -> None:
+    def __init__(self, settings: FusionSettings, vision: base.ImageTower, text: Any, identities: int) -> None:
         super().__init__()
         if not isinstance(text, FusionEncoder):
             raise RecipeError("model.text.kind: this method fuses captions and images; set model.text.kind = 'bert'")
@@ -214,21 +212,19 @@ class FusionModel(Method):
             raise TrainingError("this model was built without identities, so it has no momentum twin to train with")
         return self.momentum
 
-    def encode_images(self, images: Pictures, *, trace: bool = False) -> ImageFeatures:
+    def encode_images(self, images: Pictures, *, trace: bool = False) -> base.ImageFeatures:
         """Embed prepared images; `parts` holds `global`, not normalised; `tokens` is what `remember` reads."""
         out = self.vision(images, ALL_ROWS if trace else NO_ATTENTION)
         whole, seen = self.image_projection(out.tokens[:, 0]).float(), out.trace if trace else None
-        return ImageFeatures(F.normalize(whole, dim=-1), out.tokens, {"global": whole}, seen)
+        return base.ImageFeatures(F.normalize(whole, dim=-1), out.tokens, {"global": whole}, seen)
 
-    def encode_texts(self, texts: TokenBatch, *, trace: bool = False) -> TextFeatures:
+    def encode_texts(self, texts: TokenBatch, *, trace: bool = False) -> base.TextFeatures:
         """Embed tokenized captions; `parts` holds `global`, not normalised; `tokens` are the text layers' states."""
         out = self.text(texts, ALL_ROWS if trace else NO_ATTENTION)
         whole, seen = self.text_projection(out.tokens[:, 0]).float(), out.trace if trace else None
-        return TextFeatures(F.normalize(whole, dim=-1), out.tokens, texts, {"global": whole}, seen)
+        return base.TextFeatures(F.normalize(whole, dim=-1), out.tokens, texts, {"global": whole}, seen)
 
-    def looked_at(
-        self, images: Pictures
-    ) -> tuple[Float[Tensor, "batch tokens channels"], Int[Tensor, "batch patches"]]:
+    def looked_at(self, images: Pictures) -> tuple[States, Int[Tensor, "batch patches"]]:
         """What the fusion layers read of prepared images, class token first, and the number of each patch behind it."""
         tokens = self.vision(images).tokens
         return tokens, torch.arange(tokens.shape[1] - 1, device=tokens.device).expand(len(images), -1)
@@ -237,24 +233,9 @@ class FusionModel(Method):
         """Keys and values of the images for every fusion layer."""
         return self.text.remember(tokens)
 
-    def match_pairs(
-        self,
-        memory: ImageMemory,
-        states: Float[Tensor, "pairs tokens width"],
-        mask: Bool[Tensor, "pairs tokens"],
-        image: Int[Tensor, " pairs"],
-    ) -> Float[Tensor, " pairs"]:
+    def match_pairs(self, memory: ImageMemory, states: States, mask: Mask, image: Ints) -> Float[Tensor, " batch"]:
         """The matching head's logit of class 1 (RaSa); as `Method.match_pairs`."""
         if "matching" not in self.heads:
             return super().match_pairs(memory, states, mask, image)
         fused = self.text.fuse(states, mask, memory, image, summary_rows=len(states))
         return cast(Tensor, self.matching_head(fused.summary)[:, 1].float())
-
-    def parameter_groups(self) -> list[ParameterGroup]:
-        """Everything pretrained, new heads, and of both what loses no weight: biases and other vectors (ALBEF)."""
-        return group_parameters(self, self._group_of)
-
-    def _group_of(self, name: str, parameter: nn.Parameter) -> tuple[str, float, float]:
-        kind, rate = ("heads", self.settings.head_rate) if name.startswith(_NEW) else ("base", 1.0)
-        decays = self.settings.decay_positions if name in _RELEASED_DECAY else parameter.dim() > 1
-        return (kind, rate, 1.0) if decays else (f"{kind}.bias", rate, 0.0)

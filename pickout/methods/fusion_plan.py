@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from pickout.methods.fusion_model import FusionModel, FusionSettings
 from pickout.methods.step_choices import Chooser, Hidden, Part, draw_uniforms, find_part, total
 from pickout.nn.fusion_encoder import fuse_by_length, read_by_length
 from pickout.nn.gather import gather_with_gradient
+from pickout.nn.transformer import TowerOutput
 from pickout.saliency.masking import vacuous_positions, word_numbers, word_sizes
 from pickout.saliency.vacuous_words import vacuous_table
 from pickout.shapes import Bool, Embedded, Float, Ids, Ints, Mask, Scores, States, TokenBatch
@@ -28,9 +29,7 @@ class Given:
     """A batch ready for a step, its captions cut to the longest of all processes."""
 
     images: Float[Tensor, "batch *axes"]  # what the online model sees, as in `Batch`
-    second: Float[
-        Tensor, "batch *axes"
-    ]  # what the momentum model sees: another view, or the same where the batch has no other
+    second: Float[Tensor, "batch *axes"]  # what the momentum model sees: another view, or the same where there is none
     strong: TokenBatch  # the captions as drawn; words of these are hidden and replaced
     weak: TokenBatch  # captions of the same people for contrast, matching and relation, mostly the strong ones
     replaced: Ints  # 1 where `weak` is another caption
@@ -39,6 +38,8 @@ class Given:
     part: Part
     rows: Mapping[int, Scores] | None = None
     """By text layer, the class token's attention in `strong`, where that was read already."""
+    image: TowerOutput | None = None  # what one pass of each tower made of it, where a method needs that
+    text: TowerOutput | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,11 +98,9 @@ class PlanningModel(FusionModel):
         special, sampled = vocabulary.special, settings.replaced_labels == "sampled"
         self.mask_id, self.ignored_ids = special.mask, (special.padding, special.start) if sampled else ()
         proposable = torch.from_numpy(vocabulary.proposable)
-        ordinary = settings.random_words == "ordinary"
+        ordinary, continued = settings.random_words == "ordinary", None if continues is None else continues.tolist()
         tables = {
-            "vacuous": torch.from_numpy(
-                vacuous_table(vocabulary.texts, None if continues is None else continues.tolist())
-            ),
+            "vacuous": torch.from_numpy(vacuous_table(vocabulary.texts, continued)),
             "proposable": proposable,
             "whole_words": torch.from_numpy(np.zeros_like(vocabulary.proposable) if whole is None else whole),
             "continues": None if continues is None else torch.from_numpy(continues),
@@ -150,25 +149,20 @@ class PlanningModel(FusionModel):
             labels = replaced_labels(sampled, ids, content, ignored_ids=self.ignored_ids)
         weak = self.enrich(given, hidden, teacher, chooser, image_BND)
         image_m = unit(twin.image_projection(tokens_m[:, 0]))
-        states_m = read_by_length(twin.text, weak.momentum, whole=self.whole_rows)
-        text_m = unit(twin.text_projection(states_m[:, 0]))
+        text_m = unit(twin.text_projection(read_by_length(twin.text, weak.momentum, whole=self.whole_rows)[:, 0]))
         found = (weak, hidden, teacher, sampled, labels, logs | weak.logs)
         return Plan(given, chooser, image_BND, image_m, text_m, *found)
 
-    def image_tokens(self, given: Given, progress: Progress) -> States:
+    def image_tokens(self, given: Given, progress: Progress) -> States:  # noqa: ARG002  (nothing here changes over time)
         """What the fusion layers read of the images, class token first."""
-        del progress
-        tokens: States = self.vision(given.images).tokens
-        return tokens
+        return cast(Tensor, self.vision(given.images).tokens)
 
-    def further(self, given: Given, progress: Progress) -> LossTerms:
+    def further(self, given: Given, progress: Progress) -> LossTerms:  # noqa: ARG002
         """Losses beside the five objectives."""
-        del given, progress
         return LossTerms({}, {})
 
-    def masking_probability(self, texts: TokenBatch, content: Mask, rows: Mapping[int, Scores] | None = None) -> Scores:
+    def masking_probability(self, texts: TokenBatch, content: Mask, rows: Mapping[int, Scores] | None = None) -> Scores:  # noqa: ARG002
         """The probability that each token of captions is hidden: the same for every word (BERT; RaSa)."""
-        del texts, rows
         return content.float() * self.settings.mask_probability
 
     def candidate_ids(self) -> Bool[Tensor, " vocabulary"]:
@@ -222,5 +216,4 @@ class PlanningModel(FusionModel):
         return fused.tokens.chunk(len(masked))
 
     def _twin_words(self, tokens: Tensor) -> Tensor:
-        logits: Tensor = self.twin.word_head(tokens, self.twin.text.embeddings.words.weight)
-        return logits
+        return cast(Tensor, self.twin.word_head(tokens, self.twin.text.embeddings.words.weight))

@@ -25,7 +25,6 @@ from pickout.nn.transformer import TowerOutput
 from pickout.saliency.aggregation import QueryRow, Scoring, Statistic
 from pickout.saliency.bank import Bank, annealed_budget, fixed_budget, gather_tokens, select_bank
 from pickout.shapes import AttentionRequest, Embedded, Float, Ints, Mask, Pictures, TokenBatch
-from pickout.text.tokenizer import Vocabulary
 
 
 class ItselfSettings(ObjectiveSettings):
@@ -58,8 +57,7 @@ class ItselfSettings(ObjectiveSettings):
     budget: Literal["off", "epoch", "step"] = "step"
     """Whether the bank shrinks in training, and whether by epoch or by step (ITSELF, Eq. 4, table 4)."""
     start_ratio: float = Field(default=0.65, gt=0, le=1)  # rho_s, the share of tokens kept at first (released program)
-    end_ratio: float = Field(default=0.5, gt=0, le=1)
-    """Rho_e, the share kept from `budget_duration` on (released program)."""
+    end_ratio: float = Field(default=0.5, gt=0, le=1)  # rho_e, the share from `budget_duration` on (released program)
     # Differs from the paper: there T is the epoch at which the baseline is best; the release fixes a number of steps.
     budget_duration: str = Field(default="1450 steps", pattern=r"^[1-9][0-9]{0,8} (steps|epochs)$")
     """T of ITSELF, Eq. 4, with its unit: "1450 steps" as released, for every data set, or "10 epochs", what that is on
@@ -113,9 +111,7 @@ class Selection:
         self.settings, self.selectable = settings, selectable
         self.counted = selectable if settings.budget_counts == "selectable" else tokens
         self.training = _scoring(settings, settings.selection, tower, depth)
-        self.evaluation = Scoring("last", (depth,), row=settings.query_row)
-        if settings.eval_attention == "mars":
-            self.evaluation = _scoring(settings, "mars", tower, depth)
+        self.evaluation = _scoring(settings, "mars" if settings.eval_attention == "mars" else "last", tower, depth)
         self.evaluation_kept = fixed_budget(selectable, settings.eval_ratio)
 
     def training_kept(self, progress: base.Progress) -> int:
@@ -150,13 +146,10 @@ class Itself(base.SeparableMethod):
     """Global and local cosines, fused: lambda * cos(global) + (1 - lambda) * cos(local) (ITSELF, Eq. 8); arguments as
     in `MethodEntry.build`."""
 
+    settings: ItselfSettings
+
     def __init__(
-        self,
-        settings: ItselfSettings,
-        vision: base.ImageTower,
-        text: base.TextTower,
-        identities: int,
-        vocabulary: Vocabulary | None = None,  # noqa: ARG002  (no piece is hidden or proposed)
+        self, settings: ItselfSettings, vision: base.ImageTower, text: base.TextTower, identities: int, *_: object
     ) -> None:
         super().__init__()
         width, local, rules = vision.embedding, settings.local_dimension, settings
@@ -210,22 +203,16 @@ class Itself(base.SeparableMethod):
         """Embed prepared images in one pass; `parts` holds `global` and `local`, not normalised."""
         out = self.vision(images, with_trace(self.image_selection.evaluation.request, trace))
         parts = {"global": out.summary.float(), "local": self.image_head(*self.image_selection.choose(out, None))}
-        return base.ImageFeatures(
-            fused_embedding(parts, self.settings.fusion_weight), out.tokens, parts, out.trace if trace else None
-        )
+        embedding, seen = fused_embedding(parts, self.settings.fusion_weight), out.trace if trace else None
+        return base.ImageFeatures(embedding, out.tokens, parts, seen)
 
     def encode_texts(self, texts: TokenBatch, *, trace: bool = False) -> base.TextFeatures:
         """Embed tokenized captions in one pass; `parts` holds `global` and `local`, not normalised."""
         texts = self._cut(texts, self.text_selection.evaluation, 0)
         out = self.text(texts, with_trace(self.text_selection.evaluation.request, trace))
         parts = {"global": out.summary.float(), "local": self.text_head(*self.text_selection.choose(out, ~texts.mask))}
-        return base.TextFeatures(
-            fused_embedding(parts, self.settings.fusion_weight), out.tokens, texts, parts, out.trace if trace else None
-        )
-
-    def parameter_groups(self) -> list[base.ParameterGroup]:
-        """Towers, classifiers, GRAB heads, and the biases of each."""
-        return base.group_parameters(self, self.settings.group_of)
+        embedding, seen = fused_embedding(parts, self.settings.fusion_weight), out.trace if trace else None
+        return base.TextFeatures(embedding, out.tokens, texts, parts, seen)
 
 
 def fused_embedding(parts: Mapping[str, Tensor], share: float) -> Embedded:
@@ -256,5 +243,4 @@ def _scoring(settings: ItselfSettings, statistic: Statistic, tower: str, depth: 
         remedy = f"; name a middle and a late one, for example {key} = [{max(1, round(depth * 5 / 12))}, {depth}]"
         told = f"method.{key} = {given}: the {tower} tower has layers 1 to {depth}"
         raise RecipeError(told + (remedy if key != "single_layer" else ""))
-    later_left = settings.rollout_order == "later_left"
-    return Scoring(statistic, layers, settings.discard, later_left, settings.query_row)
+    return Scoring(statistic, layers, settings.discard, settings.rollout_order == "later_left", settings.query_row)

@@ -40,26 +40,18 @@ def method_settings(
 
 
 def build_model(settings: ModelSettings, tokenizer: Any, identities: int, *, source: str = "model settings") -> Method:
-    """A method with towers at their starting weights.
-
-    Args:
-        settings: sizes and the method.
-        tokenizer: a `Tokenizer`, or whatever has its `vocabulary`, `vocabulary_size`, `special` and `context`.
-        identities: how many people the training split shows; 0 for a model that is only used.
-        source: what to call the settings in an error.
-
-    Raises:
-        RecipeError: settings that fit nothing that can be built."""
+    """A method with towers at their starting weights. `tokenizer` is a `Tokenizer`, or whatever has its `vocabulary`,
+    `vocabulary_size`, `special` and `context`; `identities` how many people the training split shows, 0 for a model
+    that is only used; `source` what to call the settings in an error. `RecipeError`: they fit nothing that can be
+    built."""
     name, own = method_settings(settings, source=source)
     vision, text = settings.vision, settings.text
     if vision.embedding != text.embedding:
         unequal = f"vision.embedding = {vision.embedding} and text.embedding = {text.embedding}"
         raise RecipeError(f"{source}: {unequal} must be equal")
-    kind: type[MultiStageTower | VisionTransformer] = (
-        VisionTransformer if vision.kind in ("clip", "vit") else MultiStageTower
-    )
+    size, plain = {"height": settings.image.height, "width": settings.image.width}, vision.kind in ("clip", "vit")
     try:
-        image_tower: ImageTower = kind(vision, height=settings.image.height, width=settings.image.width)
+        image_tower: ImageTower = VisionTransformer(vision, **size) if plain else MultiStageTower(vision, **size)
         text_tower = _text_tower(text, tokenizer, image_tower.channels, vision.branches)
     except ValueError as error:
         raise RecipeError(f"{source}: {error}") from None

@@ -44,10 +44,8 @@ class ObjectiveSettings(PresetSettings):
     id_weight: float = Field(default=1.0, gt=0)  # factor of each identity term (released program: none)
     classifier_spread: float = Field(default=0.001, gt=0)
     """Standard deviation of the classifiers' starting weights (released program)."""
-    bias_rate: float = Field(default=2.0, gt=0)
-    """Learning rate of biases relative to the recipe's (IRRA, released program)."""
-    bias_decay: float = Field(default=0.0, ge=0)
-    """Weight decay of biases relative to the recipe's (IRRA, released program)."""
+    bias_rate: float = Field(default=2.0, gt=0)  # learning rate of biases, times the recipe's (IRRA, released program)
+    bias_decay: float = Field(default=0.0, ge=0)  # weight decay of biases, times the recipe's (IRRA, released program)
     classifier_rate: float = Field(default=5.0, gt=0)
     """Learning rate of the classifiers relative to the recipe's (IRRA, released program)."""
 

@@ -5,7 +5,7 @@ caption tells AGM which words to hide. The first look is ITSELF's, a global and 
 AGA's, but its fusion layers read the class token and the bank in place of all patches, so a gallery keeps a fraction of
 the tokens and looks at a fraction. docs/methods/union.md says what is whose."""
 
-from dataclasses import dataclass, fields
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -22,7 +22,7 @@ from pickout.methods.objective import Objective
 from pickout.nn.gather import gather, gather_with_gradient
 from pickout.nn.heads import GrabHead
 from pickout.nn.transformer import TowerOutput
-from pickout.shapes import Float, Int, Pictures, TokenBatch
+from pickout.shapes import Int, Pictures, States, TokenBatch
 from pickout.text.tokenizer import Vocabulary
 
 TRAINING_ONLY = (*OF_FUSION, "local_objective.")
@@ -37,13 +37,9 @@ class UnionSettings(AgaSettings):
     """ITSELF's choices: what scores tokens, how many are kept, the local embedding and its losses."""
     local_weight: float = Field(default=1.0, gt=0)  # factor of the local branch's losses beside AGA's
 
-
-@dataclass(frozen=True, slots=True)
-class Seen(Given):
-    """A batch with one pass of each tower over it, its attention read."""
-
-    image: TowerOutput | None = None
-    text: TowerOutput | None = None
+    def group_of(self, name: str, parameter: nn.Parameter) -> tuple[str, float, float]:
+        """As ITSELF's of its local branch, else as AGA's."""
+        return self.bank.group_of(name, parameter) if name.startswith(_LOCAL) else super().group_of(name, parameter)
 
 
 class Union(Aga):
@@ -65,22 +61,21 @@ class Union(Aga):
         self.image_selection = Selection(bank, "image", vision.layers, patches, patches + 1)
         self.text_selection = Selection(bank, "text", text.layers, max(1, text.context - 2), text.context)
 
-    def given(self, batch: Batch) -> Seen:
+    def given(self, batch: Batch) -> Given:
         """A batch ready for a step, and what one pass of each tower made of it."""
         given = super().given(batch)
         image = self.vision(given.images, self.image_selection.training.request)
         text = self.text(given.strong, with_trace(self.text_selection.training.request, True))
-        told = {each.name: getattr(given, each.name) for each in fields(given)}
-        return Seen(**{**told, "rows": text.trace.rows}, image=image, text=text)
+        return replace(given, rows=text.trace.rows, image=image, text=text)
 
-    def image_tokens(self, given: Given, progress: Progress) -> Float[Tensor, "batch kept width"]:
+    def image_tokens(self, given: Given, progress: Progress) -> States:
         """The class token, and the bank that the schedule keeps at this moment."""
-        assert isinstance(given, Seen) and given.image is not None
+        assert given.image is not None
         return self._kept(given.image, self.image_selection.training_kept(progress))[0]
 
     def further(self, given: Given, progress: Progress) -> LossTerms:
         """ITSELF's losses of the local branch (ITSELF, Eq. 5 to 7), over the batches of all processes together."""
-        assert isinstance(given, Seen) and given.image is not None and given.text is not None
+        assert given.image is not None and given.text is not None
         patches, words = (each.training_kept(progress) for each in (self.image_selection, self.text_selection))
         image_bank, image_length = self.image_selection.choose(given.image, None, patches)
         text_bank, text_length = self.text_selection.choose(given.text, ~given.strong.mask, words)
@@ -93,32 +88,22 @@ class Union(Aga):
     def encode_images(self, images: Pictures, *, trace: bool = False) -> ImageFeatures:
         """Embed prepared images; `parts` holds `global` and `local`, not normalised; `tokens` are the class token and
         the bank, which `remember` reads."""
-        request = self.image_selection.evaluation.request
-        out = self.vision(images, with_trace(request, trace))
+        out = self.vision(images, with_trace(self.image_selection.evaluation.request, trace))
         tokens, (bank, length) = self._kept(out)
         parts = {"global": self.image_projection(tokens[:, 0]).float(), "local": self.image_head(bank.float(), length)}
-        return ImageFeatures(
-            fused_embedding(parts, self.settings.bank.fusion_weight), tokens, parts, out.trace if trace else None
-        )
+        embedding, seen = fused_embedding(parts, self.settings.bank.fusion_weight), out.trace if trace else None
+        return ImageFeatures(embedding, tokens, parts, seen)
 
     def encode_texts(self, texts: TokenBatch, *, trace: bool = False) -> TextFeatures:
         """Embed tokenized captions; `parts` holds `global` and `local`, not normalised; `tokens` are all states."""
-        request = self.text_selection.evaluation.request
-        out = self.text(texts, with_trace(request, trace))
+        out = self.text(texts, with_trace(self.text_selection.evaluation.request, trace))
         bank, length = self.text_selection.choose(out, ~texts.mask)
         whole = self.text_projection(out.tokens[:, 0]).float()
         parts = {"global": whole, "local": self.text_head(bank.float(), length)}
-        return TextFeatures(
-            fused_embedding(parts, self.settings.bank.fusion_weight),
-            out.tokens,
-            texts,
-            parts,
-            out.trace if trace else None,
-        )
+        embedding, seen = fused_embedding(parts, self.settings.bank.fusion_weight), out.trace if trace else None
+        return TextFeatures(embedding, out.tokens, texts, parts, seen)
 
-    def looked_at(
-        self, images: Pictures
-    ) -> tuple[Float[Tensor, "batch tokens channels"], Int[Tensor, "batch patches"]]:
+    def looked_at(self, images: Pictures) -> tuple[States, Int[Tensor, "batch patches"]]:
         """The class token and the bank, and which patches these are."""
         out = self.vision(images, self.image_selection.evaluation.request)
         return self._kept(out)[0], self.image_selection.bank(out, None).index - 1
@@ -127,7 +112,3 @@ class Union(Aga):
         """The class token with the bank behind it, and the bank with its lengths."""
         bank, length = self.image_selection.choose(out, None, kept)
         return torch.cat([out.tokens[:, :1], bank], dim=1), (bank, length)
-
-    def _group_of(self, name: str, parameter: nn.Parameter) -> tuple[str, float, float]:
-        local = name.startswith(_LOCAL)
-        return self.settings.bank.group_of(name, parameter) if local else super()._group_of(name, parameter)

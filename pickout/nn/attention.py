@@ -11,7 +11,7 @@ are put into bands of similar row counts, and the rows of a band are padded to i
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +19,10 @@ from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 from pickout.shapes import Bool, Float, Int, Ints, Mask, Scores, States
+
+Queries = Float[Tensor, "batch heads queries depth"]
+Heads = Float[Tensor, "batch heads tokens depth"]  # queries, keys or values of all tokens
+Keys = Float[Tensor, "images heads image_tokens depth"]  # keys or values of images
 
 
 class Attended(NamedTuple):
@@ -33,10 +37,8 @@ def recomputed(linear: nn.Linear, before: Callable[[Tensor], Tensor], x: Tensor)
     """`linear(before(x))`. In training only x is kept for the way back: `before`, a norm or an activation, costs little
     and is computed again there; the product is not."""
     if not (linear.training and torch.is_grad_enabled()):
-        plain: Tensor = linear(before(x))
-        return plain
-    kept: Tensor = checkpoint(lambda x: linear(before(x)), x, use_reentrant=False, preserve_rng_state=False)
-    return kept
+        return cast(Tensor, linear(before(x)))
+    return cast(Tensor, checkpoint(lambda x: linear(before(x)), x, use_reentrant=False, preserve_rng_state=False))
 
 
 def mix(q: Tensor, k: Tensor, v: Tensor, dropout: float, **how: Any) -> Tensor:
@@ -45,11 +47,10 @@ def mix(q: Tensor, k: Tensor, v: Tensor, dropout: float, **how: Any) -> Tensor:
     attend: Callable[..., Tensor] = partial(F.scaled_dot_product_attention, dropout_p=dropout, **how)
     if dropout == 0 or q.device.type != "cpu" or not torch.is_grad_enabled():
         return attend(q, k, v)
-    kept: Tensor = checkpoint(attend, q, k, v, use_reentrant=False)
-    return kept
+    return cast(Tensor, checkpoint(attend, q, k, v, use_reentrant=False))
 
 
-def split_heads(x_BTW: States, parts: int, heads: int) -> tuple[Float[Tensor, "batch heads tokens depth"], ...]:
+def split_heads(x_BTW: States, parts: int, heads: int) -> tuple[Heads, ...]:
     """Projections that stand side by side, each cut into heads; going back, the views cost one copy together."""
     return tuple(part.reshape(*part.shape[:2], heads, -1).transpose(1, 2) for part in x_BTW.chunk(parts, dim=-1))
 
@@ -88,8 +89,7 @@ class SelfAttention(nn.Module):
         projected = self.project_in(x_BND) if norm is None else recomputed(self.project_in, norm, x_BND)
         q_BHNd, k_BHNd, v_BHNd = split_heads(projected, 3, self.heads)
         dropout, seen = self.dropout if self.training else 0.0, None if mask_BN is None else mask_BN[:, None, None]
-        asked_BHQd = q_BHNd[:, :, :queries]
-        mixed_BHNd = mix(asked_BHQd, k_BHNd, v_BHNd, dropout, attn_mask=seen, is_causal=self.causal)
+        mixed_BHNd = mix(q_BHNd[:, :, :queries], k_BHNd, v_BHNd, dropout, attn_mask=seen, is_causal=self.causal)
         seen_BN, seen_BNN = mask_BN, None if mask_BN is None else mask_BN[:, None]
         if self.causal and (row or map):
             place_N = torch.arange(x_BND.shape[1], device=x_BND.device)
@@ -104,25 +104,19 @@ class SelfAttention(nn.Module):
 
 @torch.no_grad()
 def attention_row(
-    q_BHNd: Float[Tensor, "batch heads queries depth"],
-    k_BHNd: Float[Tensor, "batch heads tokens depth"],
-    query_B: Ints | None = None,
-    seen_BN: Bool[Tensor, "seers tokens"] | None = None,
+    q_BHNd: Queries, k_BHNd: Heads, query_B: Ints | None = None, seen_BN: Bool[Tensor, "seers tokens"] | None = None
 ) -> Scores:
     """The soft-max attention of one token a sample, averaged over heads: softmax(q K^T / sqrt(d)). `query_B` is the
     position of the token (None: the first), and `seen_BN` is True for keys that may be seen, for each sample or for all
     (None: all keys). Float32, detached; each row sums to 1."""
-    first = query_B is None
-    q_BHd = q_BHNd[:, :, 0] if first else q_BHNd[torch.arange(len(q_BHNd), device=q_BHNd.device), :, query_B]
+    q_BHd = q_BHNd[:, :, 0] if query_B is None else q_BHNd[torch.arange(len(q_BHNd), device=q_BHNd.device), :, query_B]
     seen = None if seen_BN is None else seen_BN[:, None, None]
     return _weights(q_BHd[:, :, None], k_BHNd, seen).mean(dim=1).squeeze(1)
 
 
 @torch.no_grad()
 def attention_map(
-    q_BHNd: Float[Tensor, "batch heads queries depth"],
-    k_BHNd: Float[Tensor, "batch heads tokens depth"],
-    seen_BNN: Bool[Tensor, "seers seeing tokens"] | None = None,
+    q_BHNd: Queries, k_BHNd: Heads, seen_BNN: Bool[Tensor, "seers seeing tokens"] | None = None
 ) -> Float[Tensor, "batch queries tokens"]:
     """The soft-max attention of every token, averaged over heads; float32, detached, rows are queries and sum to 1.
     Head by head, so that the peak is two maps a sample instead of one for each head. `seen_BNN` is True for keys that a
@@ -142,20 +136,14 @@ def _weights(q: Tensor, k: Tensor, seen: Tensor | None) -> Tensor:
 
 
 WIDEST = 1.25  # largest row count of a band relative to its smallest
-COPY = 25
-"""Copying an image's keys and values into a band takes about as long as asking them so many queries (a CPU core)."""
+COPY = 25  # queries that take as long as copying an image's keys and values into a band, about (a CPU core)
 
 
 class ImageMemory(NamedTuple):
     """Keys and values of images for every layer that looks at them."""
 
-    keys: tuple[Float[Tensor, "images heads tokens depth"], ...]
-    values: tuple[Float[Tensor, "images heads tokens depth"], ...]
-
-    @property
-    def images(self) -> int:
-        """How many images there are."""
-        return len(self.keys[0])
+    keys: tuple[Keys, ...]
+    values: tuple[Keys, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,8 +204,8 @@ def _bands(counts: Int[Tensor, " images"], tokens: int) -> list[Int[Tensor, " me
 
 def attend_in_groups(
     q_RTHd: Float[Tensor, "rows tokens heads depth"],
-    k_IHNd: Float[Tensor, "images heads image_tokens depth"],
-    v_IHNd: Float[Tensor, "images heads image_tokens depth"],
+    k_IHNd: Keys,
+    v_IHNd: Keys,
     grouping: Grouping | None,
     *,
     dropout: float = 0.0,
@@ -229,9 +217,7 @@ def attend_in_groups(
     asked = torch.split(q_RTHd.index_select(0, grouping.order), [band.count * band.slots for band in grouping.bands])
     parts = []
     for band, rows in zip(grouping.bands, asked, strict=True):
-        keys = k_IHNd if band.images is None else k_IHNd.index_select(0, band.images)
-        values = v_IHNd if band.images is None else v_IHNd.index_select(0, band.images)
+        keys, values = (x if band.images is None else x.index_select(0, band.images) for x in (k_IHNd, v_IHNd))
         side_by_side = rows.reshape(band.count, -1, *inner[1:]).transpose(1, 2)
-        mixed = mix(side_by_side, keys, values, dropout)
-        parts.append(mixed.transpose(1, 2).reshape(-1, *inner))
+        parts.append(mix(side_by_side, keys, values, dropout).transpose(1, 2).reshape(-1, *inner))
     return (torch.cat(parts) if len(parts) > 1 else parts[0]).index_select(0, grouping.back)

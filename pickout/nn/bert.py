@@ -3,23 +3,16 @@
 Projections that read the same tokens are one matrix product: queries, keys and values of self-attention, keys and
 values of cross-attention."""
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pickout.nn.attention import (
-    Attended,
-    Grouping,
-    SelfAttention,
-    attend_in_groups,
-    attention_map,
-    attention_row,
-    check_heads,
-    recomputed,
-    split_heads,
-)
+from pickout.nn import attention
+from pickout.nn.attention import Attended, Grouping, Keys, SelfAttention, attend_in_groups, recomputed, split_heads
 from pickout.nn.transformer import LayerNorm
-from pickout.shapes import Bool, Float, Ids, Mask, States
+from pickout.shapes import Float, Ids, Mask, States
 
 EPSILON = 1e-12  # of BERT's layer normalisation
 DEVIATION, WIDTH = 0.02, 768  # standard deviation of BERT's starting weights, and its width
@@ -40,8 +33,7 @@ class Embeddings(nn.Module):
     def forward(self, ids_BT: Ids) -> States:
         """Embed ids; the type is 0 throughout (ALBEF)."""
         x_BTD = self.words(ids_BT) + self.positions.weight[: ids_BT.shape[1]] + self.types.weight[0]
-        embedded: Tensor = self.dropout(self.norm(x_BTD))
-        return embedded
+        return cast(Tensor, self.dropout(self.norm(x_BTD)))
 
 
 class BertSelfAttention(SelfAttention):
@@ -66,25 +58,23 @@ class CrossAttention(nn.Module):
 
     def __init__(self, width: int, memory_width: int, heads: int, dropout: float) -> None:
         super().__init__()
-        check_heads(width, heads)
+        attention.check_heads(width, heads)
         self.heads, self.dropout = heads, dropout
         self.project_query = nn.Linear(width, width)
         self.project_memory = nn.Linear(memory_width, 2 * width)
         self.project_out = nn.Linear(width, width)
         self.norm = LayerNorm(width, eps=EPSILON)
 
-    def remember(
-        self, tokens_IND: Float[Tensor, "images tokens width"]
-    ) -> tuple[Float[Tensor, "images heads tokens depth"], Float[Tensor, "images heads tokens depth"]]:
+    def remember(self, tokens_IND: Float[Tensor, "images image_tokens width"]) -> tuple[Keys, Keys]:
         """Keys and values of images."""
         keys, values = split_heads(self.project_memory(tokens_IND), 2, self.heads)
         return keys, values
 
     def forward(
         self,
-        x_RTD: Float[Tensor, "rows tokens width"],
-        k_IHNd: Float[Tensor, "images heads image_tokens depth"],
-        v_IHNd: Float[Tensor, "images heads image_tokens depth"],
+        x_RTD: States,
+        k_IHNd: Keys,
+        v_IHNd: Keys,
         grouping: Grouping | None,
         *,
         row: bool = False,
@@ -99,9 +89,8 @@ class CrossAttention(nn.Module):
         if not (row or map):
             return Attended(mixed_RTD, None, None)
         q_RHTd, k_RHNd = q_RTHd.transpose(1, 2), k_IHNd if grouping is None else k_IHNd[grouping.image]
-        return Attended(
-            mixed_RTD, attention_row(q_RHTd, k_RHNd) if row else None, attention_map(q_RHTd, k_RHNd) if map else None
-        )
+        seen = attention.attention_map(q_RHTd, k_RHNd) if map else None
+        return Attended(mixed_RTD, attention.attention_row(q_RHTd, k_RHNd) if row else None, seen)
 
 
 class BertFeedForward(nn.Module):
@@ -116,8 +105,7 @@ class BertFeedForward(nn.Module):
 
     def forward(self, x: Float[Tensor, "*axes width"]) -> Float[Tensor, "*axes width"]:
         """Change each token by itself."""
-        out: Tensor = self.norm(self.dropout(recomputed(self.narrow, F.gelu, self.widen(x))) + x)
-        return out
+        return cast(Tensor, self.norm(self.dropout(recomputed(self.narrow, F.gelu, self.widen(x))) + x))
 
 
 class TextLayer(nn.Module):
@@ -145,10 +133,10 @@ class FusionLayer(nn.Module):
 
     def forward(
         self,
-        x_RTD: Float[Tensor, "rows tokens width"],
-        mask_RT: Bool[Tensor, "rows tokens"] | None,
-        k_IHNd: Float[Tensor, "images heads image_tokens depth"],
-        v_IHNd: Float[Tensor, "images heads image_tokens depth"],
+        x_RTD: States,
+        mask_RT: Mask | None,
+        k_IHNd: Keys,
+        v_IHNd: Keys,
         grouping: Grouping | None,
         *,
         queries: int | None = None,

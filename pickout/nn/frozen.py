@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from pickout.nn.bert import Embeddings, TextLayer, start_as_bert
 from pickout.nn.efficientnet import EfficientNetLite0
 from pickout.nn.towers import TextSettings, VisionSettings, check_length, first_content
-from pickout.nn.transformer import LayerNorm, Stacked, TowerOutput, Transformer, by_first_token, check_asked, run_layers
+from pickout.nn.transformer import LayerNorm, Stacked, TowerOutput, Transformer, by_first_token, run_layers
 from pickout.shapes import NO_ATTENTION, AttentionRequest, Float, Mask, Pictures, States, TokenBatch
 
 STRIDE = 16  # pixels between two tokens
@@ -44,8 +44,7 @@ class Reduction(nn.Module):
     def forward(self, x: Float[Tensor, "*axes width"]) -> Float[Tensor, "*axes kept"]:
         """Reduce tokens, in float32."""
         with torch.autocast(x.device.type, enabled=False):
-            out: Tensor = (self._standard(x.float()) - self.offset) @ self.basis
-            return out
+            return (self._standard(x.float()) - self.offset) @ self.basis
 
     def _standard(self, x: Tensor) -> Tensor:
         return ((x - self.mean) / self.scale).clamp(-LARGEST, LARGEST)
@@ -168,7 +167,7 @@ class MultiStageTower(nn.Module):
         """Encode prepared images (batch, 3, height, width), or the tokens (batch, tokens, kept) that `frozen` made;
         `ValueError` for images of another size than the tower's, or a layer that is not there."""
         seen = self.frozen(images) if images.ndim == 4 else images.float()
-        return by_first_token(*_side_by_side([branch(seen, attention) for branch in self.branches]))
+        return by_first_token(_side_by_side([branch(seen, attention) for branch in self.branches]))
 
 
 class SentenceTower(nn.Module):
@@ -215,7 +214,6 @@ class SentenceTower(nn.Module):
     def forward(self, texts: TokenBatch, attention: AttentionRequest = NO_ATTENTION) -> TowerOutput:
         """Encode captions; with `states` the frozen part is not computed again. `ValueError` for captions longer than
         the context, or a layer that is not there."""
-        check_asked(attention, self.layers)
         seen = self.frozen(texts) if texts.states is None else texts.states.float()
-        tokens, rows, maps = _side_by_side([branch(seen, attention, texts.mask) for branch in self.branches])
-        return by_first_token(tokens, rows, maps, first_content(texts, self.end))
+        stacked = _side_by_side([branch(seen, attention, texts.mask) for branch in self.branches])
+        return by_first_token(stacked, first_content(texts, self.end))

@@ -16,7 +16,7 @@ from pickout.nn.attention import Attended, Grouping, ImageMemory, group_rows
 from pickout.nn.bert import EPSILON, Embeddings, FusionLayer, TextLayer, start_as_bert
 from pickout.nn.towers import TextSettings, check_length, first_content
 from pickout.nn.transformer import LayerNorm, TowerOutput, by_first_token, check_asked, run_layers
-from pickout.shapes import NO_ATTENTION, AttentionRequest, Bool, Float, Int, Mask, TokenBatch
+from pickout.shapes import NO_ATTENTION, AttentionRequest, Bool, Float, Int, Ints, Mask, States, TokenBatch
 
 _ROWS, _MOST = 48, 4  # of a band at least, and bands at most: narrower ones pad less, and make more, smaller products
 
@@ -63,10 +63,9 @@ class FusionEncoder(nn.Module):
         """The text layers' states of captions whose first token is the class token; not projected. `ValueError` for
         captions longer than the context, or a layer that is not there."""
         check_length(texts, self.context)
-        check_asked(attention, self.layers)
         seen_BT = None if bool(texts.mask.all()) else texts.mask
-        x_BTD, rows, maps = run_layers(self.text_layers, self.embeddings(texts.ids), attention, seen_BT)
-        return by_first_token(x_BTD, rows, maps, self.content(texts))
+        stacked = run_layers(self.text_layers, self.embeddings(texts.ids), attention, seen_BT)
+        return by_first_token(stacked, self.content(texts))
 
     def content(self, texts: TokenBatch) -> Mask:
         """True where a token is a word piece: no class token, closing token or padding."""
@@ -79,10 +78,10 @@ class FusionEncoder(nn.Module):
 
     def fuse(
         self,
-        states_RTD: Float[Tensor, "rows tokens width"],
-        mask_RT: Bool[Tensor, "rows tokens"],
+        states_RTD: States,
+        mask_RT: Mask,
         memory: ImageMemory,
-        image_R: Int[Tensor, " rows"] | None = None,
+        image_R: Ints | None = None,
         *,
         summary_rows: int = 0,
         request: AttentionRequest = NO_ATTENTION,
@@ -93,15 +92,15 @@ class FusionEncoder(nn.Module):
         cross-attention to expose (from 1): class tokens' rows or whole maps, as this very pass computes them; it costs
         keys copied for each row, and all tokens in the last layer for its map. `ValueError`: without `image_R` another
         number of rows than images, or a layer that is not there."""
-        rows, last = len(states_RTD), self.fusion_layers
-        if image_R is None and rows != memory.images:
-            raise ValueError(f"{rows} captions and {memory.images} images do not pair off")
+        rows, images, last = len(states_RTD), len(memory.keys[0]), self.fusion_layers
+        if image_R is None and rows != images:
+            raise ValueError(f"{rows} captions and {images} images do not pair off")
         check_asked(request, last)
         if rows == 0:
             return Fused(states_RTD[:, 0], states_RTD)
         alone = 0 if request.wants_map(last) else summary_rows
-        whole = _cut(states_RTD, image_R, memory.images, 0)
-        at_last = _cut(states_RTD, image_R, memory.images, alone) if alone else whole
+        whole = _cut(states_RTD, image_R, images, 0)
+        at_last = _cut(states_RTD, image_R, images, alone) if alone else whole
         seen_RT = None if bool(mask_RT.all()) else mask_RT
         looks, look_maps = dict[int, Tensor](), dict[int, Tensor]()
         parts = [Attended(states_RTD, None, None)]
@@ -147,9 +146,7 @@ def bands(mask_RT: Bool[Tensor, "rows tokens"], *, whole: bool) -> Iterator[tupl
         yield band.sort().values.to(mask_RT.device), int(lengths[band].max())
 
 
-def read_by_length(
-    encoder: FusionEncoder, texts: TokenBatch, *, whole: bool = False
-) -> Float[Tensor, "rows tokens width"]:
+def read_by_length(encoder: FusionEncoder, texts: TokenBatch, *, whole: bool = False) -> States:
     """The text layers' states of captions that are padded to one length."""
     found = []
     for rows, longest in bands(texts.mask, whole=whole):
@@ -160,10 +157,10 @@ def read_by_length(
 
 def fuse_by_length(
     encoder: FusionEncoder,
-    states_RTD: Float[Tensor, "rows tokens width"],
-    mask_RT: Bool[Tensor, "rows tokens"],
+    states_RTD: States,
+    mask_RT: Mask,
     memory: ImageMemory,
-    image_R: Int[Tensor, " rows"],
+    image_R: Ints,
     *,
     summary_rows: int = 0,
     whole: bool = False,

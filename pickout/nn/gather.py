@@ -6,7 +6,7 @@ process's tower holds (number of processes) times its own share of the whole gra
 hold the whole gradient everywhere. `DistributedDataParallel` then averages over processes, which makes both equal to
 the gradient of one process with the whole batch."""
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, distributed
@@ -18,8 +18,7 @@ from pickout.shapes import Float, Int
 def gather_with_gradient(tensor: Float[Tensor, "local *axes"]) -> Float[Tensor, "whole *axes"]:
     """The tensors of all processes, in order of rank, along the first axis, where row counts may differ; a gradient
     flows back to each. Without a process group, or with one process, the tensor itself."""
-    gathered: Tensor = _Gather.apply(tensor) if _is_spread() else tensor  # type: ignore[no-untyped-call]
-    return gathered
+    return cast(Tensor, _Gather.apply(tensor)) if _is_spread() else tensor  # type: ignore[no-untyped-call]
 
 
 def gather(tensor: Int[Tensor, "local *axes"]) -> Int[Tensor, "whole *axes"]:

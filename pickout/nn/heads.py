@@ -1,7 +1,7 @@
 """Heads of ITSELF: from a bank of tokens to a local embedding (GRAB), and the classifiers of CID."""
 
 import math
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -81,8 +81,7 @@ class GrabAdapter(nn.Module):
     def forward(self, x_PD: Float[Tensor, "rows width"]) -> Float[Tensor, "rows dimension"]:
         """Adapt rows that are normalised already; while training they share batch statistics."""
         x_PD = x_PD.to(self.inner.weight.dtype)
-        out: Tensor = self.shortcut(x_PD) + self.outer(F.relu(self.norm(self.inner(x_PD))))
-        return out
+        return cast(Tensor, self.shortcut(x_PD) + self.outer(F.relu(self.norm(self.inner(x_PD)))))
 
 
 class GrabHead(nn.Module):
@@ -116,8 +115,7 @@ class GrabHead(nn.Module):
             z_BKE[filled_BK] = rows_PE
         else:
             z_BKE = self.adapter(unit_BKD.flatten(0, 1)).float().unflatten(0, filled_BK.shape)
-        pooled: Tensor = max_pool(z_BKE, filled_BK) if self.pool is None else self.pool(z_BKE, filled_BK)
-        return pooled
+        return max_pool(z_BKE, filled_BK) if self.pool is None else cast(Tensor, self.pool(z_BKE, filled_BK))
 
 
 class IdentityHeads(nn.Module):
@@ -126,11 +124,6 @@ class IdentityHeads(nn.Module):
     mismatch (ITSELF, CID; fusion after CFAM), where `pairs`; images and captions by themselves, by one classifier for
     both, where `alone`. `deviation` is that of the classifiers' starting weights; biases start at 0."""
 
-    fusion: nn.Linear
-    fusion_norm: nn.LayerNorm
-    pair_classifier: nn.Linear
-    identity_classifier: nn.Linear
-
     def __init__(
         self, dimension: int, classes: int, *, pairs: bool = True, alone: bool = True, deviation: float = 0.001
     ) -> None:
@@ -138,9 +131,9 @@ class IdentityHeads(nn.Module):
         if pairs:
             self.fusion = nn.Linear(2 * dimension, dimension)
             self.fusion_norm = nn.LayerNorm(dimension)
-        for name, wanted in (("pair_classifier", pairs), ("identity_classifier", alone)):
-            if wanted:
-                self.add_module(name, nn.Linear(dimension, classes))
+            self.pair_classifier = nn.Linear(dimension, classes)
+        if alone:
+            self.identity_classifier = nn.Linear(dimension, classes)
         for name, parameter in self.named_parameters():
             if "classifier.weight" in name:
                 nn.init.normal_(parameter, std=deviation)
@@ -148,11 +141,7 @@ class IdentityHeads(nn.Module):
                 nn.init.zeros_(parameter)
 
     def pair_logits(
-        self,
-        image_BE: Float[Tensor, "images dimension"],
-        text_BE: Float[Tensor, "texts dimension"],
-        image_P: Int[Tensor, " pairs"],
-        text_P: Int[Tensor, " pairs"],
+        self, image_BE: Embedded, text_BE: Embedded, image_P: Int[Tensor, " pairs"], text_P: Int[Tensor, " pairs"]
     ) -> tuple[Tensor, Tensor]:
         """Classify pairs of an image (`image_P`) and a caption (`text_P`); features are not normalised. W [a; b] is
         W_left a + W_right b, so each feature is multiplied once by each half, however many pairs it is in."""
@@ -171,5 +160,4 @@ class IdentityHeads(nn.Module):
     def identity_logits(self, features_BE: Embedded) -> Float[Tensor, "batch classes"]:
         """Classify images or captions by themselves, from features that are not normalised."""
         with torch.autocast(features_BE.device.type, enabled=False):
-            logits: Tensor = self.identity_classifier(features_BE.float())
-            return logits
+            return cast(Tensor, self.identity_classifier(features_BE.float()))

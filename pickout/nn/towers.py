@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pickout.config import Layers, Settings, Size
-from pickout.nn.transformer import Activation, LayerNorm, TowerOutput, Transformer, by_first_token
+from pickout.nn.transformer import Activation, LayerNorm, Stacked, TowerOutput, Transformer, by_first_token
 from pickout.shapes import NO_ATTENTION, AttentionRequest, AttentionTrace, Float, Ints, Mask, Pictures, TokenBatch
 
 VisionKind = Literal["clip", "vit", "lite0", "lite0_vit"]
@@ -69,7 +69,7 @@ class VisionTransformer(nn.Module):
         patches_BND = self.patches(images).flatten(2).transpose(1, 2)
         x_BND = torch.cat([self.class_token.expand(images.shape[0], 1, -1), patches_BND], dim=1) + self.positions
         tokens_BND, rows, maps = self.transformer(self.norm_in(x_BND), None, attention)
-        return by_first_token(self.projection(self.norm_out(tokens_BND)), rows, maps)
+        return by_first_token(Stacked(self.projection(self.norm_out(tokens_BND)), rows, maps))
 
 
 def patch_grid(height: int, width: int, patch: int, stride: int) -> tuple[int, int]:
@@ -121,8 +121,7 @@ class TextSettings(Settings):
     (`sentence`)."""
     feed_forward: Size | None = None  # width inside the feed-forward parts; `bert` only. None: four times `width`.
     positions: Size = 512  # longest caption in tokens; `bert` only, CLIP's is the tokenizer's context
-    dropout: float = Field(default=0.1, ge=0, lt=1)
-    """Of hidden states and attention probabilities in training; `bert` only."""
+    dropout: float = Field(default=0.1, ge=0, lt=1)  # of hidden states and attention in training; `bert` only
 
 
 def check_length(texts: TokenBatch, context: int) -> None:

@@ -1,8 +1,7 @@
 """A stack of pre-norm transformer layers, as in CLIP, with its starting weights, and what a tower gives."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -18,8 +17,7 @@ Activation = Literal["quick_gelu", "gelu"]
 class TowerOutput:
     """Tokens in the joint space, and the attention that was asked for."""
 
-    tokens: Float[Tensor, "batch tokens embedding"]
-    """All tokens after the final norm and the projection, not normalised."""
+    tokens: Float[Tensor, "batch tokens embedding"]  # after the final norm and the projection, not normalised
     trace: AttentionTrace
     """Always there, with the rows and maps that were asked for and the place of the token that stands for the whole."""
 
@@ -28,19 +26,6 @@ class TowerOutput:
         """The class token of each image, or the end-of-text token of each caption."""
         place = self.trace.query[:, None, None].expand(-1, 1, self.tokens.shape[2])
         return self.tokens.gather(1, place).squeeze(1)
-
-
-def by_first_token(
-    tokens: Float[Tensor, "batch tokens embedding"],
-    rows: dict[int, Tensor],
-    maps: dict[int, Tensor],
-    content: Mask | None = None,
-) -> TowerOutput:
-    """The output of a tower whose first token stands for the whole; without `content` all others are content."""
-    query = torch.zeros(tokens.shape[0], dtype=torch.int64, device=tokens.device)
-    if content is None:
-        content = (torch.arange(tokens.shape[1], device=tokens.device) > 0).expand(tokens.shape[0], -1)
-    return TowerOutput(tokens, AttentionTrace(rows, maps, query, content))
 
 
 class LayerNorm(nn.LayerNorm):
@@ -60,15 +45,13 @@ class _QuickGelu(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Tensor:
-        back: Tensor = torch.ops.aten.silu_backward(gradients[0], 1.702 * ctx.saved_tensors[0])
-        return back
+        return cast(Tensor, torch.ops.aten.silu_backward(gradients[0], 1.702 * ctx.saved_tensors[0]))
 
 
 def quick_gelu(x: Tensor) -> Tensor:
     """x * sigmoid(1.702 x). In training only x is kept for the way back; plain operations keep the sigmoid too."""
     if x.requires_grad and torch.is_grad_enabled():
-        kept: Tensor = _QuickGelu.apply(x)  # type: ignore[no-untyped-call]
-        return kept
+        return cast(Tensor, _QuickGelu.apply(x))  # type: ignore[no-untyped-call]
     return x * torch.sigmoid(1.702 * x)
 
 
@@ -113,10 +96,20 @@ class Stacked(NamedTuple):
     maps: dict[int, Tensor]
 
 
-def run_layers(layers: Iterable[nn.Module], x: States, attention: AttentionRequest, *given: Any) -> Stacked:
-    """Run layers one after the other; each takes tokens and `given`, and gives an `Attended`."""
-    rows: dict[int, Tensor] = {}
-    maps: dict[int, Tensor] = {}
+def by_first_token(stacked: Stacked, content: Mask | None = None) -> TowerOutput:
+    """The output of a tower whose first token stands for the whole; without `content` all others are content."""
+    tokens, rows, maps = stacked
+    query = torch.zeros(tokens.shape[0], dtype=torch.int64, device=tokens.device)
+    if content is None:
+        content = (torch.arange(tokens.shape[1], device=tokens.device) > 0).expand(tokens.shape[0], -1)
+    return TowerOutput(tokens, AttentionTrace(rows, maps, query, content))
+
+
+def run_layers(layers: nn.ModuleList, x: States, attention: AttentionRequest, *given: Any) -> Stacked:
+    """Run layers one after the other; each takes tokens and `given`, and gives an `Attended`. `ValueError` where a
+    layer is asked for that is not there."""
+    check_asked(attention, len(layers))
+    rows, maps = dict[int, Tensor](), dict[int, Tensor]()
     for number, layer in enumerate(layers, start=1):
         x, row, map_ = layer(x, *given, row=attention.wants_row(number), map=attention.wants_map(number))
         if row is not None:
@@ -130,20 +123,13 @@ class Transformer(nn.Module):
     """A stack of layers; where `causal`, a token sees only itself and earlier ones; `epsilon` is the norms'."""
 
     def __init__(
-        self,
-        width: int,
-        layers: int,
-        heads: int,
-        activation: Activation,
-        *,
-        causal: bool = False,
-        epsilon: float = 1e-5,
+        self, width: int, depth: int, heads: int, activation: Activation, *, causal: bool = False, epsilon: float = 1e-5
     ) -> None:
         super().__init__()
-        stack = [Layer(width, heads, activation, causal=causal, epsilon=epsilon) for _ in range(layers)]
+        stack = [Layer(width, heads, activation, causal=causal, epsilon=epsilon) for _ in range(depth)]
         self.layers = nn.ModuleList(stack)
         # CLIP's starting weights: the residual branches shrink with depth; biases are zero.
-        shrink = (2 * layers) ** -0.5
+        shrink = (2 * depth) ** -0.5
         for layer in stack:
             nn.init.normal_(layer.attention.project_in.weight, std=width**-0.5)
             nn.init.normal_(layer.attention.project_out.weight, std=width**-0.5 * shrink)
@@ -154,9 +140,7 @@ class Transformer(nn.Module):
                 nn.init.zeros_(module.bias)
 
     def forward(self, x: States, query: Ints | None, attention: AttentionRequest) -> Stacked:
-        """Run the stack over tokens with their positions added; rows are those of `query`, or of the first token.
-        `ValueError` where a layer is asked for that the stack does not have."""
-        check_asked(attention, len(self.layers))
+        """Run the stack over tokens with their positions added; rows are those of `query`, or of the first token."""
         return run_layers(self.layers, x, attention, query)
 
 

@@ -4,6 +4,7 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 from supervision import Detections
 
 
@@ -27,8 +28,6 @@ def centred(scores_n: NDArray[np.floating], counts: float) -> NDArray[np.float32
 
 def letterboxed(image: NDArray[np.uint8], size: tuple[int, int], fill: int) -> tuple[NDArray[np.uint8], float]:
     """The picture reduced to fit (height, width), at the top left of a field of `fill`; and by what it was scaled."""
-    from PIL import Image
-
     scale = min(size[0] / image.shape[0], size[1] / image.shape[1])
     inside = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
     field = np.full((*size, 3), fill, dtype=np.uint8)

@@ -115,7 +115,7 @@ class FrameFolder:
     """Pictures of one camera in the order of their names, `rate` a second; numbers in names count as numbers."""
 
     def __init__(self, folder: Path, rate: float) -> None:
-        self.file, self._rate = folder, rate
+        self._rate = rate
         self._files = sorted((f for f in folder.iterdir() if f.suffix.lower() in PICTURES), key=_natural)
         self.fault: str | None = None
         self.seconds: float | None = len(self._files) / rate
@@ -124,9 +124,7 @@ class FrameFolder:
     def frames(self, begin: Mark = BEGINNING) -> Iterator[Frame]:
         """Every picture from `begin` on. One that cannot be read is passed over and told of in `fault`."""
         unreadable = []
-        for number, file in enumerate(self._files):
-            if number < begin.number:
-                continue
+        for number, file in enumerate(self._files[begin.number :], start=begin.number):
             try:
                 yield Frame(number, number / self._rate, np.asarray(open_image(file)))
             except ImageUnreadable as error:

@@ -13,7 +13,7 @@ from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from pickout.errors import PickoutError, VideoError
 from pickout.files import storage_errors, write_atomically
@@ -32,10 +32,9 @@ Say = Callable[[str, float | str, float | None], None]
 Task = Callable[[Say], Iterator[Piece]]
 
 
-class Entry(BaseModel):
+class Entry(BaseModel, extra="forbid"):
     """What is known of one recording."""
 
-    model_config = ConfigDict(extra="forbid")
     place: str
     size: int
     number: int = 0
@@ -47,10 +46,9 @@ class Entry(BaseModel):
     fault: str | None = None
 
 
-class Ledger(BaseModel):
+class Ledger(BaseModel, extra="forbid"):
     """The contents of `video.json`."""
 
-    model_config = ConfigDict(extra="forbid")
     format: int = _FORMAT
     detector: str
     settings: ExtractionSettings

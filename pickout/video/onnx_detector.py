@@ -101,15 +101,10 @@ class OnnxDetector:
             raise VideoError(why)
         middle = (rows[0, :, :2] + cells) * strides
         size = np.exp(np.clip(rows[0, :, 2:4], -20, 20)) * strides
-        corners = np.concatenate([middle - size / 2, middle + size / 2], axis=1) / scale
-        return corners, rows[0, :, 4] * rows[0, :, 5]
+        return np.concatenate([middle - size / 2, middle + size / 2], axis=1) / scale, rows[0, :, 4] * rows[0, :, 5]
 
 
 def _grid(size: tuple[int, int]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    cells, strides = [], []
-    for stride in _STRIDES:
-        rows, columns = size[0] // stride, size[1] // stride
-        ys, xs = np.mgrid[:rows, :columns]
-        cells.append(np.stack([xs.ravel(), ys.ravel()], axis=1))
-        strides.append(np.full((rows * columns, 1), stride))
-    return np.concatenate(cells).astype(np.float32), np.concatenate(strides).astype(np.float32)
+    cells = [np.indices((size[0] // stride, size[1] // stride)).reshape(2, -1)[::-1].T for stride in _STRIDES]
+    strides = np.repeat(_STRIDES, [len(each) for each in cells])[:, None]
+    return np.concatenate(cells).astype(np.float32), strides.astype(np.float32)

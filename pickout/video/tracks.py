@@ -16,8 +16,7 @@ from pickout.video.frames import Frame
 
 _REFERENCE_RATE = 30.0  # the library counts its patience in frames of a recording with this many a second
 _HELD = 4  # candidates held for each crop that will be kept, so that a better one later has something to replace
-_TALLEST = 640
-"""Larger crops are reduced to this many pixels in height: no model here reads more, and memory stays bounded."""
+_TALLEST = 640  # pixels in height that larger crops are reduced to: no model here reads more, memory stays bounded
 _GRID = (4, 8)  # columns and rows of the mean colours by which two crops are compared
 
 
@@ -63,7 +62,8 @@ class Track:
         """The best crops that are not alike, in the order of time."""
         kept: list[Sighting] = []
         for sighting in self.best:
-            if len(kept) < settings.per_track and all(_difference(sighting, other) >= settings.alike for other in kept):
+            far = (float(np.abs(sighting.colours - other.colours).mean()) >= settings.alike for other in kept)
+            if len(kept) < settings.per_track and all(far):
                 kept.append(sighting)
         return sorted(kept, key=lambda sighting: sighting.frame)
 
@@ -93,7 +93,11 @@ class Tracker:
         if len(found):
             self._last = frame.seconds
         for box, score, number in self.follow(found, frame.seconds):
-            self._see(number, frame, box, score)
+            track = self._tracks.setdefault(number, Track(frame.seconds))
+            track.last, track.seen = frame.seconds, track.seen + 1
+            sighting, limit = _sighting(frame, box, score, self._settings), _HELD * self._settings.per_track
+            if sighting is not None and (len(track.best) < limit or sighting.quality > track.best[-1].quality):
+                track.best = sorted([*track.best, sighting], key=lambda each: (-each.quality, each.frame))[:limit]
 
     def follow(self, found: Detections, seconds: float) -> Iterator[tuple[NDArray[np.floating], float, int]]:
         """Box, score and number of each track that is seen in the next frame, at `seconds`; recordings whose frames
@@ -107,8 +111,7 @@ class Tracker:
 
     def ended(self, now: float) -> Iterator[Track]:
         """Tracks that are over: not seen for longer than a hidden person is waited for."""
-        over = [key for key, track in self._tracks.items() if now - track.last > self._settings.patience]
-        for key in over:
+        for key in [key for key, track in self._tracks.items() if now - track.last > self._settings.patience]:
             track = self._tracks.pop(key)
             if track.seen >= self._settings.least and track.best:
                 yield track
@@ -122,16 +125,6 @@ class Tracker:
         self._library.reset()
         self._tracks.clear()
 
-    def _see(self, number: int, frame: Frame, box: NDArray[np.floating], score: float) -> None:
-        track = self._tracks.setdefault(number, Track(frame.seconds))
-        track.last, track.seen = frame.seconds, track.seen + 1
-        sighting = _sighting(frame, box, score, self._settings)
-        if sighting is None:
-            return
-        limit = _HELD * self._settings.per_track
-        if len(track.best) < limit or sighting.quality > track.best[-1].quality:
-            track.best = sorted([*track.best, sighting], key=lambda each: (-each.quality, each.frame))[:limit]
-
 
 def _sighting(frame: Frame, box: NDArray[np.floating], score: float, settings: TrackSettings) -> Sighting | None:
     height, width = frame.image.shape[:2]
@@ -142,7 +135,10 @@ def _sighting(frame: Frame, box: NDArray[np.floating], score: float, settings: T
     if y1 - y0 < settings.smallest or x1 - x0 < settings.smallest // 5:
         return None
     picture = Image.fromarray(frame.image[y0:y1, x0:x1])
-    sharpness = _sharpness(picture)
+    # How much edges there are at the size that a model reads, between 0 and 1: blurred crops have few.
+    small = picture.convert("L").resize((64, 192), Image.Resampling.BILINEAR)
+    edges = np.asarray(small.filter(ImageFilter.FIND_EDGES), dtype=np.float32)[1:-1, 1:-1].mean()
+    sharpness = float(edges / (edges + 16.0))
     if picture.height > _TALLEST:
         size = (max(1, round(picture.width * _TALLEST / picture.height)), _TALLEST)
         picture = picture.resize(size, Image.Resampling.LANCZOS)
@@ -152,14 +148,3 @@ def _sighting(frame: Frame, box: NDArray[np.floating], score: float, settings: T
     return Sighting(
         frame.number, frame.seconds, (x0, y0, x1 - x0, y1 - y0), score, quality, np.asarray(picture), colours
     )
-
-
-def _sharpness(picture: Image.Image) -> float:
-    """How much edges there are at the size that a model reads, between 0 and 1: blurred crops have few."""
-    small = picture.convert("L").resize((64, 192), Image.Resampling.BILINEAR)
-    edges = np.asarray(small.filter(ImageFilter.FIND_EDGES), dtype=np.float32)[1:-1, 1:-1].mean()
-    return float(edges / (edges + 16.0))
-
-
-def _difference(one: Sighting, other: Sighting) -> float:
-    return float(np.abs(one.colours - other.colours).mean())
