@@ -123,7 +123,7 @@ def approximate(
     resident = store.resident(FarVectors.maker(store, anew=True))
     trial = _Trial(resident, settings, sentences_QD, tell)
     wide = trial.chosen(settings.target)
-    faster = trial.faster(wide)
+    faster = trial.faster()
     found = Approximation(
         table=store.name,
         built=datetime.now(UTC).replace(microsecond=0),
@@ -132,7 +132,7 @@ def approximate(
         wide=wide,
         target=settings.target,
         faster=round(faster, 2),
-        recalls=tuple(trial.measured(wide)),
+        recalls=tuple(trial.measured()),
     )
     if faster < settings.faster:
         what = f"only {faster:.1f} times as fast as an exact search in memory, {settings.faster:g} was asked for"
@@ -188,41 +188,41 @@ class _Trial:
         self._best = {kind: best_rows(self._far, each, depth)[1] for kind, each in self._queries.items()}
 
     def chosen(self, target: float) -> int:
-        """The least width that reaches the target, or the most."""
+        """The least width that reaches the target, or the most, with which searches go on here."""
         for wide in _WIDE:
             self._tell(f"trying {wide} crops looked at for each")
-            if all(self._shares(kind, 0, _AT[-1], wide).mean() >= target for kind in self._queries):
+            self._far.wide = wide
+            if all(self._shares(kind, 0, _AT[-1]).mean() >= target for kind in self._queries):
                 break
         return wide
 
-    def faster(self, wide: int) -> float:
+    def faster(self) -> float:
         """How many times as fast as an exact search of all vectors in memory: times taken in turns, of medians. That
         one is timed for a sample, and taken to grow with the rows, as it does."""
-        taken: list[tuple[float, float]] = []
-        tuned, order = self._far.tuned(wide), np.arange(len(self._sample))
+        taken, order = list[tuple[float, float]](), np.arange(len(self._sample))
         for query in self._queries["crops"]:
             began = time.perf_counter()
             exact_top(self._sample, query, top=_AT[-1], order_N=order)
             between = time.perf_counter()
-            tuned.top(query, top=_AT[-1], order_N=self._resident.order, allowed_N=None, penalties=())
+            self._far.top(query, top=_AT[-1], order_N=self._resident.order, allowed_N=None, penalties=())
             taken.append((between - began, time.perf_counter() - between))
         exact, codes = (statistics.median(each[which] for each in taken) for which in (0, 1))
         return exact * len(self._resident.ids) / len(self._sample) / codes
 
-    def measured(self, wide: int) -> Iterator[Recall]:
+    def measured(self) -> Iterator[Recall]:
         now, rows = datetime.now(UTC).replace(microsecond=0), len(self._resident.ids)
         for kind, at in product(self._queries, _AT):
-            shares = self._shares(kind, 1, at, wide)
+            shares = self._shares(kind, 1, at)
             draws = np.random.default_rng(0).integers(len(shares), size=(_RESAMPLES, len(shares)))
             low, high = map(float, np.quantile(shares[draws].mean(1), (0.025, 0.975)))
             facts: dict[str, Any] = {"mean": float(shares.mean()), "interval": (low, high), "rows": rows}
             yield Recall(queries=kind, searches=len(shares), at=at, measured=now, **facts)
 
-    def _shares(self, kind: Kind, half: int, at: int, wide: int) -> Doubles:
+    def _shares(self, kind: Kind, half: int, at: int) -> Doubles:
         """Share of the best `at` that each search of one half finds."""
-        tuned, shares = self._far.tuned(wide), []
+        shares = []
         for query, best in zip(self._queries[kind][half::2], self._best[kind][half::2], strict=True):
             least = best[: min(at, len(best))]
-            scores = tuned.top(query, top=len(least), order_N=self._resident.order, allowed_N=None, penalties=())[1]
+            scores = self._far.top(query, top=len(least), order_N=self._resident.order, allowed_N=None, penalties=())[1]
             shares.append(np.count_nonzero(scores >= least[-1] - _EQUAL) / len(least))
         return np.array(shares)

@@ -3,7 +3,6 @@ the codes of a gallery's rows are is kept in a file beside its table."""
 
 import zipfile
 from collections.abc import Iterator, Sequence
-from copy import copy
 from dataclasses import fields
 from typing import Any
 
@@ -32,7 +31,7 @@ class FarVectors:
         self, store: Store, ids: Ids, seals: Seals, places: Places, codes: Codes, wide: int = 1, told: str = ""
     ) -> None:
         self._store, self._ids, self._seals, self._places, self.damaged = store, ids, seals, places, 0
-        self._codes, self._wide, self._told = codes, wide, told
+        self._codes, self.wide, self._told = codes, wide, told
         self._sorted = np.argsort(ids)
 
     @staticmethod
@@ -70,12 +69,6 @@ class FarVectors:
         with atomic_path(self._store.folder / CODES) as file, file.open("wb") as opened:
             np.savez(opened, **{each.name: getattr(codes, each.name) for each in fields(codes)}, seals=self._seals)
 
-    def tuned(self, wide: int) -> "FarVectors":
-        """The same vectors, searched more or less widely."""
-        other = copy(self)
-        other._wide = wide
-        return other
-
     def doubt(self, passed: int) -> str | None:
         """What to say beside a search of `passed` rows, where it may miss some."""
         note = f"Searched approximately, so that a good match may be missing: {self._told}."
@@ -102,7 +95,7 @@ class FarVectors:
         passed = len(order_N) if allowed is None else len(allowed)
         limit = _SCORED * -(-top // _DEEP) * _DEEP
         while True:
-            near = self._codes.nearest(query_D, limit, allowed, penalties, wide=self._wide)
+            near = self._codes.nearest(query_D, limit, allowed, penalties, wide=self.wide)
             found, vectors = self._fetch(near)
             if len(found) >= top or limit >= passed:
                 break

@@ -46,11 +46,9 @@ def _pictures(query: Query) -> list[tuple[str, int, int]]:
         pictures = [picture.convert("RGB") for picture in query.pictures()]
     except ImageUnreadable:  # It was there a moment ago, for the search itself.
         return []
-    told = []
     for picture in pictures:
         picture.thumbnail((_ASKED_SIDE, _ASKED_SIDE))
-        told.append((picture_address(picture, quality=85), picture.width, picture.height))
-    return told
+    return [(picture_address(picture, quality=85), *picture.size) for picture in pictures]
 
 
 def _count(answer: Answer, crops: int) -> str:
