@@ -90,7 +90,11 @@ def load_avatar(path: Path) -> Avatar:
         part[known] = _Regions(where[known], lab[known], OUTFITS[path.stem], joints, by_name).parts()
     except KeyError as error:
         raise DataError(f"{path}: has no mesh or joint named {error}, so it is no avatar of VALID") from None
-    part = _spread(part, known)
+    # What texels show is carried over the seams of the texture.
+    for step, axis in [(1, 0), (-1, 0), (1, 1), (-1, 1)] * 3:
+        edge = np.roll(known, step, axis) & ~known
+        part[edge] = np.roll(part, step, axis)[edge]
+        known = known | edge
     shells = [Shell(body, colour, part)]
     shells += [Shell(skin, colour, np.full_like(part, int(Part.SKIN))) for skin in eyeballs]
     if _HAIR in by_name:
@@ -118,16 +122,6 @@ def _unwrapped(body: Skin) -> tuple[Array, Mask]:
         hits = rasterise(flat, turned, rays)
         where[hits.pixel], known[hits.pixel] = hits.spread(body.place, turned), True
     return where.reshape(_TEXELS, _TEXELS, 3), known.reshape(_TEXELS, _TEXELS)
-
-
-def _spread(part: Parts, known: Mask) -> Parts:
-    """Parts with the used texels' values carried over their seams."""
-    part = part.copy()
-    for step, axis in [(1, 0), (-1, 0), (1, 1), (-1, 1)] * 3:
-        edge = np.roll(known, step, axis) & ~known
-        part[edge] = np.roll(part, step, axis)[edge]
-        known = known | edge
-    return part
 
 
 class _Regions:

@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 
 from pickout.synthetic.attributes import Bag, Person, View
-from pickout.synthetic.bodies import Girth, Head, skin_surface, trunk_outline
+from pickout.synthetic.bodies import BODIES, Girth, Head, Limb, Skeleton, skin_surface, trunk_outline
 from pickout.synthetic.garments import outermost_ease
-from pickout.synthetic.skeleton import BODIES, Limb, Skeleton
 from pickout.synthetic.solids import Piece, Plane, box, cone, ellipsoid, loft
 from pickout.synthetic.surfaces import Part, Surface, Vector
 

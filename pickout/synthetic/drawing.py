@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pickout.synthetic.attributes import Occluder, Person, View
 from pickout.synthetic.avatars import Avatar, load_avatar
 from pickout.synthetic.belongings import accessory_pieces, bag_pieces, carried_pieces, headwear_pieces, shoe_pieces
-from pickout.synthetic.bodies import hanging_hair, head_pieces
+from pickout.synthetic.bodies import Skeleton, hanging_hair, head_pieces
 from pickout.synthetic.cameras import NEUTRAL_CAMERA, Camera, develop
 from pickout.synthetic.garments import arm_pieces, leg_pieces, outer_pieces, skirt_over, upper_pieces
 from pickout.synthetic.outfits import sample_wearer
@@ -18,7 +18,6 @@ from pickout.synthetic.people import sample_person, sample_view
 from pickout.synthetic.posing import Posed, render_avatar
 from pickout.synthetic.render import Layer, Light, render
 from pickout.synthetic.scenes import draw_scene
-from pickout.synthetic.skeleton import Skeleton
 from pickout.synthetic.solids import Piece, Rays
 from pickout.synthetic.surfaces import Array, Part, mottled
 

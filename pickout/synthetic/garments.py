@@ -7,9 +7,8 @@ import numpy as np
 
 from pickout.files import packaged_table
 from pickout.synthetic.attributes import Garment, Outer, Person, tags
-from pickout.synthetic.bodies import Girth, bare_leg, skin_surface, trunk_outline
+from pickout.synthetic.bodies import Girth, Limb, Skeleton, bare_leg, skin_surface, trunk_outline
 from pickout.synthetic.habits import skin_colour
-from pickout.synthetic.skeleton import Limb, Skeleton
 from pickout.synthetic.solids import Piece, cone, ellipsoid, loft
 from pickout.synthetic.surfaces import Part, Surface, Vector
 

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from pickout.synthetic.attributes import Garment, Outer, Person, View, tags
 from pickout.synthetic.avatars import LINEAR, Avatar, Shell
+from pickout.synthetic.bodies import Limb, Skeleton
 from pickout.synthetic.cloth import paint
 from pickout.synthetic.garments import CLOTH, cloth_surface
 from pickout.synthetic.gltf import unit
 from pickout.synthetic.render import Hits, Layer, Light, rasterise, seen_places, shaded
-from pickout.synthetic.skeleton import Limb, Skeleton
 from pickout.synthetic.solids import Rays
 from pickout.synthetic.surfaces import Array, Part, Pixels, Surface, Vector, linear
 

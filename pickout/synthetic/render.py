@@ -40,11 +40,20 @@ class Layer:
 
 def render(pieces: Sequence[Piece], rays: Rays, light: Light) -> Layer:
     """Render `pieces` as `rays` see them in `light`."""
-    rank: dict[int, int] = {}
-    for piece in pieces:
-        rank.setdefault(id(piece.surface), len(rank))
-    ordered = sorted(pieces, key=lambda piece: rank[id(piece.surface)])
-    depth, owner = _cast(ordered, rays)
+    surfaces = list(dict.fromkeys(id(piece.surface) for piece in pieces))
+    ordered = sorted(pieces, key=lambda piece: surfaces.index(id(piece.surface)))
+    # The number of the nearest piece at each pixel, -1 for none.
+    depth, owner = np.full(rays.shape, np.inf, dtype=np.float32), np.full(rays.shape, -1, dtype=np.int16)
+    first = np.cumsum([0, *(len(piece.balls) for piece in ordered[:-1])])
+    places = rays.rectangles(np.concatenate([piece.balls for piece in ordered]), first)
+    for number, (piece, place) in enumerate(zip(ordered, places, strict=True)):
+        if place is None:
+            continue
+        near = LocalRays(rays, piece.solid, place)
+        found = piece.solid.hit(near) + np.float32(near.depth)
+        closer = found < depth[place]
+        np.copyto(depth[place], found, where=closer)
+        np.copyto(owner[place], np.int16(number), where=closer)
     order = np.argsort(owner.ravel(), kind="stable")
     # The pixels of piece n are ends[n] to ends[n + 1] of those that show any.
     ends = np.searchsorted(owner.ravel()[order], np.arange(len(ordered) + 1))
@@ -62,23 +71,6 @@ def render(pieces: Sequence[Piece], rays: Rays, light: Light) -> Layer:
         done = paint(surface, shown)
         albedo[:, cut], tone[cut], kind[cut], gloss[cut] = done.colour, done.shade, done.part, surface.shine
     return shaded((albedo, tone, gloss), kind, pixels.normal, pixels.world, (depth, seen), rays.position, light)
-
-
-def _cast(pieces: Sequence[Piece], rays: Rays) -> tuple[Array, NDArray[np.int16]]:
-    """Depth (infinite where nothing is) and the number of the nearest piece (-1 for none) at each pixel."""
-    depth = np.full(rays.shape, np.inf, dtype=np.float32)
-    owner = np.full(rays.shape, -1, dtype=np.int16)
-    first = np.cumsum([0, *(len(piece.balls) for piece in pieces[:-1])])
-    places = rays.rectangles(np.concatenate([piece.balls for piece in pieces]), first)
-    for number, (piece, place) in enumerate(zip(pieces, places, strict=True)):
-        if place is None:
-            continue
-        near = LocalRays(rays, piece.solid, place)
-        found = piece.solid.hit(near) + np.float32(near.depth)
-        closer = found < depth[place]
-        np.copyto(depth[place], found, where=closer)
-        np.copyto(owner[place], np.int16(number), where=closer)
-    return depth, owner
 
 
 def seen_places(rays: Rays, seen: NDArray[np.intp], depth: Array) -> Array:

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from pickout.synthetic.attributes import View
+from pickout.synthetic.bodies import Skeleton
 from pickout.synthetic.habits import HABITS, chance, habit
 from pickout.synthetic.render import Light
-from pickout.synthetic.skeleton import Skeleton
 from pickout.synthetic.solids import Rays
 from pickout.synthetic.surfaces import Array, Mask, mottled
 

@@ -88,12 +88,11 @@ def _clothes(person: Person, view: View) -> Iterator[Item]:
         cover = max(cover, reach)
     if shown:
         yield _garment("upper", upper, front=front, covered=outer is not None)
-    legs = cover
     if lower is not None and _LENGTHS.index(lower.length) > cover:
-        legs = _LENGTHS.index(lower.length)
+        cover = _LENGTHS.index(lower.length)
         yield _garment("lower", lower, front=front, covered=False)
     yield Item("shoes", shoes.kind, shoes.colour, shoes.sole, tags=tags(sole=shoes.sole.name != shoes.colour.name))
-    if person.socks is not None and _LENGTHS[legs] != "ankle" and shoes.kind != "boots":
+    if person.socks is not None and _LENGTHS[cover] != "ankle" and shoes.kind != "boots":
         yield Item("socks", "socks", person.socks)
     if person.belt is not None and front and upper.tucked and (outer is None or outer.open):
         yield Item("belt", "belt", person.belt)

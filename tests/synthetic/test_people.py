@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from pickout.synthetic.bodies import Skeleton
 from pickout.synthetic.cameras import NEUTRAL_CAMERA, sample_cameras
 from pickout.synthetic.habits import COLOURS, nearest_colour, sample_shade
 from pickout.synthetic.people import sample_person, sample_view
-from pickout.synthetic.skeleton import Skeleton
 
 
 def people(count, seed=0):
