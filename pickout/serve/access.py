@@ -223,7 +223,12 @@ class Tokens:
         known = {each.id: each for each in self.all()}.get(identifier)
         # Wrong secrets of a token that is there do not lock out others behind the same address.
         key = f"{address} {identifier}" if known else address
-        self._refuse_many(key)
+        recent = time.monotonic() - _MINUTE
+        if len(self._failed) > _ADDRESSES:
+            self._failed = {name: times for name, times in self._failed.items() if times[-1] > recent}
+        times = self._failed.get(key)
+        if times is not None and len(times) == self._limit and times[0] > recent:
+            raise TooManyFailures("too many wrong tokens; wait a minute", int(times[0] - recent) + 1)
         digest = hashlib.sha256(secret.encode()).hexdigest()
         equal = hmac.compare_digest(digest, known.digest if known else "0" * 64)
         if known is not None and equal and prefix == _PREFIX and known.is_valid:
@@ -231,14 +236,6 @@ class Tokens:
         if given is not None:
             self._failed.setdefault(key, deque(maxlen=self._limit)).append(time.monotonic())
         raise NotKnown("a valid token is needed: Authorization: Bearer TOKEN")
-
-    def _refuse_many(self, key: str) -> None:
-        recent = time.monotonic() - _MINUTE
-        if len(self._failed) > _ADDRESSES:
-            self._failed = {name: times for name, times in self._failed.items() if times[-1] > recent}
-        times = self._failed.get(key)
-        if times is not None and len(times) == self._limit and times[0] > recent:
-            raise TooManyFailures("too many wrong tokens; wait a minute", int(times[0] - recent) + 1)
 
     def _change(self, change: Callable[[list[Token]], list[Token]]) -> None:
         self._file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)

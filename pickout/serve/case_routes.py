@@ -13,7 +13,7 @@ from pickout.gallery.audit.log import record_event, user_name
 from pickout.serve import answers
 from pickout.serve.access import Action, Role, permit
 from pickout.serve.calling import Called, on, raw, sent_file
-from pickout.serve.cases import TABLES, hand_over, told_of
+from pickout.serve.cases import TABLES, told_of
 from pickout.serve.database import now
 from pickout.serve.hosting import Hosted
 from pickout.serve.requests import ArchiveBody, CaseBody, Id, MarksBody, NoteBody, RedactionBody
@@ -111,5 +111,5 @@ def redact(called: Called, hosted: Own, case: Id, body: RedactionBody) -> None:
 @router.post("/{case}/archive", **raw("the case, signed", "application/zip"))
 def archive(called: Called, hosted: Own, case: Id, body: ArchiveBody) -> Response:
     """The case in one signed file, as `pickout case verify` checks it. Needs a purpose; recorded."""
-    write = partial(hand_over, called.parts.cases, called.actor, hosted, case, body, called.who())
+    write = partial(called.parts.cases.hand_over, called.actor, hosted, case, body, called.who())
     return sent_file(called, "application/zip", f"case-{case}.zip", write)

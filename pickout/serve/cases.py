@@ -37,6 +37,9 @@ CREATE TABLE IF NOT EXISTS redactions (case_id TEXT, crop TEXT, head INTEGER, bo
     PRIMARY KEY (case_id, crop));
 """
 TABLES = ("marks", "notes", "queries", "redactions")
+_LEAVES = ("fits", "maybe")
+"""Crops with these verdicts leave as pictures; of the others, who do not concern the case, only that they were seen."""
+_NOTICE = "Candidates that a person judged, found by a description. They are not identifications."
 
 
 class Cases:
@@ -95,6 +98,32 @@ class Cases:
             raise NotThere("no case of this id")
         return rows[0]
 
+    def hand_over(self, actor: Actor, hosted: Hosted, case: str, body: ArchiveBody, who: Acting, target: Path) -> str:
+        """Write the archive; its SHA-256. Recorded. `UsageError`: originals without reason or by a blurred token."""
+        if body.originals and (actor.blurred or not body.reason):
+            raise UsageError("original pictures need a reason, and a token that may see them")
+        told, members = self.get(actor, hosted, case), list[tuple[str, bytes]]()
+        rows = hosted.rows([each["id"] for each in told["crops"]])
+        for crop in told["crops"]:
+            if row := rows.get(crop["id"]):
+                redaction = told["redactions"].get(crop["id"], {"head": True, "boxes": []})
+                members += _pictures(crop, row, redaction, originals=body.originals, blurred=actor.blurred)
+        shown = [crop["id"] for crop in told["crops"] if "picture" in crop]
+        record_event(hosted.path, "case handed over", shown, case=case, originals=body.originals, reason=body.reason)
+        model, queries = hosted.open().manifest.model, told.pop("queries")
+        about = {"notice": _NOTICE, "gallery": hosted.name, "model": model.name, "fingerprint": model.fingerprint}
+        archived = {"by": who.user, "at": now(), "purpose": who.purpose, **body.model_dump()}
+        whole = {"schema": SCHEMA, **about, **told, "archived": archived}
+        asked = [{**each, "told": json.dumps(each["told"])} for each in queries]
+        front = {CASE: json.dumps(whole, indent=1)}
+        front["queries.jsonl"] = "".join(json.dumps(each) + "\n" for each in queries)
+        front["audit-head.txt"] = sign_head(hosted.path).text
+        # For a reader without Pickout, and without any script.
+        front["case.html"] = render("pickout.serve", "case.html", **whole, queries=asked)
+        written = [(name, text.encode()) for name, text in front.items()]
+        with target.open("wb") as file:
+            return write_archive(file, [*written, *members], hosted.path, verifier(hosted.path))
+
     def _forget(self, ids: Collection[str]) -> None:
         with self.database.opened() as database:
             for table in ("marks", "redactions"):
@@ -108,39 +137,6 @@ def _may_see(actor: Actor, row: Mapping[str, Any]) -> bool:
 def told_of(row: Mapping[str, Any]) -> dict[str, Any]:
     """A row as clients get it."""
     return {key: value for key, value in row.items() if key not in ("token", "gallery", "case_id", "crop", "number")}
-
-
-_LEAVES = ("fits", "maybe")
-"""Crops with these verdicts leave as pictures; of the others, who do not concern the case, only that they were seen."""
-_NOTICE = "Candidates that a person judged, found by a description. They are not identifications."
-
-
-def hand_over(
-    cases: Cases, actor: Actor, hosted: Hosted, case: str, body: ArchiveBody, who: Acting, target: Path
-) -> str:
-    """Write a case's archive; its SHA-256. Recorded. `UsageError`: originals without reason, or by a blurred token."""
-    if body.originals and (actor.blurred or not body.reason):
-        raise UsageError("original pictures need a reason, and a token that may see them")
-    told, members = cases.get(actor, hosted, case), list[tuple[str, bytes]]()
-    rows = hosted.rows([each["id"] for each in told["crops"]])
-    for crop in told["crops"]:
-        if row := rows.get(crop["id"]):
-            redaction = told["redactions"].get(crop["id"], {"head": True, "boxes": []})
-            members += _pictures(crop, row, redaction, originals=body.originals, blurred=actor.blurred)
-    shown = [crop["id"] for crop in told["crops"] if "picture" in crop]
-    record_event(hosted.path, "case handed over", shown, case=case, originals=body.originals, reason=body.reason)
-    model, queries = hosted.open().manifest.model, told.pop("queries")
-    about = {"notice": _NOTICE, "gallery": hosted.name, "model": model.name, "fingerprint": model.fingerprint}
-    archived = {"by": who.user, "at": now(), "purpose": who.purpose, **body.model_dump()}
-    whole = {"schema": SCHEMA, **about, **told, "archived": archived}
-    asked = [{**each, "told": json.dumps(each["told"])} for each in queries]
-    front = {CASE: json.dumps(whole, indent=1)}
-    front["queries.jsonl"] = "".join(json.dumps(each) + "\n" for each in queries)
-    front["audit-head.txt"] = sign_head(hosted.path).text
-    front["case.html"] = render("pickout.serve", "case.html", **whole, queries=asked)  # no script, no Pickout needed
-    written = [(name, text.encode()) for name, text in front.items()]
-    with target.open("wb") as file:
-        return write_archive(file, [*written, *members], hosted.path, verifier(hosted.path))
 
 
 def _pictures(

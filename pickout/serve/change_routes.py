@@ -210,7 +210,7 @@ def video(work: Indexing, body: VideoBody) -> Response:
     if body.detector.endswith(".onnx"):
         body = body.model_copy(update={"detector": str(called.folder(body.detector))})
     require_libraries()
-    find = partial(find_people, work.hosted, kept, called.actor, body, place, service.jobs)
+    find = partial(find_people, kept, called.actor, body, place, service.jobs)
     return work.begin("video", find, of=body.recording or str(place))
 
 

@@ -19,6 +19,7 @@ _log = logging.getLogger(__name__)
 _LOOK = 0.5  # seconds between two looks, of a job that waits for its turn, whether it is still wanted
 
 Tell = Callable[[dict[str, Any]], None]  # with how far the work is; raises `JobCancelled` where it is unwanted
+Result = dict[str, Any]
 
 
 class JobCancelled(PickoutError):
@@ -35,7 +36,7 @@ class Job:
     gallery: str
     of: str | None = None
     progress: dict[str, Any] = field(default_factory=dict)
-    result: dict[str, Any] | None = None
+    result: Result | None = None
     error: Exception | None = None
     ended: threading.Event = field(default_factory=threading.Event)
     cancelled: threading.Event = field(default_factory=threading.Event)
@@ -63,9 +64,7 @@ class Jobs:
         self._lock = threading.Lock()
         self._closed = False
 
-    def start(
-        self, what: str, gallery: str, owner: str | None, work: Callable[[Tell], dict[str, Any]], of: str | None = None
-    ) -> Job:
+    def start(self, what: str, gallery: str, owner: str | None, work: Callable[[Tell], Result], of: str | None) -> Job:
         """Begin. One that is `of` something takes its gallery's turn itself, and is cancelled by `close`."""
         with self._lock:
             running = [job for job in self._jobs.values() if not job.ended.is_set()]
@@ -119,7 +118,7 @@ class Jobs:
         for thread in threads:
             thread.join()
 
-    def _run(self, job: Job, work: Callable[[Tell], dict[str, Any]]) -> None:
+    def _run(self, job: Job, work: Callable[[Tell], Result]) -> None:
         with suppress(OSError, AttributeError):  # Linux lowers one thread; elsewhere nothing is lowered
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
         try:

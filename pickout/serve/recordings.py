@@ -8,7 +8,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -20,10 +20,10 @@ from pickout.config import Settings
 from pickout.errors import GalleryDamaged, NotThere, UsageError, VideoError
 from pickout.files import storage_errors, write_atomically
 from pickout.gallery.audit.log import record_event
-from pickout.gallery.storage.rows import Row, parse_time, row_id
+from pickout.gallery.storage.rows import parse_time, row_id
 from pickout.serve.access import Actor
 from pickout.serve.hosting import Hosted
-from pickout.serve.jobs import Jobs, Tell
+from pickout.serve.jobs import Jobs, Result, Tell
 from pickout.serve.requests import VideoBody
 from pickout.serve.uploads import told_progress
 
@@ -42,8 +42,8 @@ class Kept(Settings):
 class Recordings:
     """The recordings that were sent to one gallery: a folder for each, and one of crops beside other uploads."""
 
-    def __init__(self, folder: Path, crops: Path, rows: Callable[[Sequence[str]], Mapping[str, Row]]) -> None:
-        self._folder, self._crops, self._rows = folder, crops, rows
+    def __init__(self, folder: Path, crops: Path, hosted: Hosted) -> None:
+        self._folder, self._crops, self.hosted = folder, crops, hosted
 
     async def receive(self, pieces: AsyncIterator[bytes], name: str, owner: str | None) -> tuple[str, Kept]:
         """Write a recording down as it comes; its id. The same one from the same token has the same id."""
@@ -94,7 +94,7 @@ class Recordings:
     def sweep(self, crops: Path) -> None:
         """Delete every file below a folder of crops that no row has."""
         files = {row_id(file): file for file in crops.rglob("*") if file.is_file()}
-        for each in files.keys() - self._rows(list(files)).keys():
+        for each in files.keys() - self.hosted.open().rows(list(files)).keys():
             files[each].unlink(missing_ok=True)
 
     def expire(self, days: float, busy: Callable[[str], bool]) -> None:
@@ -108,9 +108,7 @@ class Recordings:
                 shutil.rmtree(half) if half.is_dir() else half.unlink(missing_ok=True)
 
 
-def find_people(
-    hosted: Hosted, kept: Recordings, actor: Actor, body: VideoBody, place: Path | None, jobs: Jobs, tell: Tell
-) -> dict[str, Any]:
+def find_people(kept: Recordings, actor: Actor, body: VideoBody, place: Path | None, jobs: Jobs, tell: Tell) -> Result:
     """Index the people in a recording that was sent, or those at a place; `VideoError` where nothing could be read."""
     from pickout.video.extraction import ExtractionSettings
     from pickout.video.harvest import LEDGER, TABLE, HarvestReport, Ledger, harvest
@@ -126,7 +124,7 @@ def find_people(
         found, key = [sent_recording(file, about.name, name, **told)], body.recording
     else:
         found, key = find_recordings([str(place)], **told), hashlib.sha256(str(place).encode()).hexdigest()[:32]
-    out = kept.crops(key, body)
+    out, hosted = kept.crops(key, body), kept.hosted
     record_event(hosted.path, "recordings looked through", recordings=len(found), detector=Path(body.detector).name)
     settings = ExtractionSettings(rate=body.rate, tracks=TrackSettings(per_track=body.per_track))
 
@@ -141,11 +139,10 @@ def find_people(
     if not any(entry.frames for entry in report.recordings.values()):
         kept.sweep(out)
         raise VideoError("; ".join(faults.values()) or "no frame could be read")
-    result: dict[str, Any] = {"tracks": report.tracks, "crops": report.crops, "faults": faults, "indexed": None}
+    result: Result = {"tracks": report.tracks, "crops": report.crops, "faults": faults, "indexed": None}
     with jobs.turn(hosted.name, tell):
         if report.crops:
-            gallery = hosted.open()
-            added = gallery.add(out, table=out / TABLE, on_progress=lambda at: tell(told_progress(at)))
+            added = hosted.open().add(out, table=out / TABLE, on_progress=lambda at: tell(told_progress(at)))
             result["indexed"] = added.as_json()
     kept.sweep(out)  # nothing may be left that still tells of a crop once it is erased
     if body.recording is not None:

@@ -68,7 +68,7 @@ class Service:
     def recordings(self, hosted: Hosted) -> Recordings:
         """The recordings that were sent for a gallery."""
         folder = (self.state / "recordings" / hosted.name).resolve()
-        return Recordings(folder, self.uploads(hosted).folder, lambda ids: hosted.open().rows(ids))
+        return Recordings(folder, self.uploads(hosted).folder, hosted)
 
     def erase(self, hosted: Hosted, ids: Sequence[str]) -> Change:
         """Erase crops that nothing stands against, and their pictures where they were uploaded."""
