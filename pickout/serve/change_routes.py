@@ -26,7 +26,6 @@ from pickout.serve.access import Action, permit
 from pickout.serve.calling import Called, Caller, Work, long, on, raw, read_upload, sent_file, stream, temporary_file
 from pickout.serve.hosting import Hosted
 from pickout.serve.jobs import Tell
-from pickout.serve.recordings import find_people
 from pickout.serve.requests import ChosenBody, CropBody, ExportBody, FolderBody, Id, Name, UpdateBody, VideoBody
 from pickout.serve.sample import add_sample
 from pickout.serve.service import limited
@@ -210,7 +209,7 @@ def video(work: Indexing, body: VideoBody) -> Response:
     if body.detector.endswith(".onnx"):
         body = body.model_copy(update={"detector": str(called.folder(body.detector))})
     require_libraries()
-    find = partial(find_people, kept, called.actor, body, place, service.jobs)
+    find = partial(kept.find, called.actor, body, place, service.jobs)
     return work.begin("video", find, of=body.recording or str(place))
 
 
