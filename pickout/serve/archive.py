@@ -106,8 +106,12 @@ def _examined(archive: zipfile.ZipFile, file: Path, key: str | None) -> Verified
         elif each["name"] == CASE and not isinstance(case := json.loads(content), dict):
             case = {}
             faults.append(f"{CASE}: is no case")
-    if not faults and not _same_bytes(archive, names, file):
-        faults.append("bytes were added or changed between, before or behind the members")
+    if not faults:
+        sink = _Sink()
+        _write(sink, ((name, archive.read(name)) for name in names))
+        with file.open("rb") as whole:
+            if hashlib.file_digest(whole, "sha256").digest() != sink.digest.digest():
+                faults.append("bytes were added or changed between, before or behind the members")
     return Verified(case, own, len(listed), tuple(faults))
 
 
@@ -137,13 +141,6 @@ def _name_faults(names: Sequence[str], listed: Sequence[str]) -> Iterator[str]:
     yield from (f"{name}: is there more than once" for name in dict.fromkeys(names) if names.count(name) > 1)
     if sorted(names) == sorted(expected) and list(names) != expected:
         yield "the members stand in another order"
-
-
-def _same_bytes(archive: zipfile.ZipFile, names: Sequence[str], file: Path) -> bool:
-    sink = _Sink()
-    _write(sink, ((name, archive.read(name)) for name in names))
-    with file.open("rb") as whole:
-        return sink.digest.digest() == hashlib.file_digest(whole, "sha256").digest()
 
 
 def _write(sink: _Sink, members: Iterable[tuple[str, bytes]]) -> None:

@@ -36,8 +36,8 @@ class Parts:
 class Caller:
     """Who asks, and what for."""
 
-    def __init__(self, parts: Parts, actor: Actor, purpose: str | None) -> None:
-        self.parts, self.actor, self._purpose = parts, actor, purpose
+    def __init__(self, parts: Parts, actor: Actor, purpose: str | None, authorization: str | None) -> None:
+        self.parts, self.actor, self._purpose, self.authorization = parts, actor, purpose, authorization
 
     def own_camera(self, camera: str | None, *, needed: bool) -> None:
         """Make sure that a crop may be put to this camera; `needed`: none stated is as bad as another's."""
@@ -77,7 +77,7 @@ def caller(
     parts: Parts = request.app.state.parts
     actor = authenticate(parts, authorization, request.client.host if request.client else "unknown")
     request.state.token = actor.token
-    return Caller(parts, actor, pickout_purpose or purpose)
+    return Caller(parts, actor, pickout_purpose or purpose, authorization)
 
 
 def authenticate(parts: Parts, authorization: str | None, address: str) -> Actor:

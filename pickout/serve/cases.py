@@ -99,7 +99,7 @@ class Cases:
         return rows[0]
 
     def hand_over(self, actor: Actor, hosted: Hosted, case: str, body: ArchiveBody, who: Acting, target: Path) -> str:
-        """Write a case's archive; its SHA-256. Recorded. `UsageError`: originals without reason or by such a token."""
+        """Write the archive; its SHA-256. Recorded. `UsageError`: originals without reason or by a blurred token."""
         if body.originals and (actor.blurred or not body.reason):
             raise UsageError("original pictures need a reason, and a token that may see them")
         told, members = self.get(actor, hosted, case), list[tuple[str, bytes]]()

@@ -27,7 +27,6 @@ from pickout.serve.access import Action, permit
 from pickout.serve.calling import Called, Caller, Work, long, on, raw, read_upload, sent_file, stream, temporary_file
 from pickout.serve.hosting import Hosted
 from pickout.serve.jobs import Tell
-from pickout.serve.recordings import find_people, meant_recordings
 from pickout.serve.requests import ChosenBody, CropBody, ExportBody, FolderBody, Id, Name, UpdateBody, VideoBody
 from pickout.serve.sample import add_sample
 from pickout.serve.service import limited
@@ -41,6 +40,7 @@ _BYTES = {"required": True, "content": {"application/octet-stream": {"schema": {
 Indexing = Annotated[Work, long(Action.INDEX)]
 Changed = Annotated[Hosted, on(Action.INDEX)]
 Open = Annotated[Hosted, on(Action.INDEX, purpose=False)]
+Told = Annotated[Name, Query(description="What it is called; may tell camera and time.")]
 
 
 @router.post("/crops", **stream(answers.Uploaded))
@@ -160,12 +160,7 @@ def take_in(
 
 
 @router.post("/recordings", status_code=201, openapi_extra={"requestBody": _BYTES}, response_model=answers.Recording)
-async def send_recording(
-    called: Called,
-    hosted: Changed,
-    request: Request,
-    name: Annotated[Name, Query(description="What it is called; may tell camera and time.")] = "recording",
-) -> dict[str, Any]:
+async def send_recording(called: Called, hosted: Changed, request: Request, name: Told = "recording") -> dict[str, Any]:
     """Send a recording, as the request's body, to look through later. Needs a purpose; recorded."""
     try:
         kept = called.parts.service.recordings(hosted)
@@ -212,8 +207,8 @@ def video(work: Indexing, body: VideoBody) -> Response:
     if body.detector.endswith(".onnx"):
         body = body.model_copy(update={"detector": str(called.folder(body.detector))})
     require_libraries()
-    found, of = meant_recordings(kept, called.actor, body, place), body.recording or str(place)
-    return work.begin("video", partial(find_people, kept, body, found, of, service.jobs), of=of)
+    found, of = kept.meant(called.actor, body, place), body.recording or str(place)
+    return work.begin("video", partial(kept.find, body, found, of, service.jobs), of=of)
 
 
 @jobs.get("/{job}", response_model=answers.JobAnswer)

@@ -5,7 +5,6 @@ import json
 import logging
 import re
 import time
-from asyncio import Transport
 from collections.abc import Collection
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
@@ -169,7 +168,7 @@ def _is_recording(scope: Scope) -> bool:
 class Punctual(H11Protocol):
     """HTTP/1.1 on a connection that is closed where a request's head does not come in time; for bodies see `Guard`."""
 
-    def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for a request."""
         super().connection_made(transport)
         self._wait()

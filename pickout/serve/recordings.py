@@ -46,7 +46,7 @@ class Recordings:
     """The recordings that were sent to one gallery: a folder for each, and one of crops beside other uploads."""
 
     def __init__(self, folder: Path, crops: Path, hosted: Hosted) -> None:
-        self._folder, self._crops, self.hosted = folder, crops, hosted
+        self._folder, self._crops, self._hosted = folder, crops, hosted
 
     async def receive(self, pieces: AsyncIterator[bytes], name: str, owner: str | None) -> tuple[str, Kept]:
         """Write a recording down as it comes; its id. The same one from the same token has the same id."""
@@ -83,11 +83,6 @@ class Recordings:
             raise NotThere("no recording of this id")
         return about.with_name(f"recording{_suffix(kept.name)}"), kept
 
-    def crops(self, identifier: str, body: VideoBody) -> Path:
-        """Where the crops of a recording, looked through in this way, lie."""
-        how = hashlib.sha256(body.model_dump_json().encode()).hexdigest()[:16]
-        return self._crops / identifier / how
-
     def delete(self, identifier: str, *, found: bool) -> None:
         """Delete a recording, and with `found` what was found in it and no row has."""
         shutil.rmtree(self._folder / identifier, ignore_errors=True)
@@ -97,7 +92,7 @@ class Recordings:
     def sweep(self, crops: Path) -> None:
         """Delete every file below a folder of crops that no row has."""
         files = {row_id(file): file for file in crops.rglob("*") if file.is_file()}
-        for each in files.keys() - self.hosted.open().rows(list(files)).keys():
+        for each in files.keys() - self._hosted.open().rows(list(files)).keys():
             files[each].unlink(missing_ok=True)
 
     def expire(self, days: float, busy: Callable[[str], bool]) -> None:
@@ -110,55 +105,51 @@ class Recordings:
             if not (half / _ABOUT).exists() and half.stat().st_mtime < before.timestamp():
                 shutil.rmtree(half) if half.is_dir() else half.unlink(missing_ok=True)
 
+    def meant(self, actor: Actor, body: VideoBody, place: Path | None) -> "list[Recording]":
+        """The recording that was sent, or those at a place; a `UsageError` where its time or zone is none."""
+        from pickout.video.recordings import find_recordings, sent_recording
 
-def meant_recordings(kept: Recordings, actor: Actor, body: VideoBody, place: Path | None) -> "list[Recording]":
-    """The recording that was sent, or those at a place; a `UsageError` where its time or zone is none."""
-    from pickout.video.recordings import find_recordings, sent_recording
+        told: dict[str, Any] = {"camera": body.camera, "zone": body.zone}
+        told["start"] = None if body.start is None else parse_time(body.start)
+        if body.recording is None:
+            return find_recordings([str(place)], **told)
+        file, about = self.own(actor, body.recording)
+        stem = re.sub(r"[^A-Za-z0-9._-]+", "_", Path(about.name).stem)[:60].strip("._-")
+        name = f"{stem or 'recording'}-{body.recording[:8]}"  # a safe folder's, unlike that of any other recording
+        return [sent_recording(file, about.name, name, **told)]
 
-    told: dict[str, Any] = {"camera": body.camera, "zone": body.zone}
-    told["start"] = None if body.start is None else parse_time(body.start)
-    if body.recording is None:
-        return find_recordings([str(place)], **told)
-    file, about = kept.own(actor, body.recording)
-    stem = re.sub(r"[^A-Za-z0-9._-]+", "_", Path(about.name).stem)[:60].strip("._-")
-    name = f"{stem or 'recording'}-{body.recording[:8]}"  # a safe folder's, unlike that of any other recording
-    return [sent_recording(file, about.name, name, **told)]
+    def find(self, body: VideoBody, found: "Sequence[Recording]", of: str, jobs: Jobs, tell: Tell) -> Result:
+        """Index the people in recordings, `of` one that was sent or of a place; `VideoError`: nothing could be read."""
+        from pickout.video.extraction import ExtractionSettings
+        from pickout.video.harvest import LEDGER, TABLE, HarvestReport, Ledger, harvest
+        from pickout.video.tracks import TrackSettings
 
+        key = body.recording or hashlib.sha256(of.encode()).hexdigest()[:32]
+        how, hosted = hashlib.sha256(body.model_dump_json().encode()).hexdigest()[:16], self._hosted
+        out = self._crops / key / how  # the same where a recording is looked through in the same way again
+        record_event(hosted.path, "recordings looked through", recordings=len(found), detector=Path(body.detector).name)
+        settings = ExtractionSettings(rate=body.rate, tracks=TrackSettings(per_track=body.per_track))
 
-def find_people(
-    kept: Recordings, body: VideoBody, found: "Sequence[Recording]", of: str, jobs: Jobs, tell: Tell
-) -> Result:
-    """Index the people in these recordings, which are `of` one that was sent or of a place; `VideoError` where nothing
-    could be read."""
-    from pickout.video.extraction import ExtractionSettings
-    from pickout.video.harvest import LEDGER, TABLE, HarvestReport, Ledger, harvest
-    from pickout.video.tracks import TrackSettings
+        def say(name: str, seconds: float | str, length: float | None) -> None:
+            tell({"doing": "looking", "recording": name, "done": seconds, "total": length})
 
-    key = body.recording or hashlib.sha256(of.encode()).hexdigest()[:32]
-    out, hosted = kept.crops(key, body), kept.hosted
-    record_event(hosted.path, "recordings looked through", recordings=len(found), detector=Path(body.detector).name)
-    settings = ExtractionSettings(rate=body.rate, tracks=TrackSettings(per_track=body.per_track))
-
-    def say(name: str, seconds: float | str, length: float | None) -> None:
-        tell({"doing": "looking", "recording": name, "done": seconds, "total": length})
-
-    if out.exists() and not (out / LEDGER).exists():  # looked through before; the same crops get the same names
-        write_atomically(out / LEDGER, Ledger(detector=body.detector, settings=settings).model_dump_json())
-    report: HarvestReport = harvest(found, out, body.detector, settings, apart=True, say=say)
-    why = {name: entry.fault for name, entry in report.recordings.items() if entry.fault} | report.failed
-    faults = {at.name: why[at.name].replace(at.place, at.video or at.name) for at in found if at.name in why}
-    if not any(entry.frames for entry in report.recordings.values()):
-        kept.sweep(out)
-        raise VideoError("; ".join(faults.values()) or "no frame could be read")
-    result: Result = {"tracks": report.tracks, "crops": report.crops, "faults": faults, "indexed": None}
-    with jobs.turn(hosted.name, tell):
-        if report.crops:
-            added = hosted.open().add(out, table=out / TABLE, on_progress=lambda at: tell(told_progress(at)))
-            result["indexed"] = added.as_json()
-    kept.sweep(out)  # nothing may be left that still tells of a crop once it is erased
-    if body.recording is not None:
-        kept.delete(body.recording, found=False)
-    return result
+        if out.exists() and not (out / LEDGER).exists():  # looked through before; the same crops get the same names
+            write_atomically(out / LEDGER, Ledger(detector=body.detector, settings=settings).model_dump_json())
+        report: HarvestReport = harvest(found, out, body.detector, settings, apart=True, say=say)
+        why = {name: entry.fault for name, entry in report.recordings.items() if entry.fault} | report.failed
+        faults = {at.name: why[at.name].replace(at.place, at.video or at.name) for at in found if at.name in why}
+        if not any(entry.frames for entry in report.recordings.values()):
+            self.sweep(out)
+            raise VideoError("; ".join(faults.values()) or "no frame could be read")
+        result: Result = {"tracks": report.tracks, "crops": report.crops, "faults": faults, "indexed": None}
+        with jobs.turn(hosted.name, tell):
+            if report.crops:
+                added = hosted.open().add(out, table=out / TABLE, on_progress=lambda at: tell(told_progress(at)))
+                result["indexed"] = added.as_json()
+        self.sweep(out)  # nothing may be left that still tells of a crop once it is erased
+        if body.recording is not None:
+            self.delete(body.recording, found=False)
+        return result
 
 
 def _read(about: Path) -> Kept:

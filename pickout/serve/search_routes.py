@@ -31,6 +31,7 @@ Explained = Annotated[Hosted, on(Action.EXPLAIN)]
 Watched = Annotated[Hosted, on(Action.WATCH, purpose=False)]
 _Blur = Annotated[bool, Query(description="Whether faces are blurred.")]
 _Number = Annotated[int, Query(ge=0, lt=2**63)]
+_Last = Annotated[int, Header(ge=0, lt=2**63)]
 _PICTURE, _EVENTS = raw("a picture", "image/*"), raw("alarms as they come", "text/event-stream")
 _FOUND: dict[str, Any] = {"response_model": answers.SearchAnswer, "response_model_exclude_unset": True}
 
@@ -193,13 +194,7 @@ def alarms(called: Called, hosted: Watched, name: str, after: _Number = 0) -> di
 
 
 @router.get("/galleries/{gallery}/watches/{name:path}/events", tags=["watches"], **_EVENTS)
-def events(
-    called: Called,
-    hosted: Watched,
-    name: str,
-    last_event_id: Annotated[int, Header(ge=0, lt=2**63)] = 0,
-    authorization: Annotated[str | None, Header(include_in_schema=False)] = None,
-) -> StreamingResponse:
+def events(called: Called, hosted: Watched, name: str, last_event_id: _Last = 0) -> StreamingResponse:
     """Alarms as they come, as server-sent events; after a break they go on behind `Last-Event-ID`."""
     parts = called.parts
     parts.watches.alarms(called.actor, hosted, name, last_event_id)  # told as an error before the stream begins
@@ -212,7 +207,7 @@ def events(
         try:
             yield f": alarms of {now()}\n\n"
             while not parts.stopping():
-                authenticate(parts, authorization, "a stream")  # a token may be revoked meanwhile
+                authenticate(parts, called.authorization, "a stream")  # a token may be revoked meanwhile
                 found = await run_in_threadpool(parts.watches.alarms, called.actor, hosted, name, after)
                 for each in found:
                     after = each["number"]
