@@ -57,15 +57,12 @@ def bench(
         files = _copied(crops, Path(folder), number)
         plain = loading.load_model(name, "cpu")
         ours = with_runtime(plain, runtime)
-        works = {
-            f"indexing {len(files)} crops": _indexing(plain, ours, files, Path(folder)),
-            **_searching(rows, plain.dimension),
-        }
-        taken = {}
-        for done, (work, sides) in enumerate(works.items()):
-            taken[work] = take_turns(sides, rounds)
-            show(done + 1, len(works))
-    compared = {work: compare(sides) for work, sides in taken.items()}
+        works = {f"indexing {len(files)} crops": _indexing(plain, ours, files, Path(folder))}
+        works |= _searching(rows, plain.dimension)
+        compared = {}
+        for done, (work, sides) in enumerate(works.items(), start=1):
+            compared[work] = compare(take_turns(sides, rounds))
+            show(done, len(works))
     found = {
         "schema": "pickout.bench/1",
         "model": plain.name,

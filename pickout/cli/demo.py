@@ -3,11 +3,9 @@
 import json as json_text
 import os
 import shutil
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,6 +16,7 @@ from pickout.cli.evaluate import write_report
 from pickout.cli.options import Device, Json, Texts, setting
 from pickout.cli.search import answers_page
 from pickout.cli.terminal import check_place, progress, say, tell, write
+from pickout.cli.train import training
 from pickout.config import apply_overrides, parse_settings
 from pickout.data.registry import open_data
 from pickout.errors import UsageError
@@ -69,7 +68,8 @@ def demo(
     own = [pair for pair in set_ or () if pair.startswith("street.")]
     drawn = apply_overrides({"street": STREET if train else SMALL_STREET}, own)["street"]
     people = parse_settings(StreetSettings, drawn, source="--set", prefix="street")
-    learn = _training(out, others, device, json=json) if train else None
+    pairs = [f"data.root={json_text.dumps(str(out / 'street'))}", *others]
+    learn = training("demo", out / "run", pairs, device, json=json) if train else None
     voice = _Voice(json, stages=5 if train else 2 if crops else 3)
     begun, street = time.monotonic(), out / ("street" if train else "people")
     if crops is None:
@@ -123,18 +123,6 @@ class _Voice:
         yield
         seconds = time.monotonic() - begun
         self.tell(f"      {seconds:.1f} s", "stage", number=self._stage, what=what, seconds=round(seconds, 1))
-
-
-def _training(out: Path, overrides: list[str], device: str, *, json: bool) -> Any:
-    """What trains the model; its recipe is checked here."""
-    from pickout.train.display import JsonLines, Terminal
-    from pickout.train.recipe import find_recipe, load_recipe
-    from pickout.train.training import train
-
-    root = json_text.dumps(str(out / "street"))
-    recipe = load_recipe(find_recipe("demo"), [f"data.root={root}", *overrides])
-    display = JsonLines(sys.stdout) if json else Terminal(sys.stderr)
-    return partial(train, recipe, out / "run", device=device, display=display)
 
 
 def _measure(model: "LoadedModel", out: Path, voice: _Voice) -> None:

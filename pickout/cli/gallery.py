@@ -226,15 +226,11 @@ def rebuild(
     again; while one cannot be read, or has changed, the gallery stays as it is."""
     settings = settings_of(IngestSettings, set_)
     opened = Gallery.open(gallery)  # a wrong folder is told before a model is loaded
-    encoder = loading.load_model(model, device)
+    encoder, place = loading.load_model(model, device), loading.remember(model)
     with progress("rebuilding", quiet=json) as show:
+        on_progress = lambda at: show(at.done, at.total, note=f"{at.quarantined} lost")  # noqa: E731
         report = opened.rebuild(
-            encoder,
-            run=loading.remember(model),
-            settings=settings,
-            drop_missing=drop_missing,
-            restart=restart,
-            on_progress=lambda at: show(at.done, at.total, note=f"{at.quarantined} lost"),
+            encoder, run=place, settings=settings, drop_missing=drop_missing, restart=restart, on_progress=on_progress
         )
     if json:
         told = {"gallery": str(gallery), "model": encoder.name, "fingerprint": encoder.fingerprint}

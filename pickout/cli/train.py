@@ -1,6 +1,7 @@
 """`pickout train`: train a model from a recipe, or go on; `pickout study`: hold a recipe's variants against others."""
 
 import sys
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -26,12 +27,17 @@ def train(
     """Train a model. Under `torchrun --no-python` several processes share each batch.
 
     The run's folder holds the best epoch's model for `pickout evaluate`, `index` and `search`."""
+    training(recipe, out, set_ or [], device, json=json)()
+
+
+def training(recipe: str, out: Path, overrides: list[str], device: str, *, json: bool) -> Callable[[], object]:
+    """What trains a model; its recipe is checked here."""
     from pickout.train.display import JsonLines, Terminal
     from pickout.train.recipe import find_recipe, load_recipe
     from pickout.train.training import train as run
 
-    settings = load_recipe(find_recipe(recipe), set_ or [])
-    run(settings, out, device=device, display=JsonLines(sys.stdout) if json else Terminal(sys.stderr))
+    settings = load_recipe(find_recipe(recipe), overrides)
+    return partial(run, settings, out, device=device, display=JsonLines(sys.stdout) if json else Terminal(sys.stderr))
 
 
 def study(

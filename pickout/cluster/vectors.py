@@ -17,17 +17,7 @@ from pickout.errors import ServerBusy
 from pickout.gallery.storage.reading import MakeVectors, batches, matrix, slices, taken
 from pickout.gallery.storage.rows import Located, Resident
 from pickout.gallery.storage.store import Store
-from pickout.gallery.vectors.exact import (
-    Best,
-    Floats,
-    HeldVectors,
-    Mask,
-    Penalties,
-    Rows,
-    Seals,
-    damaged_rows,
-    known_rows,
-)
+from pickout.gallery.vectors.exact import Best, Floats, HeldVectors, Mask, Penalties, Rows, damaged_rows, known_rows
 
 _BLOCK = 65_536  # rows that are fetched at a time
 _ATTEMPTS = 4
@@ -38,7 +28,7 @@ class _Columns(NamedTuple):
     """What tells rows apart, and how they are found in the table."""
 
     ids: NDArray[np.bytes_]  # (N,)
-    seals: Seals  # (N, 2)
+    seals: NDArray[np.uint64]  # (N, 2)
     places: NDArray[np.uint64]  # (N,) where they stood in the table
     order: Rows  # (N,) the smaller comes first among equal scores
 

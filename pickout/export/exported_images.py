@@ -11,7 +11,7 @@ import platform
 import shutil
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from copy import copy
 from dataclasses import asdict, dataclass
@@ -123,12 +123,7 @@ def check_export(out: Path, format: Format, precision: ExportPrecision) -> None:
 
 
 def export(
-    model: LoadedModel,
-    out: Path,
-    format: Format,
-    precision: ExportPrecision,
-    crops: Sequence[Image.Image],
-    people: Split,
+    model: LoadedModel, out: Path, format: Format, precision: ExportPrecision, crops: list[Image.Image], people: Split
 ) -> Gate:
     """Write `model`'s image side to the folder `out`, in the place of an earlier export. `crops`, at least one, are
     what it is compared on and quantised by; `people` are drawn ones. `ExportRefused`: it does not pass the gate, and
@@ -143,7 +138,7 @@ def export(
         write_graph(exact.method, format, precision, ranges, folder)
         about = {"format": format, "precision": precision, "model": model.name, "fingerprint": model.fingerprint}
         files = {name: _digest(folder / name) for name in GRAPHS[format]}
-        gate = measure(exact, _with(exact, look=look(folder, format, precision)), list(crops), people)
+        gate = measure(exact, _with(exact, look=look(folder, format, precision)), crops, people)
         gate.require(f"{model.name} as {format} {precision}")
         made = {"machine": machine(), "version": version("openvino" if format == "openvino" else "onnxruntime")}
         told = {**about, **made, "files": files, "gate": asdict(gate)}

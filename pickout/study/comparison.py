@@ -28,17 +28,14 @@ class Difference:
     p: float  # two-sided, of no difference, not corrected
 
 
+Measured = NDArray[np.float64]  # one number for each query under each seed. Shape: (seeds, queries)
+
+
 def paired_difference(
-    variant: NDArray[np.float64],
-    base: NDArray[np.float64],
-    people: NDArray[np.int64],
-    *,
-    resamples: int = 10_000,
-    level: float = 0.95,
-    seed: int = 0,
+    variant: Measured, base: Measured, people: NDArray[np.int64], *, resamples: int = 10_000, seed: int = 0
 ) -> Difference:
-    """Percentile interval of coverage `level` and p-value, never below 2 / (resamples + 1), of a difference of means:
-    of a measure of each query under each seed, (seeds, queries), and whom each is about, (queries,)."""
+    """Percentile interval of 95 % and p-value, never below 2 / (resamples + 1), of a difference of means: of a measure
+    of each query under each seed, (seeds, queries), and whom each is about, (queries,)."""
     names, person = np.unique(people, return_inverse=True)
     counts = np.bincount(person).astype(np.float64)
     sums = np.stack([np.bincount(person, weights=row, minlength=len(names)) for row in variant - base])
@@ -46,7 +43,7 @@ def paired_difference(
     drawn_people = chance.multinomial(len(names), np.full(len(names), 1 / len(names)), size=resamples)
     drawn_seeds = chance.multinomial(len(sums), np.full(len(sums), 1 / len(sums)), size=resamples) / len(sums)
     means = np.einsum("rs,sp,rp->r", drawn_seeds, sums, drawn_people, optimize=True) / (drawn_people @ counts)
-    tail = (1 - level) / 2
+    tail = (1 - 0.95) / 2
     low, high = np.quantile(means, [tail, 1 - tail])
     beyond = min(int((means <= 0).sum()), int((means >= 0).sum()))
     p = min(1.0, 2 * (beyond + 1) / (resamples + 1))
