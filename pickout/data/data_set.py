@@ -101,7 +101,6 @@ class Entry:
 class Reading:
     """An annotation file, read whole."""
 
-    name: str  # the data set's name in the registry
     file: Path  # the annotation file, in the data set's own folder
     images: Path  # the folder that image paths start from
     entries: Sequence[Entry]  # what could be read

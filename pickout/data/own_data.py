@@ -50,7 +50,7 @@ class Table(Reader):
             for entry in images.values()
         ]
         assumed = [note for column, note in _ASSUMED.items() if column not in sheet.columns]
-        return Reading(self.name, file, file.parent, entries, problems, [*sheet.notes, *assumed])
+        return Reading(file, file.parent, entries, problems, [*sheet.notes, *assumed])
 
     def _find(self, root: Path) -> Path:
         if is_file(root):

@@ -36,7 +36,7 @@ class CaptionFolder(data_set.Reader):
                 entries.append(self._entry(data_set.RecordCheck(file, number), record))
             except AnnotationError as error:
                 problems.append(error)
-        return data_set.Reading(self.name, file, self._image_folder(file.parent, entries), entries, problems)
+        return data_set.Reading(file, self._image_folder(file.parent, entries), entries, problems)
 
     def _find(self, root: Path) -> Path:
         if data_set.is_file(root):

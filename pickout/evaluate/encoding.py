@@ -55,7 +55,7 @@ class Encoder:
     autocast: torch.dtype | None = None  # reduced precision to compute in
     keep_tokens: bool = False  # for a second look
     share: Share = ALONE  # of several processes
-    tell: Tell | None = None
+    tell: Tell | None = None  # hears after each batch
 
     @property
     def device(self) -> torch.device:

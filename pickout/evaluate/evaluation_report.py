@@ -12,7 +12,7 @@ import numpy as np
 from rich import box
 from rich.console import Group, RenderableType
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from pickout.config import read_toml
 from pickout.errors import printable
@@ -215,10 +215,8 @@ def render(report: Report) -> RenderableType:
 
 
 def _measures(found: dict[str, Direction]) -> Table:
-    table, directions = Table(box=box.SIMPLE_HEAD), found.values()
-    table.add_column("%")
-    for name in found:
-        table.add_column(_DIRECTIONS[name][0], justify="right", vertical="bottom")
+    heads = (Column(_DIRECTIONS[name][0], justify="right", vertical="bottom") for name in found)
+    table, directions = Table("%", *heads, box=box.SIMPLE_HEAD), found.values()
     for measure in MEASURES:
         cells = [f"{direction.metrics.named()[measure]:.2f}" for direction in directions]
         for place, direction in enumerate(directions):
@@ -236,9 +234,7 @@ def _measures(found: dict[str, Direction]) -> Table:
 
 
 def _sweep(sweep: Sweep) -> Table:
-    table = Table(box=box.SIMPLE_HEAD)
-    for title in ("weight", *MEASURES):
-        table.add_column(title, justify="right")
+    table = Table(*(Column(title, justify="right") for title in ("weight", *MEASURES)), box=box.SIMPLE_HEAD)
     for row in sweep.rows:
         mark, style = ("* ", "bold") if row is sweep.best else ("", None)
         cells = [f"{value:.2f}" for value in row.metrics.named().values()]

@@ -129,7 +129,9 @@ def find_relevant(
 
 
 def rank_row(scores: NDArray[np.float32], columns: NDArray[np.int32]) -> NDArray[np.int32]:
-    """Ranks of some gallery items, at least one, for one query, from 1, given the scores of the whole gallery."""
+    """Ranks of some gallery items for one query, from 1, given the scores of the whole gallery."""
+    if not len(columns):
+        return columns
     wanted = scores[columns]
     rivals = np.sort(scores[scores >= wanted.min()])
     right = np.searchsorted(rivals, wanted, side="right")
@@ -161,21 +163,16 @@ def rank_mixtures(
     part. A `chunk` of queries is multiplied with the gallery at a time; no result depends on it. Every process, with
     its `share`, returns the whole result: for each mixture the rank of every pair of `relevance`, in its order
     (pairs,). `ValueError`: the embeddings do not fit each other or are not finite."""
-    products, starts = [ExactProduct(*part) for part in parts], relevance.starts
+    products, columns = [ExactProduct(*part) for part in parts], np.split(relevance.columns, relevance.starts[1:-1])
     chunk = max(1, chunk // len(parts))
     first, last = share.bounds(len(parts[0][0]), 1)
     found: list[list[NDArray[np.int32]]] = [[np.empty(0, np.int32)] for _ in mixtures]
-
-    def rank_query(query: int, scores: NDArray[np.float32]) -> NDArray[np.int32]:
-        columns = relevance.columns[starts[query] : starts[query + 1]]
-        return rank_row(scores, columns) if len(columns) else columns
-
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:
         for start in range(first, last, chunk):
             stop = min(start + chunk, last)
             exact = [product.rows(start, stop) for product in products]
             for ranks, weights in zip(found, mixtures, strict=True):
-                ranks.extend(pool.map(rank_query, range(start, stop), mix(exact, weights).numpy()))
+                ranks.extend(pool.map(rank_row, mix(exact, weights).numpy(), columns[start:stop]))
     return [np.concatenate(share.gather(np.concatenate(ranks))) for ranks in found]
 
 

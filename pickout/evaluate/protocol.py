@@ -3,7 +3,6 @@
 import math
 import platform
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -236,7 +235,7 @@ def _notes(
     return tuple(notes)
 
 
-def _circumstances(ranking: _Ranking, seconds: Mapping[str, float]) -> dict[str, Any]:
+def _circumstances(ranking: _Ranking, seconds: dict[str, float]) -> dict[str, Any]:
     encoder, looks = ranking.encoder, ranking.settings.looks(ranking.encoder.method)
     second = {"second_look": {"candidates": looks, "tail": ranking.settings.tail}} if looks else {}
     versions = {"pickout": pickout.__version__, "torch": torch.__version__, "numpy": np.__version__}
@@ -250,6 +249,6 @@ def _circumstances(ranking: _Ranking, seconds: Mapping[str, float]) -> dict[str,
         "autocast": None if encoder.autocast is None else str(encoder.autocast).removeprefix("torch."),
         "batch": ranking.settings.batch,
         "processes": encoder.share.count,
-        "seconds": dict(seconds),
+        "seconds": seconds,
         "versions": {**versions, "python": platform.python_version()},
     }
