@@ -114,15 +114,12 @@ def explain(
     judged = judge(measurement, model.fingerprint, way)
     pair = make_pair(model, sentence, picture)
     evidence, shape = Evidence(model, pair, seed), (pair.grid.rows, pair.grid.columns)
-    readings = {name: WAYS[name](evidence) for name in {judged[target].way for target in SHOWN} if name}
-    verdicts: dict[Target, Verdict] = {}
-    shown: list[Array | None] = []
-    for target in SHOWN:
-        verdict = judged[target]
+    verdicts, shown = {target: judged[target] for target in SHOWN}, list[Array | None]()
+    readings = {name: WAYS[name](evidence) for name in {verdict.way for verdict in verdicts.values()} if name}
+    for target, verdict in verdicts.items():
         shown.append(getattr(readings[verdict.way], target) if verdict.way else None)
         if verdict.way and shown[-1] is None:  # an unmeasured way
-            verdict = Verdict(None, verdict.measured, f"not shown: '{verdict.way}' gives none")
-        verdicts[target] = verdict
+            verdicts[target] = Verdict(None, verdict.measured, f"not shown: '{verdict.way}' gives none")
     patches, weights, maps = shown
     words = [ExplainedWord(word.text, word.start, word.stop, "cut" if word.spoken else "mark") for word in pair.words]
     for told, number in enumerate(pair.told):

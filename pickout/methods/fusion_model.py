@@ -224,7 +224,9 @@ class FusionModel(base.Method):
         whole, seen = self.text_projection(out.tokens[:, 0]).float(), out.trace if trace else None
         return base.TextFeatures(F.normalize(whole, dim=-1), out.tokens, texts, {"global": whole}, seen)
 
-    def looked_at(self, images: Pictures) -> tuple[States, Int[Tensor, "batch patches"]]:
+    def looked_at(
+        self, images: Pictures
+    ) -> tuple[Float[Tensor, "batch tokens channels"], Int[Tensor, "batch patches"]]:
         """What the fusion layers read of prepared images, class token first, and the number of each patch behind it."""
         tokens = self.vision(images).tokens
         return tokens, torch.arange(tokens.shape[1] - 1, device=tokens.device).expand(len(images), -1)

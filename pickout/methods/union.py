@@ -22,7 +22,7 @@ from pickout.methods.objective import Objective
 from pickout.nn.gather import gather, gather_with_gradient
 from pickout.nn.heads import GrabHead
 from pickout.nn.transformer import TowerOutput
-from pickout.shapes import Int, Pictures, States, TokenBatch
+from pickout.shapes import Float, Int, Pictures, States, TokenBatch
 from pickout.text.tokenizer import Vocabulary
 
 TRAINING_ONLY = (*OF_FUSION, "local_objective.")
@@ -103,7 +103,9 @@ class Union(Aga):
         embedding, seen = fused_embedding(parts, self.settings.bank.fusion_weight), out.trace if trace else None
         return TextFeatures(embedding, out.tokens, texts, parts, seen)
 
-    def looked_at(self, images: Pictures) -> tuple[States, Int[Tensor, "batch patches"]]:
+    def looked_at(
+        self, images: Pictures
+    ) -> tuple[Float[Tensor, "batch tokens channels"], Int[Tensor, "batch patches"]]:
         """The class token and the bank, and which patches these are."""
         out = self.vision(images, self.image_selection.evaluation.request)
         return self._kept(out)[0], self.image_selection.bank(out, None).index - 1

@@ -95,16 +95,13 @@ class OnnxDetector:
         field, scale = letterboxed(image, self._size, 114)
         pixels = field[..., ::-1].astype(np.float32).transpose(2, 0, 1)[None]
         (rows,) = self._session.run(None, {self._image.name: pixels})
-        cells, strides = _grid(self._size)
+        height, width = self._size
+        grids = [np.indices((height // stride, width // stride)).reshape(2, -1)[::-1].T for stride in _STRIDES]
+        cells = np.concatenate(grids).astype(np.float32)
+        strides = np.repeat(_STRIDES, [len(grid) for grid in grids])[:, None].astype(np.float32)
         if rows.shape[1] != len(cells) or rows.shape[2] < 6:
             why = f"{self._file}: output {rows.shape}; a YOLOX of {self._size} gives (1, {len(cells)}, 85), not decoded"
             raise VideoError(why)
         middle = (rows[0, :, :2] + cells) * strides
         size = np.exp(np.clip(rows[0, :, 2:4], -20, 20)) * strides
         return np.concatenate([middle - size / 2, middle + size / 2], axis=1) / scale, rows[0, :, 4] * rows[0, :, 5]
-
-
-def _grid(size: tuple[int, int]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    cells = [np.indices((size[0] // stride, size[1] // stride)).reshape(2, -1)[::-1].T for stride in _STRIDES]
-    strides = np.repeat(_STRIDES, [len(each) for each in cells])[:, None]
-    return np.concatenate(cells).astype(np.float32), strides.astype(np.float32)
