@@ -123,11 +123,7 @@ def _backpack(surface: Surface, person: Person, skeleton: Skeleton) -> Iterator[
     h, torso, thick, frame = person.height, skeleton.size.torso, outermost_ease(person), skeleton.chest_frame
     deep = trunk_outline(person, torso)[2]
     size = 0.9 + 0.2 * ((person.seed >> 7) % 10) / 9
-    heights, wide, deeper = size * h * np.array([
-        (0.0, 0.012, 0.05, 0.13, 0.21, 0.25, 0.268),
-        (0.030, 0.070, 0.084, 0.086, 0.080, 0.062, 0.020),
-        (0.020, 0.046, 0.056, 0.052, 0.042, 0.032, 0.010),
-    ])  # fmt: skip
+    heights, wide, deeper = size * h * np.array(BODIES["backpack"])
     base = skeleton.on_trunk(0.0, torso * 0.97 - heights[-1], -(float(deep[7]) + thick) - 0.022 * h)
     pocket = base + frame.T @ np.array([0.0, heights[2] * 1.2, -0.038 * h * size])
     yield loft(surface, base, frame, heights, (wide, deeper, np.zeros(7)))
@@ -149,8 +145,7 @@ def _hanging_bag(surface: Surface, bag: Bag, person: Person, skeleton: Skeleton)
     frame, (left, right) = skeleton.pelvis_frame, skeleton.arms
     _, wide, deep, shift = trunk_outline(person, torso)
     limb, side = (left, 1.0) if bag.side == "left" else (right, -1.0)
-    sizes = {"handbag": (0.046, 0.105, 0.145), "tote": (0.036, 0.155, 0.145), "shoulder bag": (0.042, 0.095, 0.125)}
-    half = np.array(sizes[bag.kind]) * (0.9 + 0.25 * ((person.seed >> 8) % 10) / 9) * (h / 1.7)
+    half = np.array(BODIES["bags"][bag.kind]) * (0.9 + 0.25 * ((person.seed >> 8) % 10) / 9) * (h / 1.7)
     if bag.worn == "hand":
         hook = limb.bottom + limb.frame[2] * 0.06
         centre = hook + np.array([0.0, -0.10 - half[1], 0.0])

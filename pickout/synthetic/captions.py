@@ -156,19 +156,17 @@ def with_mistakes(
     for item in items:
         omitted, wrong, vague, mirrored = generator.random(4)
         rank = int(generator.integers(2))
-        if item.slot == named:
-            taken.append(item)
-            continue
-        if omitted < settings.omission:
-            continue
-        if wrong < settings.colour and item.colour is not None:
-            near = nearest_colour(item.colour.rgb, HAIR_COLOURS if item.slot in ("hair", "beard") else COLOURS)
-            near.remove(item.colour.name)
-            item = replace(item, colour=Shade(near[rank], item.colour.rgb))
-        if vague < settings.vague:
-            item = replace(item, vague=True)
-        if mirrored < settings.side and item.side:
-            item = replace(item, side="left" if item.side == "right" else "right")
+        if item.slot != named:
+            if omitted < settings.omission:
+                continue
+            if wrong < settings.colour and item.colour is not None:
+                near = nearest_colour(item.colour.rgb, HAIR_COLOURS if item.slot in ("hair", "beard") else COLOURS)
+                near.remove(item.colour.name)
+                item = replace(item, colour=Shade(near[rank], item.colour.rgb))
+            if vague < settings.vague:
+                item = replace(item, vague=True)
+            if mirrored < settings.side and item.side:
+                item = replace(item, side="left" if item.side == "right" else "right")
         taken.append(item)
     if any(item.slot in GARMENTS for item in taken):
         return taken
