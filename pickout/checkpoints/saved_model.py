@@ -5,6 +5,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -71,13 +72,8 @@ def save_model(
         if not key.startswith(training_only)
     }
     metadata = {"format": "pt", _MARK: str(FORMAT), _TOKENIZER_HASH: hashlib.sha256(tokens.encode()).hexdigest()}
-    with atomic_path(target) as temporary:
-        try:
-            save_file(tensors, temporary, metadata)
-        except SafetensorError as error:
-            if "os error 28" not in str(error):
-                raise
-            raise StorageFull(f"{target}: no space left on the device; the file before it is whole") from None
+    with _written(target) as temporary:
+        save_file(tensors, temporary, metadata)
         _order_metadata(temporary)
 
 
@@ -141,6 +137,18 @@ def read_tokenizer(folder: Path, sha256: str | None = None) -> Tokenizer:
     return Tokenizer.from_json(text, source=str(file))
 
 
+@contextmanager
+def _written(target: Path) -> Iterator[Path]:
+    """A weight file whole or not at all; a StorageFull where no space is left."""
+    try:
+        with atomic_path(target) as temporary:
+            yield temporary
+    except SafetensorError as error:
+        if "os error 28" not in str(error):
+            raise
+        raise StorageFull(f"{target}: no space left on the device; the file before it is whole") from None
+
+
 def _order_metadata(file: Path) -> None:
     """Sort the header's text entries, which the library writes in an order of chance: equal models are equal files."""
     with file.open("r+b") as content:
@@ -183,7 +191,7 @@ def write_bundle(model: LoadedModel, file: Path, bits: Bits = "int8") -> None:
     }
     if model.learnt is not None:
         write_atomically(beside(file, LEARNT), "\n".join(sorted(model.learnt)) + "\n")
-    with atomic_path(file) as temporary:
+    with _written(file) as temporary:
         save_file(tensors, temporary, header)
 
 

@@ -210,7 +210,10 @@ def initialise_frozen(method: Method, paths: Sequence[Path]) -> KeyReport:
     for path in paths:
         tensors = read_weights(path).tensors
         if "_conv_stem.weight" in tensors:
-            state |= _lite0(tensors)
+            try:
+                state |= _lite0(tensors)
+            except (KeyError, IndexError, RuntimeError) as error:
+                raise CheckpointMismatch(f"{path}: no whole EfficientNet-Lite0 ({error}); fetch it again") from None
             classifier = ("_conv_head", "_bn1.", "_fc")
             ignored |= {key: "the classifier of ImageNet" for key in tensors if key.startswith(classifier)}
         else:
@@ -220,7 +223,7 @@ def initialise_frozen(method: Method, paths: Sequence[Path]) -> KeyReport:
             left_over += [key for key in found.left_over if key.startswith(layers) and "_ids" not in key]
             ignored |= {key: "no part of the layers" for key in found.left_over if key not in left_over}
     expected = method.state_dict()
-    if _WORD_POSITIONS in state and _WORD_POSITIONS in expected:
+    if _WORD_POSITIONS in expected and _WORD_POSITIONS in state and state[_WORD_POSITIONS].ndim:
         state[_WORD_POSITIONS] = state[_WORD_POSITIONS][: len(expected[_WORD_POSITIONS])]
     sentences = isinstance(method.get_submodule("text"), SentenceTower)
     frozen = ("vision.trunk.", "text.trunk.", "text.embeddings.") if sentences else ("vision.trunk.",)

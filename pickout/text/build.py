@@ -118,7 +118,7 @@ def train_tokenizer(
     whole: set[int] = set()
     for encoding in backend.encode_batch_fast(texts, add_special_tokens=False):
         begins = [entries[number].startswith(BLANK) for number in encoding.ids]
-        alone = zip(encoding.ids, begins, [*begins[1:], True], strict=True)
+        alone = zip(encoding.ids, begins, [*begins, True][1:], strict=True)
         whole.update(number for number, begun, ended in alone if begun and ended)
     special = SpecialTokens(0, start=mask + 1, end=mask + 2 if settings.closing else None, mask=mask)
     return Tokenizer(settings, backend, special, frozenset(whole))

@@ -1,7 +1,9 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from pickout.checkpoints.named_weights import PACKAGES, Package, packaged_file
 from pickout.checkpoints.starting_weights import initialise_frozen
@@ -39,6 +41,33 @@ def test_both_files_are_needed(files: list[Path]) -> None:
     method, _ = _build(files)
     with pytest.raises(CheckpointMismatch, match="give both"):
         initialise_frozen(method, files[:1])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda weights: {"_conv_stem.weight": weights["_conv_stem.weight"]},
+        lambda weights: {**weights, "_bn0.weight": torch.ones(7)},
+        lambda weights: {**weights, "_bn0.running_var": torch.tensor(1.0)},
+        lambda weights: {**weights, "_conv_stem.weight": torch.tensor(1.0)},
+    ],
+)
+def test_half_a_network_is_named(files: list[Path], tmp_path: Path, change: Any) -> None:
+    file = tmp_path / "half.safetensors"
+    weights = change(read_weights(files[0]).tensors)
+    save_file({name: weight.contiguous() for name, weight in weights.items()}, file)
+    method, _ = _build(files)
+    with pytest.raises(CheckpointMismatch, match=r"half\.safetensors"):
+        initialise_frozen(method, [file, files[1]])
+
+
+def test_a_table_of_positions_that_is_one_number_is_named(files: list[Path], tmp_path: Path) -> None:
+    file = tmp_path / "words.safetensors"
+    weights = read_weights(files[1]).tensors
+    save_file({**weights, "embeddings.position_embeddings.weight": torch.tensor(1.0)}, file)
+    method, _ = _build(files)
+    with pytest.raises(CheckpointMismatch, match="position"):
+        initialise_frozen(method, [files[0], file])
 
 
 def test_a_method_with_words_of_its_own_and_its_twin_start_from_the_image_network_alone(files: list[Path]) -> None:

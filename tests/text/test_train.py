@@ -51,6 +51,12 @@ def test_no_captions_give_the_bytes_alone() -> None:
     assert tokenizer.decode(tokenizer.encode(["red"])[0]) == "red"
 
 
+@pytest.mark.parametrize(("empty", "cleaning"), [("", "none"), (" ", "none"), ("...", "albef"), ("", "albef")])
+def test_captions_without_a_word_teach_nothing(empty: str, cleaning: str) -> None:
+    alone, beside = (train_tokenizer(texts, 300, cleaning=cleaning) for texts in (CAPTIONS, [empty, *CAPTIONS, empty]))
+    assert beside.to_json() == alone.to_json()
+
+
 def test_a_vocabulary_too_small_for_the_bytes_is_refused() -> None:
     with pytest.raises(DataError, match="at least 260"):
         train_tokenizer(CAPTIONS, vocabulary_size=259)

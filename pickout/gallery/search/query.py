@@ -138,7 +138,7 @@ def possible_paths(name: str) -> list[Path]:
     try:
         # `pickout index` follows links and `..` in the path of its folder, but no link below it.
         places = (file.absolute(), Path(os.path.realpath(file.parent)) / file.name, Path(os.path.realpath(file)))
-    except ValueError:  # no text that a file system knows
+    except (ValueError, OSError):  # no text that a file system knows; or the current folder is gone
         return []
     return list(dict.fromkeys(places))
 
