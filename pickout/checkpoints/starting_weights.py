@@ -248,7 +248,9 @@ def _lite0(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         parts[f"{ours}.narrow"] = f"{theirs}._project_conv", f"{theirs}._bn2"
     state: dict[str, Tensor] = {}
     for ours, (convolution, norm) in parts.items():
-        gain = tensors[f"{norm}.weight"] / torch.sqrt(tensors[f"{norm}.running_var"] + _BATCH_NORM_EPSILON)
+        told = ("weight", "bias", "running_mean", "running_var")
+        gamma, beta, mean, variance = torch.stack([tensors[f"{norm}.{name}"] for name in told])
+        gain = gamma / torch.sqrt(variance + _BATCH_NORM_EPSILON)
         state[f"vision.trunk.{ours}.weight"] = tensors[f"{convolution}.weight"] * gain[:, None, None, None]
-        state[f"vision.trunk.{ours}.bias"] = tensors[f"{norm}.bias"] - tensors[f"{norm}.running_mean"] * gain
+        state[f"vision.trunk.{ours}.bias"] = beta - mean * gain
     return state
