@@ -40,7 +40,7 @@ _BYTES = {"required": True, "content": {"application/octet-stream": {"schema": {
 Indexing = Annotated[Work, long(Action.INDEX)]
 Changed = Annotated[Hosted, on(Action.INDEX)]
 Open = Annotated[Hosted, on(Action.INDEX, purpose=False)]
-Told = Annotated[Name, Query(description="What it is called; may tell camera and time.")]
+_Title = Annotated[Name, Query(description="What it is called; may tell camera and time.")]
 
 
 @router.post("/crops", **stream(answers.Uploaded))
@@ -160,11 +160,11 @@ def take_in(
 
 
 @router.post("/recordings", status_code=201, openapi_extra={"requestBody": _BYTES}, response_model=answers.Recording)
-async def send_recording(called: Called, hosted: Changed, request: Request, name: Told = "recording") -> dict[str, Any]:
+async def send_recording(called: Called, hosted: Changed, sent: Request, name: _Title = "recording") -> dict[str, Any]:
     """Send a recording, as the request's body, to look through later. Needs a purpose; recorded."""
     try:
         kept = called.parts.service.recordings(hosted)
-        identifier, told = await kept.receive(request.stream(), name, called.actor.token)
+        identifier, told = await kept.receive(sent.stream(), name, called.actor.token)
     except ClientDisconnect:
         raise HTTPException(400, "the recording did not come whole; send it again") from None
     record_event(hosted.path, "recording sent", bytes=told.bytes)
