@@ -19,13 +19,13 @@ COMMANDS: Sequence[str] = (
     *("demo", "data", "train", "evaluate", "study", "video", "index", "search", "saved", "gallery", "calibrate"),
     *("adapt", "export", "bench", "explain", "serve", "token", "retention", "audit", "case", "mcp", "weights"),
 )  # in the order of `pickout --help`; each has a file of its name, but for those of `_ELSEWHERE`
-_ELSEWHERE = {"saved": "search", "mcp": "serve", "token": "serve", "study": "train", "adapt": "calibrate"}
+_ELSEWHERE = {"saved": "search", "mcp": "serve"}
 
 
 def command(name: str) -> Callable[..., Any] | typer.Typer:
     """The function or group of a command."""
     module = import_module(f"pickout.cli.{_ELSEWHERE.get(name, name)}")
-    found: Callable[..., Any] | typer.Typer = getattr(module, name, None) or module.app
+    found: Callable[..., Any] | typer.Typer = getattr(module, "app", None) or getattr(module, name)
     return found
 
 

@@ -1,5 +1,4 @@
-"""`pickout serve`: galleries over HTTP; `pickout mcp`: galleries for agents, by the Model Context Protocol; `pickout
-token`: who may ask a server."""
+"""`pickout serve`: galleries over HTTP; `pickout mcp`: galleries for agents, by the Model Context Protocol."""
 
 import errno
 import os
@@ -8,7 +7,6 @@ import socket
 import ssl
 import sys
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
 from functools import cache, partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,17 +15,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pickout.cli import model as loading
-from pickout.cli.options import Device, Engine, Json, Runtime, Texts, Workers
-from pickout.cli.terminal import progress, say, tell
+from pickout.cli.options import Device, Engine, Runtime, Workers
+from pickout.cli.terminal import progress, say
 from pickout.errors import UsageError
 from pickout.files import packaged_table
-from pickout.serve.access import OWNER, Role, Tokens
-from pickout.serve.hosting import Spread, hosted, served_name
 
 if TYPE_CHECKING:
+    from pickout.serve.hosting import Spread
     from pickout.serve.service import Service
 
-token = typer.Typer(help="Who may ask a server, what for and how long.", no_args_is_help=True)
 STATE = Path("~/.local/state/pickout")
 State = Annotated[Path, typer.Option(help="The server's folder: settings.toml, tokens, watches, uploads.")]
 
@@ -117,7 +113,7 @@ def warn_of_tokens(service: "Service") -> None:
             say(f"warning: token {token.id} ({token.name}) is for {served}", err=True)
 
 
-def spread_over(engine: Engine, workers: int | None) -> Spread | None:
+def spread_over(engine: Engine, workers: int | None) -> "Spread | None":
     """Who makes the vectors that a search asks: a cluster's workers, which begin now, or nobody but this process."""
     if not loading.has_cluster(engine, workers):
         return None
@@ -158,7 +154,7 @@ def demo_gallery(folder: Path, device: str) -> Path:
     gallery = Gallery.create(target, loading.load_model(place, device), run=place)
     told: list[tuple[str, int]] = []
 
-    def step(what: str, at: int, total: int) -> None:
+    def tell(what: str, at: int, total: int) -> None:
         show(at, total, what=what)
         quarter = what, 4 * at // max(total, 1)
         if not sys.stderr.isatty() and quarter not in told:  # a log shows no bar
@@ -166,7 +162,7 @@ def demo_gallery(folder: Path, device: str) -> Path:
             say(f"{what}: {at} of {total}", err=True)
 
     with progress("drawn people", quiet=False) as show:
-        add_sample(gallery, folder, step)
+        add_sample(gallery, folder, tell)
     done.touch()
     return target
 
@@ -202,11 +198,12 @@ def open_service(
     via: str = "server",
     recordings: Iterable[Path] = (),
     runtime: Runtime = "torch",
-    spread: Spread | None = None,
+    spread: "Spread | None" = None,
 ) -> "Service":
     """The galleries with their models; equal models are loaded once."""
     from pickout.gallery.encoder import Encoder
     from pickout.gallery.storage.tables import read_manifest
+    from pickout.serve.hosting import hosted
     from pickout.serve.service import Service
     from pickout.serve.settings import read_settings
 
@@ -221,49 +218,3 @@ def open_service(
     settings = settings.model_copy(update={"recordings": (*settings.recordings, *recordings)})
     resolved = [path.resolve() for path in galleries]
     return Service(hosted(resolved, of_gallery, settings, spread), state.resolve(), settings, load, via)
-
-
-@token.command()
-def create(
-    name: Annotated[str, typer.Argument(help="Who will have it.")],
-    role: Annotated[list[Role] | None, typer.Option(help="search, index, audit or admin; several times.")] = None,
-    camera: Annotated[Texts, typer.Option(help="Only crops of this camera; several times.")] = None,
-    gallery: Annotated[
-        Texts,
-        typer.Option(
-            help="Only this gallery, by its folder's name; several times. A server that starts says so "
-            "where it has none of them."
-        ),
-    ] = None,
-    days: Annotated[float, typer.Option(help="How long it is valid.", min=0, max=366)] = 30,
-    blurred: Annotated[bool, typer.Option("--blurred", help="Show blurred faces only.")] = False,
-    state: State = STATE,
-    json: Json = False,
-) -> None:
-    """Make a token. Its secret is printed this once."""
-    expires = datetime.now(UTC) + timedelta(days=days)
-    galleries = None if gallery is None else [served_name(Path(each)) for each in gallery]
-    made, secret = Tokens(prepared(state)).create(
-        OWNER, name, role or [Role.SEARCH], expires, cameras=camera, galleries=galleries, blurred=blurred
-    )
-    if json:
-        tell({**made.model_dump(mode="json", exclude={"digest"}), "secret": secret}, json=True)
-    else:
-        typer.echo(secret)
-
-
-@token.command("list")
-def list_(state: State = STATE, json: Json = False) -> None:
-    """Every token, without its secret."""
-    for token in Tokens(state.expanduser()).all():
-        if json:
-            typer.echo(token.model_dump_json(exclude={"digest"}))
-            continue
-        ended = "revoked" if token.revoked else "valid" if token.is_valid else "expired"
-        say(f"{token.id}: {token.name}: {', '.join(token.roles)}, {ended}, until {token.expires}")
-
-
-@token.command()
-def revoke(token: Annotated[str, typer.Argument(help="The token's id.")], state: State = STATE) -> None:
-    """Make a token invalid at once, also at a server that runs."""
-    Tokens(state.expanduser()).revoke(OWNER, token)
