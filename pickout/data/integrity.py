@@ -72,9 +72,9 @@ def check(name: str, root: Path, *, decode: bool = False, progress: Callable[[in
 
 
 def _finding(level: Literal["error", "warning"], kind: str, message: str, found: Sequence[str]) -> Iterator[Finding]:
-    """A finding over `found`, unless there is nothing. `{}` in the message becomes their number."""
+    """A finding over `found`, unless there is nothing; its message begins with their number."""
     if found:
-        yield Finding(level, kind, message.format(len(found)), len(found), tuple(found[:EXAMPLES]))
+        yield Finding(level, kind, f"{len(found)} {message}", len(found), tuple(found[:EXAMPLES]))
 
 
 def _annotation_kind(field: str | None) -> str:
@@ -90,20 +90,20 @@ def _records(reading: Reading) -> Iterator[Finding]:
         by_field[problem.field].append(problem)
     for field, problems in by_field.items():
         place = f"field '{field}'" if field else "record"
-        message = f"{reading.file.name}: {{}} records with a wrong {place}"
+        message = f"{reading.file.name}: {len(problems)} records with a wrong {place}"
         told = [f"record {problem.record}: {problem.problem}" for problem in problems]
-        yield from _finding("error", _annotation_kind(field), message, told)
+        yield Finding("error", _annotation_kind(field), message, len(told), tuple(told[:EXAMPLES]))
     missing = [entry.path for entry in entries if not is_file(spelt_on_disk(reading.images, entry.path))]
-    message = f"{{}} of {len(entries)} images are missing below {reading.images}"
+    message = f"of {len(entries)} images are missing below {reading.images}"
     yield from _finding("error", "missing-images", message, missing)
     splits: dict[int, set[str]] = defaultdict(set)
     for entry in entries:
         splits[entry.identity].add(entry.split)
     shared = [f"{who}: {', '.join(sorted(where))}" for who, where in sorted(splits.items()) if len(where) > 1]
-    yield from _finding("warning", "shared-identities", "{} identities stand in more than one split", shared)
+    yield from _finding("warning", "shared-identities", "identities stand in more than one split", shared)
     times = Counter(entry.path for entry in entries)
     repeated = [f"{path}: {number} times" for path, number in times.items() if number > 1]
-    yield from _finding("warning", "repeated-images", "{} images are listed more than once", repeated)
+    yield from _finding("warning", "repeated-images", "images are listed more than once", repeated)
 
 
 def _undecodable(reading: Reading, progress: Callable[[int, int], None] | None) -> Iterator[Finding]:
@@ -114,23 +114,23 @@ def _undecodable(reading: Reading, progress: Callable[[int, int], None] | None) 
             found.append(f"{path}: {fault.reason}")
         if progress is not None:
             progress(done, len(files))
-    yield from _finding("error", "unreadable-images", "{} images cannot be decoded", found)
+    yield from _finding("error", "unreadable-images", "images cannot be decoded", found)
 
 
 def _captions(entries: Sequence[Entry]) -> Iterator[Finding]:
     without = [entry.path for entry in entries if not entry.captions]
-    yield from _finding("warning", "no-captions", "{} images have no caption", without)
+    yield from _finding("warning", "no-captions", "images have no caption", without)
     named = [(entry, caption) for entry in entries for caption in entry.captions]
     empty = [f"record {entry.record}" for entry, caption in named if not caption.strip()]
-    yield from _finding("warning", "empty-captions", "{} captions are empty", empty)
+    yield from _finding("warning", "empty-captions", "captions are empty", empty)
     junk = [f"record {entry.record}: {caption!a}" for entry, caption in named if is_junk(caption)]
-    yield from _finding("warning", "junk-captions", "{} captions hold foreign characters or pieces of code", junk)
+    yield from _finding("warning", "junk-captions", "captions hold foreign characters or pieces of code", junk)
     people: dict[str, set[int]] = defaultdict(set)
     for entry, caption in named:
         people[" ".join(caption.split()).casefold()].add(entry.identity)
     shared = sorted(((len(who), text) for text, who in people.items() if text and len(who) > 1), key=lambda x: -x[0])
     examples = [f"{number} identities: {text}" for number, text in shared]
-    message = "{} captions stand, word for word, at more than one identity"
+    message = "captions stand, word for word, at more than one identity"
     yield from _finding("warning", "repeated-captions", message, examples)
 
 

@@ -54,6 +54,15 @@ def test_missing_and_unreadable_images_make_it_unusable(write_set: Write) -> Non
     assert "unreadable-images" not in found(root)
 
 
+def test_a_folder_with_braces_in_its_name_is_told_as_it_is(write_set: Write, tmp_path: Path) -> None:
+    root = tmp_path / "{x} {} {0!r}"
+    write_set(cuhk_records()).rename(root)
+    for image in (root / "imgs").rglob("*.jpg"):
+        image.unlink()
+    found = {finding.kind: finding.message for finding in check("street", root).findings}
+    assert found["missing-images"].endswith(f"images are missing below {root / 'imgs'}")
+
+
 def test_progress_counts_the_images(write_set: Write) -> None:
     calls: list[tuple[int, int]] = []
     check("street", write_set(cuhk_records()), decode=True, progress=lambda done, total: calls.append((done, total)))
