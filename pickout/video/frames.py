@@ -140,7 +140,7 @@ class LiveCamera:
     def __init__(
         self, address: str, rate: float, lasts: float | None = None, tell: Callable[[str], None] = lambda _: None
     ) -> None:
-        self.file, self._rate, self._tell = Path(_shown(address)), rate, tell
+        self.file, self._rate, self._tell = _shown(address), rate, tell
         self._address, self.seconds = address, lasts
         self.fault: str | None = None
         self.metadata: dict[str, str] = {}
@@ -187,7 +187,7 @@ def _shown(address: str) -> str:
     return re.sub(r"//[^@/]*@", "//", address)
 
 
-def _video_stream(container: Any, file: Path) -> Any:
+def _video_stream(container: Any, file: object) -> Any:
     if not container.streams.video:
         raise VideoUnreadable(f"{file}: has no video stream")
     stream = container.streams.video[0]

@@ -235,11 +235,12 @@ def _claimed(out: Path, detector: str, settings: ExtractionSettings) -> Iterator
     except OSError as error:
         raise VideoError(f"{out}: cannot be used as a folder of crops ({error.strerror})") from None
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            why = f"{out}: another pickout video is writing there; wait for it, or give another folder"
+            raise VideoError(why) from None
         yield _Folder(out, _read_ledger(out, detector, settings))
-    except BlockingIOError:
-        why = f"{out}: another pickout video is writing there; wait for it, or give another folder"
-        raise VideoError(why) from None
     finally:
         os.close(handle)
 

@@ -207,6 +207,7 @@ def test_a_live_camera_that_goes_away_is_reached_again():
     assert [f.number for f in frames] == sorted({f.number for f in frames})
     assert "connection was lost" in camera.fault
     assert "secret" not in f"{camera.file} {camera.fault} {words}"
+    assert str(camera.file).startswith("http://")
 
 
 def test_an_rtsp_camera_that_hangs_up_is_reached_again():

@@ -135,6 +135,14 @@ def test_other_settings_another_recording_and_foreign_folders_are_refused(tmp_pa
         run(recording, tmp_path / "out")
 
 
+def test_what_goes_wrong_in_the_work_is_not_taken_for_another_run(tmp_path, recording, block_detector):
+    def full(*_):
+        raise BlockingIOError("a pipe is full")
+
+    with pytest.raises(BlockingIOError, match="a pipe is full"):
+        run(recording, tmp_path / "out", say=full)
+
+
 def test_two_runs_do_not_write_into_one_folder(tmp_path, recording, block_detector):
     seen = []
 
