@@ -19,7 +19,7 @@ from pickout.serve.access import Action, Actor
 from pickout.serve.cases import Cases
 from pickout.serve.guard import Measured
 from pickout.serve.hosting import Hosted
-from pickout.serve.jobs import Job, Result, Tell
+from pickout.serve.jobs import Job, Result, Task, Tell
 from pickout.serve.service import Service
 from pickout.serve.watches import Watches
 
@@ -123,7 +123,7 @@ class Work:
     def __init__(self, called: Caller, hosted: Hosted, follow: bool) -> None:
         self.called, self.hosted, self._follow = called, hosted, follow
 
-    def begin(self, what: str, work: Callable[[Tell], Result], of: str | None = None) -> Response:
+    def begin(self, what: str, work: Task, of: str | None = None) -> Response:
         """Begin it; `of` what see `Jobs.start`."""
 
         def whole(tell: Tell) -> Result:

@@ -20,6 +20,7 @@ _LOOK = 0.5  # seconds between two looks, of a job that waits for its turn, whet
 
 Tell = Callable[[dict[str, Any]], None]  # with how far the work is; raises `JobCancelled` where it is unwanted
 Result = dict[str, Any]
+Task = Callable[[Tell], Result]
 
 
 class JobCancelled(PickoutError):
@@ -64,7 +65,7 @@ class Jobs:
         self._lock = threading.Lock()
         self._closed = False
 
-    def start(self, what: str, gallery: str, owner: str | None, work: Callable[[Tell], Result], of: str | None) -> Job:
+    def start(self, what: str, gallery: str, owner: str | None, work: Task, of: str | None = None) -> Job:
         """Begin. One that is `of` something takes its gallery's turn itself, and is cancelled by `close`."""
         with self._lock:
             running = [job for job in self._jobs.values() if not job.ended.is_set()]
@@ -118,7 +119,7 @@ class Jobs:
         for thread in threads:
             thread.join()
 
-    def _run(self, job: Job, work: Callable[[Tell], Result]) -> None:
+    def _run(self, job: Job, work: Task) -> None:
         with suppress(OSError, AttributeError):  # Linux lowers one thread; elsewhere nothing is lowered
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
         try:
