@@ -57,8 +57,8 @@ def upload(
     for each in told:
         called.own_camera(each.camera, needed=True)
     sent = [(read_upload(called, file), each) for file, each in zip(files, told, strict=True)]
-    folder = called.parts.service.uploads(hosted).keep(sent)
-    return work.begin("upload", lambda tell: index_upload(folder, hosted, tell))
+    with called.parts.service.uploads(hosted).keep(sent) as folder:
+        return work.begin("upload", lambda tell: index_upload(folder, hosted, tell))
 
 
 @router.post("/index", **stream(IngestReport))
@@ -146,17 +146,17 @@ def take_in(
             shutil.copyfileobj(file.file, kept)
         with _as_sent(source, name), opened(source):
             pass  # what is no export at all is refused before the work begins
-    crops_to = work.called.parts.service.uploads(work.hosted).folder / "imported" if pictures else None
-    how: dict[str, Any] = {"crops_to": crops_to, "replace_rows": replace, "again": again}
+        crops_to = work.called.parts.service.uploads(work.hosted).folder / "imported" if pictures else None
+        how: dict[str, Any] = {"crops_to": crops_to, "replace_rows": replace, "again": again}
 
-    def take(tell: Tell) -> dict[str, Any]:
-        try:
-            with _as_sent(source, name):
-                return import_gallery(source, work.hosted.path, on_progress=told_steps(tell), **how).as_json()
-        finally:
-            source.unlink(missing_ok=True)
+        def take(tell: Tell) -> dict[str, Any]:
+            try:
+                with _as_sent(source, name):
+                    return import_gallery(source, work.hosted.path, on_progress=told_steps(tell), **how).as_json()
+            finally:
+                source.unlink(missing_ok=True)
 
-    return work.begin("import", take)
+        return work.begin("import", take)
 
 
 @router.post("/recordings", status_code=201, openapi_extra={"requestBody": _BYTES}, response_model=answers.Recording)

@@ -49,10 +49,10 @@ def explained(service: Service, actor: Actor, hosted: Hosted, identifier: str, s
     measured_at = file.stat().st_mtime_ns if file.exists() else None
     key = (hosted.encoder.fingerprint, measured_at, row.content, sentence, actor.blurred)
     with _explaining:
-        if key not in service.explained:
+        if (found := service.explained.get(key)) is None:
             found = explain(hosted.encoder, sentence, shown, measurement=read_measurement(file)).as_json()
             service.explained = dict([*service.explained.items()][1 - _EXPLAINED :]) | {key: found}
-        return service.explained[key]
+        return found
 
 
 def seen_row(actor: Actor, hosted: Hosted, identifier: str) -> Row:

@@ -7,7 +7,8 @@ import secrets
 import shutil
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -46,8 +47,10 @@ class Uploads:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def keep(self, sent: Iterable[tuple[bytes, Metadata]]) -> Path:
-        """Write pictures and what is told about them; the same request again gives the same folder."""
+    @contextmanager
+    def keep(self, sent: Iterable[tuple[bytes, Metadata]]) -> Iterator[Path]:
+        """Write pictures and what is told about them; the same request again gives the same folder. What a block that
+        raises brought is not kept."""
         named: dict[str, tuple[bytes, Metadata]] = {}
         for content, told in sent:
             if reserved := [name for name in told.labels if column_of(name) in _COLUMNS]:
@@ -65,11 +68,11 @@ class Uploads:
             read = MetadataTable(folder / _TABLE)
             for name, (_, told) in named.items():
                 _refuse_loss(told, read.of(folder, folder / name) or Metadata())
+            yield folder
         except Exception:
             if not before:
                 shutil.rmtree(folder, ignore_errors=True)
             raise
-        return folder
 
     def pending(self) -> list[Path]:
         """Requests whose pictures may have no rows yet: the server died. Halves of requests are deleted."""

@@ -147,7 +147,8 @@ def test_an_upload_that_the_server_did_not_finish_is_finished_when_it_starts_aga
     server = serve()
     uploads = server.service.uploads(server.galleries["people"])
     new = draw_crop(tmp_path / "new.png", "black", "blue", "yellow", shade=100)
-    uploads.keep([(new.read_bytes(), Metadata(camera="door"))])  # and then it died
+    with uploads.keep([(new.read_bytes(), Metadata(camera="door"))]):
+        pass  # and then it died
     (uploads.folder / "half").mkdir()
     (uploads.folder / "half" / ".pending").touch()
     again = serve()
@@ -222,12 +223,25 @@ def test_what_an_upload_tells_is_kept_to_the_letter(server, tmp_path):
     assert {key: row[key] for key in told} == {**told, "labels": {"caf\xe9": "naïve 7.01", "note": "not, 'quoted' so"}}
 
 
+def test_what_a_busy_server_refuses_it_does_not_keep(server, tmp_path):
+    body = {"crops": [server.ids()["0001.png"]], "pictures": True}
+    exported = server.client.post("/v1/galleries/people/export", json=body).content
+    server.service.jobs._limit = 0
+    assert upload(server, draw_crop(tmp_path / "new.png", shade=100), camera="door").status_code == 503
+    answer = server.client.post("/v1/galleries/people/import", files={"file": ("a.pickout", exported)})
+    assert answer.status_code == 503, answer.text
+    assert not list(server.service.uploads(server.galleries["people"]).folder.rglob("*.png"))
+    assert not list((server.state / "imports").iterdir())
+
+
 def test_one_upload_that_cannot_be_indexed_keeps_no_server_from_starting(serve, tmp_path, caplog):
     server = serve()
     uploads = server.service.uploads(server.galleries["people"])
-    bad = uploads.keep([(draw_crop(tmp_path / "bad.png", shade=90).read_bytes(), Metadata(camera="door"))])
+    with uploads.keep([(draw_crop(tmp_path / "bad.png", shade=90).read_bytes(), Metadata(camera="door"))]) as bad:
+        pass
     (bad / ".table.jsonl").write_text("garbled")
-    uploads.keep([(draw_crop(tmp_path / "new.png", shade=91).read_bytes(), Metadata(camera="door"))])
+    with uploads.keep([(draw_crop(tmp_path / "new.png", shade=91).read_bytes(), Metadata(camera="door"))]):
+        pass
     again = serve()
     assert again.client.get("/v1/galleries/people").json()["crops"] == 7
     assert f"{bad}: not indexed" in caplog.text and uploads.pending() == [bad]
