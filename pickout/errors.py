@@ -7,7 +7,7 @@ Names in a message come from files of others, so every one is shown through `pri
 
 import unicodedata
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 INTERRUPTED = 130, "interrupted; run the same command again to go on where it can"
 """Exit code after Ctrl-C, as shells expect, and what is said."""
@@ -40,6 +40,16 @@ class PickoutError(Exception):
         if len(text) > _LONGEST:
             text = f"{text[: _LONGEST // 2]} ... {text[-_LONGEST // 2 :]}"
         return printable(text, keep="\n")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For another process; kinds are made from more than their message."""
+        return _made_again, (type(self), self.args, self.__dict__)
+
+
+def _made_again(kind: type[PickoutError], args: tuple[object, ...], facts: dict[str, object]) -> PickoutError:
+    error = kind.__new__(kind, *args)
+    error.__dict__ |= facts
+    return error
 
 
 class UsageError(PickoutError):
@@ -86,9 +96,6 @@ class ImageUnreadable(DataError):
     def __init__(self, path: object, reason: str) -> None:
         super().__init__(f"{path}: {reason}")
         self.path, self.reason = path, reason
-
-    def __reduce__(self) -> tuple[type["ImageUnreadable"], tuple[object, str]]:
-        return type(self), (self.path, self.reason)
 
 
 class CheckpointError(PickoutError):

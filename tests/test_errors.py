@@ -3,6 +3,7 @@
 import errno
 import inspect
 import os
+import pickle
 
 import pytest
 
@@ -24,6 +25,14 @@ def test_exit_codes() -> None:
 def test_an_annotation_error_names_file_record_and_field() -> None:
     error = errors.AnnotationError("a.json", 3, "captions", "expected a list")
     assert str(error) == "a.json, record 3, field 'captions': expected a list"
+
+
+def test_an_error_that_comes_from_another_process_is_what_it_was() -> None:
+    more = (errors.AnnotationError("a.json", 3, "captions", "expected a list"), errors.ServerBusy("later", 30))
+    plain = (each(f"of {name}") for name, each in _classes().items() if "__init__" not in vars(each))
+    for error in (*plain, *more, errors.ImageUnreadable("a.png", "is empty")):
+        found = pickle.loads(pickle.dumps(error))
+        assert (type(found), str(found), vars(found)) == (type(error), str(error), vars(error))
 
 
 def test_the_command_line_prints_one_line_and_no_traceback(

@@ -101,13 +101,11 @@ def recipe_of(plan: Plan, path: Path, variant: str, seed: int, root: Path | None
 
 def _toml(value: Any) -> str:
     """A value as `--set` takes it."""
-    if isinstance(value, bool):
-        return str(value).lower()
     if isinstance(value, list):
         return f"[{', '.join(map(_toml, value))}]"
     if isinstance(value, dict):
-        return f"{{{', '.join(f'{key} = {_toml(each)}' for key, each in value.items())}}}"
-    return f'"{value}"' if isinstance(value, str) else str(value)
+        return f"{{{', '.join(f'{json.dumps(key)} = {_toml(each)}' for key, each in value.items())}}}"
+    return str(value) if isinstance(value, float) else json.dumps(value, ensure_ascii=False)
 
 
 ANSWERS = "answers.npz"  # in a run's folder: what each query about each population scored

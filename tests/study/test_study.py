@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 
 from pickout.cli.app import main
+from pickout.config import apply_overrides
 from pickout.errors import RecipeError
+from pickout.study import runs
 from pickout.study.comparison import holm, paired_difference
 from pickout.study.runs import ANSWERS, load_plan, recipe_of
 
@@ -105,6 +107,14 @@ def test_variants_change_their_keys_only(plan):
     assert itself.model.method["name"] == "itself" and dual.model.method == {"name": "dual"}
     assert itself.seed == dual.seed == 2 and itself.schedule.epochs == dual.schedule.epochs == 1
     assert itself.model_copy(update={"model": dual.model}) == dual
+
+
+@pytest.mark.parametrize(
+    "value",
+    ['a "b"', "C:\\new", "é 👩", "'", "true", "3", [1, "x"], [["a"]], {"a b": ["c", {"d": 'e"'}]}, 1e-05, 3, True],
+)
+def test_a_value_of_a_variant_reaches_the_recipe_as_it_stands(value):
+    assert apply_overrides({}, [f"key={runs._toml(value)}"]) == {"key": value}
 
 
 def test_variants_share_what_a_frozen_part_sees_where_it_sees_the_same(tmp_path):
