@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from pickout.synthetic.cameras import Camera
 from pickout.synthetic.cloth import paint
-from pickout.synthetic.solids import LocalRays, Piece, Rays
+from pickout.synthetic.solids import Piece, Rays
 from pickout.synthetic.surfaces import Array, Pixels, Vector
 
 
@@ -49,8 +49,7 @@ def render(pieces: Sequence[Piece], rays: Rays, light: Light) -> Layer:
     for number, (piece, place) in enumerate(zip(ordered, places, strict=True)):
         if place is None:
             continue
-        near = LocalRays(rays, piece.solid, place)
-        found = piece.solid.hit(near) + np.float32(near.depth)
+        found = piece.solid.depth(rays, place)
         closer = found < depth[place]
         np.copyto(depth[place], found, where=closer)
         np.copyto(owner[place], np.int16(number), where=closer)
