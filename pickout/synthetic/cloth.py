@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from pickout.synthetic.surfaces import Array, Mask, Paint, Part, Pixels, Surface, folded, linear, local, mottled
+from pickout.synthetic.surfaces import Array, Mask, Paint, Part, Pixels, Surface, linear, local, mottled
 
 _F = np.float32
 
@@ -40,7 +40,7 @@ def _cloth(surface: Surface, pixels: Pixels, out: Paint) -> None:
     if surface.second is not None and surface.pattern != "plain":
         out.colour += _pattern(surface, pixels) * (linear(surface.second) - out.colour)
     if surface.folds:
-        lit = folded(u, v, 105.0, seed) + 0.5 * folded(v, u, 190.0, seed + 3)
+        lit = mottled(u, v, 105.0, seed, folds=True) + 0.5 * mottled(v, u, 190.0, seed + 3, folds=True)
         out.shade *= np.clip(1.0 + _F(0.34 * surface.folds) * lit, 0.45, 1.5)
     weave = 0.22 if "knit" in surface.details else (0.02, 0.03, 0.06, 0.11)[seed // 7 % 4]
     out.shade *= 1.0 + _F(weave) * mottled(u * 0.6, v, 700.0, seed)
