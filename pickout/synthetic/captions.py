@@ -7,14 +7,13 @@ from dataclasses import replace
 import numpy as np
 from numpy.random import Generator
 
-from pickout.synthetic.attributes import Person, Shade, View
+from pickout.synthetic.attributes import GARMENTS, Item, Person, Shade, Shares, View, absent, visible_items
 from pickout.synthetic.cameras import NEUTRAL_CAMERA
 from pickout.synthetic.habits import COLOURS, HAIR_COLOURS, LEXICON, Pen, nearest_colour
 from pickout.synthetic.people import sample_person, sample_view
 from pickout.synthetic.phrases import article, brief, with_article
 from pickout.synthetic.sentences import compose, lacking, pronouns
 from pickout.synthetic.settings import CaptionSettings, MistakeSettings
-from pickout.synthetic.visible import GARMENTS, Item, Shares, absent, visible_items
 
 SHORTEST, LONGEST = 15, 45  # words of a caption, both ends included
 _ASKED = ("hair", "headwear", "bag", "bag", "headwear", "carried", "glasses", "beard", "scarf", "shoes")

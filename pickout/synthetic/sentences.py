@@ -2,10 +2,9 @@
 
 from collections.abc import Sequence
 
-from pickout.synthetic.attributes import Person, View
+from pickout.synthetic.attributes import Item, Person, View, absent, facing, near_side
 from pickout.synthetic.habits import LEXICON, Pen
 from pickout.synthetic.phrases import article, noun_phrase, predicate
-from pickout.synthetic.visible import Item, absent, facing, near_side
 
 _WORN = ("outer", "upper", "lower", "shoes", "headwear", "scarf", "socks", "belt")
 
