@@ -74,8 +74,7 @@ def _details(surface: Surface, place: Array, pixels: Pixels, out: Paint) -> None
     details, (x, y, z) = surface.details, place
     match surface.part:
         case Part.UPPER | Part.OUTER:
-            _front(surface, place, out)
-            _neck(surface, place, out)
+            _trunk(surface, place, out)
             if "logo" in details and surface.second is not None:
                 _tint(out, _logo(surface.seed, place), linear(surface.second))
         case Part.LOWER:
@@ -106,8 +105,8 @@ def _details(surface: Surface, place: Array, pixels: Pixels, out: Paint) -> None
         out.shade *= 0.80 + 0.25 * np.abs(np.cos(4.0 * around))
 
 
-def _front(surface: Surface, place: Array, out: Paint) -> None:
-    """Zip, buttons, pockets and waist."""
+def _trunk(surface: Surface, place: Array, out: Paint) -> None:
+    """Zip, buttons, pockets and waist; and the hole at the neck, through which what is below shows, with its collar."""
     x, y, z = place
     aside, details = np.abs(x), surface.details
     ahead = (z > 0.0) & (aside < 0.42)
@@ -128,15 +127,8 @@ def _front(surface: Surface, place: Array, out: Paint) -> None:
         _darken(out, rim | (ahead & (np.abs(y - 0.36) < 0.012) & (aside < 0.14)), 0.70)
     if "waist" in details:
         _darken(out, np.abs(y - 0.36) < 0.028, 0.78)
-
-
-def _neck(surface: Surface, place: Array, out: Paint) -> None:
-    """The hole at the neck, through which what is below shows, with collar or lapels."""
     if surface.under is None:
         return
-    x, y, z = place
-    aside, details = np.abs(x), surface.details
-    closed = "open" not in details
     ahead = (z > 0.0) & (aside < 0.30) & (y > 0.4)
     if "round neck" in details:
         hole = ahead & (_oval(x, y - 1.0, 0.135, 0.085) < 1.0)
