@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from pickout.synthetic.attributes import Bag, Person, View
-from pickout.synthetic.bodies import BODIES, Girth, Head, Limb, Skeleton, skin_surface, trunk_outline
+from pickout.synthetic.bodies import BODIES, Girth, Limb, Skeleton, skin_surface, trunk_outline
 from pickout.synthetic.garments import outermost_ease
-from pickout.synthetic.solids import Piece, Plane, box, cone, ellipsoid, loft
+from pickout.synthetic.solids import Piece, box, cone, ellipsoid, loft
 from pickout.synthetic.surfaces import Part, Surface, Vector
 
 _UP = np.array([0.0, 1.0, 0.0])
@@ -17,19 +17,18 @@ _UP = np.array([0.0, 1.0, 0.0])
 
 def headwear_pieces(person: Person, skeleton: Skeleton) -> Iterator[Piece]:
     """The hat, cap or scarf on the head."""
-    hat, head = person.headwear, Head(skeleton)
+    hat = person.headwear
     if hat is None:
         return
     soft, shine = hat.kind in ("headscarf", "beanie"), 0.45 if hat.kind == "helmet" else 0.05
     look: dict[str, Any] = {"details": frozenset({hat.kind}), "folds": 0.35 if soft else 0.0, "shine": shine}
-    surface = head.surface("cloth", hat.colour.rgb, Part.HEADWEAR, seed=person.seed + 5, **look)
+    surface = skeleton.head_surface("cloth", hat.colour.rgb, Part.HEADWEAR, seed=person.seed + 5, **look)
     if hat.kind in ("brimmed hat", "sun hat"):
-        low = head.at((0.0, 0.20, -0.02))
+        low = skeleton.on_head((0.0, 0.20, -0.02))
         high = low + skeleton.head_frame[1] * 0.30 * skeleton.size.head
-        yield head.cone(surface, high, low, (0.30, 0.40), caps=(True, False))
+        yield skeleton.head_cone(surface, high, low, (0.30, 0.40), caps=(True, False))
     for ball in BODIES["hats"][hat.kind]:
-        cuts = [Plane((x, y, z), limit) for x, y, z, limit in [ball["cut"]]] if "cut" in ball else []
-        yield head.ball(surface, ball["at"], ball["radii"], *cuts)
+        yield skeleton.head_ball(surface, ball["at"], ball["radii"], *ball.get("cuts", ()))
 
 
 def shoe_pieces(person: Person, skeleton: Skeleton) -> Iterator[Piece]:
@@ -61,7 +60,7 @@ def _foot(kind: str, surface: Surface, skin: Surface, limb: Limb, ankle: float, 
     heel, upper, neck = at(-0.42, -0.075), skin if kind == "sandals" else surface, 0.46 * ankle
     toe = (wide * 1.05, ankle * 0.34, wide * 0.95)
     yield cone(upper, heel, at(-0.66, 0.44), (wide * 0.92, wide * 0.86), frame[1])
-    yield ellipsoid(upper, at(-0.80, 0.53), frame, toe, Plane((0.0, -1.0, 0.0), 0.9))
+    yield ellipsoid(upper, at(-0.80, 0.53), frame, toe, (0.0, -1.0, 0.0, 0.9))
     if kind in ("trainers", "boots", "sandals"):
         yield ellipsoid(surface, at(-0.90, 0.21), frame, (wide * 1.12, ankle * 0.26, foot * 0.54))
     if kind == "trainers":
@@ -206,7 +205,7 @@ def carried_pieces(person: Person, view: View, skeleton: Skeleton) -> list[Piece
             over = np.array([grip[0] * 0.5 + head[0] * 0.5, top[1], grip[2] * 0.5 + head[2] * 0.5])
             look: dict[str, Any] = {"details": frozenset({"umbrella"}), "folds": 0.1, "shine": 0.15}
             canopy = Surface("cloth", item.colour.rgb, Part.CARRIED, origin=over, axes=frame, seed=person.seed, **look)
-            dome = ellipsoid(canopy, over, frame, (0.46, 0.25, 0.46), Plane((0.0, -1.0, 0.0), -0.12))
+            dome = ellipsoid(canopy, over, frame, (0.46, 0.25, 0.46), (0.0, -1.0, 0.0, -0.12))
             return [dome, cone(dark, over + _UP * 0.25, grip - _UP * 0.08, (0.008, 0.010), frame[2])]
     centre = grip - np.array([0.0, 0.27, 0.0])
     ends = (centre + _UP * 0.16 + ahead * offset for offset in (0.07, -0.07))

@@ -78,6 +78,24 @@ class Skeleton:
         """The place in the world that many metres from the pelvis in the chest's frame."""
         return np.asarray(self.pelvis + self.chest_frame.T @ np.array([left, up, ahead]))
 
+    def on_head(self, place: Place) -> Vector:
+        """The place in the world; `place` in head heights from the head's middle to its left, up and forward."""
+        return self.head + np.array(place) * self.size.head @ self.head_frame
+
+    def head_surface(self, style: str, rgb: RGB, part: Part, **how: Any) -> Surface:
+        """A surface with its details placed on the head; `how` as for `Surface`."""
+        return Surface(style, rgb, part, origin=self.head, axes=self.head_frame / self.size.head, **how)
+
+    def head_ball(self, surface: Surface, place: Place, radii: Place, *planes: Plane) -> Piece:
+        """An ellipsoid at `place` on the head, all in head heights."""
+        size = [radius * self.size.head for radius in radii]
+        return ellipsoid(surface, self.on_head(place), self.head_frame, size, *planes)
+
+    def head_cone(self, surface: Surface, first: Vector, last: Vector, radii: tuple[float, float], **how: Any) -> Piece:
+        """A cone between places in the world with radii in head heights; `how` as for `cone`."""
+        radii = (radii[0] * self.size.head, radii[1] * self.size.head)
+        return cone(surface, first, last, radii, self.head_frame[2], **how)
+
 
 def _turn_x(degrees: float) -> Vector:
     """Rows of a frame leaning forward by `degrees`."""
@@ -189,47 +207,21 @@ def bare_leg(surface: Surface, limb: Limb, size: Girth, ahead: Vector, ease: flo
     yield cone(surface, calf, limb.bottom, (size.calf + ease, size.ankle + ease), ahead, start=0.5)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Head:
-    """Where things sit on a head, in head heights from its middle to its left, up and forward."""
-
-    skeleton: Skeleton
-
-    def surface(self, style: str, rgb: RGB, part: Part, **how: Any) -> Surface:
-        """A surface with its details placed on the head; `how` as for `Surface`."""
-        axes = self.skeleton.head_frame / self.skeleton.size.head
-        return Surface(style, rgb, part, origin=self.skeleton.head, axes=axes, **how)
-
-    def at(self, place: Place) -> Vector:
-        """The place in the world."""
-        return self.skeleton.head + np.array(place) * self.skeleton.size.head @ self.skeleton.head_frame
-
-    def ball(self, surface: Surface, place: Place, radii: Place, *planes: Plane) -> Piece:
-        """An ellipsoid at `place`."""
-        size = [radius * self.skeleton.size.head for radius in radii]
-        return ellipsoid(surface, self.at(place), self.skeleton.head_frame, size, *planes)
-
-    def cone(self, surface: Surface, first: Vector, last: Vector, radii: tuple[float, float], **how: Any) -> Piece:
-        """A cone between places in the world with radii in head heights; `how` as for `pieces.cone`."""
-        unit = self.skeleton.size.head
-        return cone(surface, first, last, (radii[0] * unit, radii[1] * unit), self.skeleton.head_frame[2], **how)
-
-
 def head_pieces(person: Person, skeleton: Skeleton) -> Iterator[Piece]:
     """Neck, skull, jaw, nose, ears and hair."""
-    frame, head, hair = skeleton.head_frame, Head(skeleton), person.hair
+    frame, hair = skeleton.head_frame, person.hair
     details = tags(beard=person.beard, lips=person.sex == "woman", bald=hair.length == "bald")
     details |= tags(cropped=hair.length == "very short") | {person.glasses or "no glasses"}
     rgb, second = skin_colour(person.skin), hair.colour.rgb
-    face = head.surface("face", rgb, Part.SKIN, second=second, details=details, seed=person.seed)
+    face = skeleton.head_surface("face", rgb, Part.SKIN, second=second, details=details, seed=person.seed)
     skin, neck = skin_surface(person), Girth(person).neck
     low = skeleton.neck - skeleton.chest_frame[1] * 0.03
-    yield cone(skin, low, head.at((0, -0.22, -0.05)), (neck * 1.1, neck), frame[2])
-    yield head.ball(face, (0.0, 0.10, -0.02), (0.330, 0.395, 0.395))
-    yield head.ball(face, (0.0, -0.19, 0.07), (0.275 if person.sex == "man" else 0.25, 0.315, 0.295))
-    yield head.ball(face, (0.0, -0.06, 0.37), (0.045, 0.075, 0.065))
+    yield cone(skin, low, skeleton.on_head((0, -0.22, -0.05)), (neck * 1.1, neck), frame[2])
+    yield skeleton.head_ball(face, (0.0, 0.10, -0.02), (0.330, 0.395, 0.395))
+    yield skeleton.head_ball(face, (0.0, -0.19, 0.07), (0.275 if person.sex == "man" else 0.25, 0.315, 0.295))
+    yield skeleton.head_ball(face, (0.0, -0.06, 0.37), (0.045, 0.075, 0.065))
     for side in (1.0, -1.0):
-        yield head.ball(skin, (side * 0.335, -0.03, -0.02), (0.03, 0.095, 0.06))
+        yield skeleton.head_ball(skin, (side * 0.335, -0.03, -0.02), (0.03, 0.095, 0.06))
     if hair.length != "bald":
         thick = {"very short": 0.012, "short": 0.045}.get(hair.length, 0.055)
         thick += 0.085 if hair.style == "curly" and hair.length != "very short" else 0.0
@@ -237,40 +229,40 @@ def head_pieces(person: Person, skeleton: Skeleton) -> Iterator[Piece]:
         slope, limit = (0.09 * (person.seed % 5 - 2), -1.0, 0.95), 0.05 - 0.02 * (person.seed % 4)
         place, radii = (0.0, 0.10 + thick * 0.4, -0.03), (0.335 + thick, 0.395 + thick, 0.40 + thick)
         rest = limit - sum(a * b for a, b in zip(slope, place, strict=True))
-        line = Plane((slope[0] * radii[0], slope[1] * radii[1], slope[2] * radii[2]), rest)
-        yield head.ball(_hair_surface(person, head), place, radii, line)
+        line = (slope[0] * radii[0], slope[1] * radii[1], slope[2] * radii[2], rest)
+        yield skeleton.head_ball(_hair_surface(person, skeleton), place, radii, line)
     yield from hanging_hair(person, skeleton)
 
 
-def _hair_surface(person: Person, head: Head) -> Surface:
-    details = frozenset({person.hair.style})
-    return head.surface("hair", person.hair.colour.rgb, Part.HAIR, details=details, shine=0.35, seed=person.seed)
+def _hair_surface(person: Person, skeleton: Skeleton) -> Surface:
+    hair, look = person.hair, {"shine": 0.35, "seed": person.seed}
+    return skeleton.head_surface("hair", hair.colour.rgb, Part.HAIR, details=frozenset({hair.style}), **look)
 
 
 def hanging_hair(person: Person, skeleton: Skeleton) -> Iterator[Piece]:
     """Hair beyond the skull: a bun, a ponytail, or loose over the neck and the back."""
-    hair, head = person.hair, Head(skeleton)
+    hair = person.hair
     if hair.length not in ("medium", "long"):
         return
-    surface, unit, chest = _hair_surface(person, head), skeleton.size.head, skeleton.chest_frame
+    surface, unit, chest = _hair_surface(person, skeleton), skeleton.size.head, skeleton.chest_frame
     if hair.style == "bun":
-        yield head.ball(surface, (0.0, 0.22, -0.47), (0.17, 0.16, 0.15))
+        yield skeleton.head_ball(surface, (0.0, 0.22, -0.47), (0.17, 0.16, 0.15))
         return
     if hair.style == "ponytail":
-        knot = head.at((0.0, 0.12, -0.47))
+        knot = skeleton.on_head((0.0, 0.12, -0.47))
         middle = knot + (np.array([0.0, -0.30, -0.17]) * unit) @ skeleton.head_frame
         end = middle + (np.array([0.0, -0.62, 0.06]) * unit) @ skeleton.head_frame
-        yield head.cone(surface, knot, middle, (0.09, 0.125))
-        yield head.cone(surface, middle, end, (0.125, 0.06))
+        yield skeleton.head_cone(surface, knot, middle, (0.09, 0.125))
+        yield skeleton.head_cone(surface, middle, end, (0.125, 0.06))
         return
     long = hair.length == "long"
     wide = {"wavy": 0.05, "curly": 0.12}.get(hair.style, 0.0)
-    crown = head.at((0.0, -0.02, -0.14))
+    crown = skeleton.on_head((0.0, -0.02, -0.14))
     drop, depth = (-(0.85 + 0.008 * (person.seed % 100)), -0.10) if long else (-0.42, -0.06)
     tip = crown + (chest[1] * drop + chest[2] * depth) * unit
-    yield head.cone(surface, crown, tip, (0.39 + wide, 0.33 + wide), flatten=(1.0, 0.62), start=0.1)
-    yield head.ball(surface, (0.0, -0.18, -0.10), (0.40 + wide, 0.36, 0.36), Plane((0.0, 0.0, 1.0), 0.25))
+    yield skeleton.head_cone(surface, crown, tip, (0.39 + wide, 0.33 + wide), flatten=(1.0, 0.62), start=0.1)
+    yield skeleton.head_ball(surface, (0.0, -0.18, -0.10), (0.40 + wide, 0.36, 0.36), (0.0, 0.0, 1.0, 0.25))
     for side in (1.0, -1.0) if long and person.seed % 2 else ():
-        top = head.at((side * 0.33, 0.10, 0.05))
+        top = skeleton.on_head((side * 0.33, 0.10, 0.05))
         low = skeleton.neck + (chest[0] * side * 0.42 + chest[1] * -0.30 + chest[2] * 0.42) * unit
-        yield head.cone(surface, top, low, (0.12 + wide * 0.5, 0.10), flatten=(1.0, 0.6), start=0.1)
+        yield skeleton.head_cone(surface, top, low, (0.12 + wide * 0.5, 0.10), flatten=(1.0, 0.6), start=0.1)

@@ -7,16 +7,16 @@ from dataclasses import replace
 import numpy as np
 from numpy.random import Generator
 
-from pickout.synthetic.attributes import Person, Shade, View
+from pickout.synthetic.attributes import GARMENTS, Item, Person, Shade, Shares, View, absent, visible_items
 from pickout.synthetic.cameras import NEUTRAL_CAMERA
 from pickout.synthetic.habits import COLOURS, HAIR_COLOURS, LEXICON, Pen, nearest_colour
 from pickout.synthetic.people import sample_person, sample_view
 from pickout.synthetic.phrases import article, brief, with_article
 from pickout.synthetic.sentences import compose, lacking, pronouns
 from pickout.synthetic.settings import CaptionSettings, MistakeSettings
-from pickout.synthetic.visible import GARMENTS, Item, Shares, absent, visible_items
 
 SHORTEST, LONGEST = 15, 45  # words of a caption, both ends included
+_JOINTS = (" and ", " and ", ", ", " & ", " with ")  # before the last of a query's things
 _ASKED = ("hair", "headwear", "bag", "bag", "headwear", "carried", "glasses", "beard", "scarf", "shoes")
 """What a query may name beside garments; twice what people ask for most."""
 
@@ -108,7 +108,7 @@ def _query(person: Person, view: View, items: list[Item], pen: Pen) -> str:
     names = absent(person, view)
     if form == "thing":
         named = [pen.pick([*shown, *extra])] if pen.chance(0.6) else [*shown, *extra]
-        return _joined([brief(item, pen) for item in named], pen)
+        return pen.listed([brief(item, pen) for item in named], _JOINTS, _JOINTS)
     if form == "keywords":
         words = [who, *(brief(item, pen) for item in (*shown, *extra))]
         words += lacking(names, pen) if names and pen.chance(0.1) else []
@@ -133,18 +133,12 @@ def _clad(shown: list[Item], extra: list[Item], pen: Pen) -> str:
         # "long hair" has no article, and a writer in a hurry leaves it away.
         return words if bare or item.slot in ("hair", "beard") else with_article([], words, [], pen)
 
-    worn, seen = (_joined([phrase(item) for item in items], pen) for items in (shown, extra))
+    worn, seen = (pen.listed([*map(phrase, items)], _JOINTS, _JOINTS) for items in (shown, extra))
     text = f" {pen.pick(('in', 'in', 'wearing', 'with', 'wears', 'dressed in'))} {worn}" if worn else ""
     if not seen:
         return text
     joint = " and" if text.startswith(" with") else pen.pick((" with", " with", " and", " has", ","))
     return f" with {seen}{text}" if text and pen.chance(0.3) else f"{text}{joint if text else ' with'} {seen}"
-
-
-def _joined(things: list[str], pen: Pen) -> str:
-    if len(things) < 2:
-        return "".join(things)
-    return ", ".join(things[:-1]) + pen.pick((" and ", " and ", ", ", " & ", " with ")) + things[-1]
 
 
 def with_mistakes(

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from pickout.synthetic.surfaces import Array, Mask, Paint, Part, Pixels, Surface, folded, linear, local, mottled
+from pickout.synthetic.surfaces import Array, Mask, Paint, Part, Pixels, Surface, linear, local, mottled
 
 _F = np.float32
 
@@ -40,7 +40,7 @@ def _cloth(surface: Surface, pixels: Pixels, out: Paint) -> None:
     if surface.second is not None and surface.pattern != "plain":
         out.colour += _pattern(surface, pixels) * (linear(surface.second) - out.colour)
     if surface.folds:
-        lit = folded(u, v, 105.0, seed) + 0.5 * folded(v, u, 190.0, seed + 3)
+        lit = mottled(u, v, 105.0, seed, folds=True) + 0.5 * mottled(v, u, 190.0, seed + 3, folds=True)
         out.shade *= np.clip(1.0 + _F(0.34 * surface.folds) * lit, 0.45, 1.5)
     weave = 0.22 if "knit" in surface.details else (0.02, 0.03, 0.06, 0.11)[seed // 7 % 4]
     out.shade *= 1.0 + _F(weave) * mottled(u * 0.6, v, 700.0, seed)
@@ -74,8 +74,7 @@ def _details(surface: Surface, place: Array, pixels: Pixels, out: Paint) -> None
     details, (x, y, z) = surface.details, place
     match surface.part:
         case Part.UPPER | Part.OUTER:
-            _front(surface, place, out)
-            _neck(surface, place, out)
+            _trunk(surface, place, out)
             if "logo" in details and surface.second is not None:
                 _tint(out, _logo(surface.seed, place), linear(surface.second))
         case Part.LOWER:
@@ -106,8 +105,8 @@ def _details(surface: Surface, place: Array, pixels: Pixels, out: Paint) -> None
         out.shade *= 0.80 + 0.25 * np.abs(np.cos(4.0 * around))
 
 
-def _front(surface: Surface, place: Array, out: Paint) -> None:
-    """Zip, buttons, pockets and waist."""
+def _trunk(surface: Surface, place: Array, out: Paint) -> None:
+    """Zip, buttons, pockets and waist; and the hole at the neck, through which what is below shows, with its collar."""
     x, y, z = place
     aside, details = np.abs(x), surface.details
     ahead = (z > 0.0) & (aside < 0.42)
@@ -128,15 +127,8 @@ def _front(surface: Surface, place: Array, out: Paint) -> None:
         _darken(out, rim | (ahead & (np.abs(y - 0.36) < 0.012) & (aside < 0.14)), 0.70)
     if "waist" in details:
         _darken(out, np.abs(y - 0.36) < 0.028, 0.78)
-
-
-def _neck(surface: Surface, place: Array, out: Paint) -> None:
-    """The hole at the neck, through which what is below shows, with collar or lapels."""
     if surface.under is None:
         return
-    x, y, z = place
-    aside, details = np.abs(x), surface.details
-    closed = "open" not in details
     ahead = (z > 0.0) & (aside < 0.30) & (y > 0.4)
     if "round neck" in details:
         hole = ahead & (_oval(x, y - 1.0, 0.135, 0.085) < 1.0)

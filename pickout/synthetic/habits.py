@@ -143,6 +143,12 @@ class Pen:
         """The items in an order as likely as any other."""
         return [items[position] for position in self._generator.permutation(len(items))]
 
+    def listed(self, things: Sequence[str], between: Sequence[str], last: Sequence[str]) -> str:
+        """The things in a row: one of `between` joins two, one of `last` the last to several, commas the others."""
+        if len(things) < 2:
+            return "".join(things)
+        return ", ".join(things[:-1]) + self.pick(between if len(things) == 2 else last) + things[-1]
+
     def _own(self, table: str, name: str) -> tuple[str, ...]:
         """The synonyms without those that this writer would not use; all where none is left."""
         options = LEXICON[table][name]

@@ -3,8 +3,8 @@
 import re
 from collections.abc import Sequence
 
+from pickout.synthetic.attributes import Item
 from pickout.synthetic.habits import LEXICON, Pen
-from pickout.synthetic.visible import Item
 
 
 def noun_phrase(item: Item, pen: Pen) -> str:

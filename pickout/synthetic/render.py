@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from pickout.synthetic.cameras import Camera
 from pickout.synthetic.cloth import paint
-from pickout.synthetic.solids import LocalRays, Piece, Rays
+from pickout.synthetic.solids import Piece, Rays
 from pickout.synthetic.surfaces import Array, Pixels, Vector
 
 
@@ -49,8 +49,7 @@ def render(pieces: Sequence[Piece], rays: Rays, light: Light) -> Layer:
     for number, (piece, place) in enumerate(zip(ordered, places, strict=True)):
         if place is None:
             continue
-        near = LocalRays(rays, piece.solid, place)
-        found = piece.solid.hit(near) + np.float32(near.depth)
+        found = piece.solid.depth(rays, place)
         closer = found < depth[place]
         np.copyto(depth[place], found, where=closer)
         np.copyto(owner[place], np.int16(number), where=closer)
@@ -59,7 +58,17 @@ def render(pieces: Sequence[Piece], rays: Rays, light: Light) -> Layer:
     ends = np.searchsorted(owner.ravel()[order], np.arange(len(ordered) + 1))
     seen = order[ends[0] :]
     ends = (ends - ends[0]).tolist()
-    pixels = _pixels(ordered, ends, rays, seen, depth.ravel()[seen])
+    world = seen_places(rays, seen, depth.ravel()[seen])
+    normal, (u, v, hem) = np.empty_like(world), np.empty_like(world)
+    for number, piece in enumerate(ordered):
+        cut = slice(ends[number], ends[number + 1])
+        if cut.start < cut.stop:
+            axes, origin = piece.solid.axes.astype(np.float32), piece.solid.origin.astype(np.float32)
+            local, u[cut], down = piece.solid.unroll(axes @ (world[:, cut] - origin[:, None]))
+            v[cut] = down + np.float32(piece.start)
+            hem[cut] = np.float32(piece.hem) - v[cut]
+            normal[:, cut] = axes.T @ local
+    normal /= np.sqrt(np.maximum(_dot(normal, normal), 1e-20))
     albedo, tone = np.empty((3, len(seen)), dtype=np.float32), np.empty(len(seen), dtype=np.float32)
     kind, gloss = np.empty(len(seen), dtype=np.uint8), np.empty(len(seen), dtype=np.float32)
     for _, run in groupby(range(len(ordered)), key=lambda number: id(ordered[number].surface)):
@@ -67,10 +76,9 @@ def render(pieces: Sequence[Piece], rays: Rays, light: Light) -> Layer:
         cut, surface = slice(ends[numbers[0]], ends[numbers[-1] + 1]), ordered[numbers[0]].surface
         if cut.start == cut.stop:
             continue
-        shown = Pixels(pixels.world[:, cut], pixels.normal[:, cut], pixels.u[cut], pixels.v[cut], pixels.hem[cut])
-        done = paint(surface, shown)
+        done = paint(surface, Pixels(world[:, cut], normal[:, cut], u[cut], v[cut], hem[cut]))
         albedo[:, cut], tone[cut], kind[cut], gloss[cut] = done.colour, done.shade, done.part, surface.shine
-    return shaded((albedo, tone, gloss), kind, pixels.normal, pixels.world, (depth, seen), rays.position, light)
+    return shaded((albedo, tone, gloss), kind, normal, world, (depth, seen), rays.position, light)
 
 
 def seen_places(rays: Rays, seen: NDArray[np.intp], depth: Array) -> Array:
@@ -79,24 +87,6 @@ def seen_places(rays: Rays, seen: NDArray[np.intp], depth: Array) -> Array:
     right, up, forward = rays.basis.astype(np.float32)[..., None]
     way = forward + right * rays.xs[columns] + up * rays.ys[rows]
     return np.asarray(rays.position.astype(np.float32)[:, None] + depth * way)
-
-
-def _pixels(pieces: Sequence[Piece], ends: list[int], rays: Rays, seen: NDArray[np.intp], deep: Array) -> Pixels:
-    world = seen_places(rays, seen, deep)
-    normal = np.empty_like(world)
-    u, v, hem = np.empty_like(deep), np.empty_like(deep), np.empty_like(deep)
-    for number, piece in enumerate(pieces):
-        cut = slice(ends[number], ends[number + 1])
-        if cut.start == cut.stop:
-            continue
-        axes = piece.solid.axes.astype(np.float32)
-        place = axes @ (world[:, cut] - piece.solid.origin.astype(np.float32)[:, None])
-        local, u[cut], down = piece.solid.unroll(place)
-        v[cut] = down + np.float32(piece.start)
-        hem[cut] = np.float32(piece.hem) - v[cut]
-        normal[:, cut] = axes.T @ local
-    normal /= np.sqrt(np.maximum(_dot(normal, normal), 1e-20))
-    return Pixels(world, normal, u, v, hem)
 
 
 def shaded(

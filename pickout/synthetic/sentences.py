@@ -2,10 +2,9 @@
 
 from collections.abc import Sequence
 
-from pickout.synthetic.attributes import Person, View
+from pickout.synthetic.attributes import Item, Person, View, absent, facing, near_side
 from pickout.synthetic.habits import LEXICON, Pen
 from pickout.synthetic.phrases import article, noun_phrase, predicate
-from pickout.synthetic.visible import Item, absent, facing, near_side
 
 _WORN = ("outer", "upper", "lower", "shoes", "headwear", "scarf", "socks", "belt")
 
@@ -49,11 +48,8 @@ class _Notes:
         return f"{self.pen.say('said', verb)} {self._listed(self.clothes)}"
 
     def _listed(self, phrases: Sequence[str]) -> str:
-        if len(phrases) < 2:
-            return "".join(phrases)
-        if len(phrases) == 2:
-            return self.pen.pick((" and ", " and ", " with ", " as well as ", " along with ")).join(phrases)
-        return ", ".join(phrases[:-1]) + self.pen.pick((" and ", ", and ", " and also ", ", with ")) + phrases[-1]
+        two = (" and ", " and ", " with ", " as well as ", " along with ")
+        return self.pen.listed(phrases, two, (" and ", ", and ", " and also ", ", with "))
 
     def _looking(self) -> list[str]:
         return [f"{self._again()} {self.pen.say('said', 'has')} {self._listed(self.looks)}"] if self.looks else []

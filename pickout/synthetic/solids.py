@@ -5,7 +5,6 @@ ray is `position + t * direction` with a direction whose part along forward is 1
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +14,10 @@ from pickout.synthetic.surfaces import Array, Surface, Vector
 LEVELS = 192  # steps of a loft's tables
 _F = np.float32
 _MISS = _F(np.inf)
+
+Lengths = Sequence[float] | Vector
+Plane = tuple[float, float, float, float]
+"""Normal and limit of a half-space in a local frame: points with `normal . point <= limit` stay."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,53 +55,54 @@ class Rays:
         ]
 
 
-class LocalRays:
-    """The rays through rows and columns `place` in the frame of `solid`: `start + t * step`, three coordinates each;
-    `depth` is to be added to t."""
-
-    def __init__(self, rays: Rays, solid: "Solid", place: tuple[slice, slice]) -> None:
-        # Solids are solved from a point near them, not from the camera, so that single precision is exact enough.
-        offset = rays.position - solid.origin
-        self.depth = -float(rays.basis[2] @ offset)
-        turned = (solid.axes @ rays.basis.T).astype(_F)
-        home = (solid.axes @ offset).astype(_F)
-        across = turned[:, 2, None] + turned[:, 0, None] * rays.xs[place[1]]
-        down = turned[:, 1, None] * rays.ys[place[0]]
-        self.step: Array = across[:, None, :] + down[:, :, None]
-        depth = _F(self.depth)
-        self.start: Array = (home[:, None] + depth * across)[:, None, :] + (depth * down)[:, :, None]
-
-
 def _root(a: Array, b: Array, c: Array) -> Array:
     """Smaller root of a t^2 + 2 b t + c, infinite where there is none."""
     inside = b * b - a * c
     return np.where(inside > 0.0, (-b - np.sqrt(np.maximum(inside, 0.0))) / a, _MISS)
 
 
-class Plane(NamedTuple):
-    """Half-space in a local frame: points with `normal . point <= limit` stay."""
-
-    normal: tuple[float, float, float]
-    limit: float
-
-
 @dataclass(frozen=True, slots=True, eq=False)
-class Ellipsoid:
-    """The unit sphere of its local frame, cut by `planes`."""
+class Solid:
+    """What lies in a local frame."""
 
     origin: Vector
     axes: Vector
+
+    def depth(self, rays: Rays, place: tuple[slice, slice]) -> Array:
+        """Depth at which each ray through rows and columns `place` first meets it, infinite where it misses."""
+        # Solved from a point near it, not from the camera, so that single precision is exact enough.
+        offset = rays.position - self.origin
+        depth = _F(-float(rays.basis[2] @ offset))
+        turned = (self.axes @ rays.basis.T).astype(_F)
+        across = turned[:, 2, None] + turned[:, 0, None] * rays.xs[place[1]]
+        down = turned[:, 1, None] * rays.ys[place[0]]
+        home = (self.axes @ offset).astype(_F)[:, None] + depth * across
+        first = self._hit(home[:, None, :] + (depth * down)[:, :, None], across[:, None, :] + down[:, :, None])
+        return np.asarray(first + depth)
+
+    def _hit(self, start: Array, step: Array) -> Array:
+        """First t of each ray `start + t * step` (three coordinates each) inside it, infinite where it misses."""
+        raise NotImplementedError
+
+    def unroll(self, place: Array) -> tuple[Array, Array, Array]:
+        """Normals (3, n) of local places, and cloth coordinates around and down, metres."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Ellipsoid(Solid):
+    """The unit sphere of its local frame, cut by `planes`."""
+
     planes: tuple[Plane, ...]
 
-    def hit(self, rays: LocalRays) -> Array:
-        """First t of each ray inside it, infinite where it misses."""
-        (x, y, z), (u, v, w) = rays.start, rays.step
+    def _hit(self, start: Array, step: Array) -> Array:
+        (x, y, z), (u, v, w) = start, step
         t = _root(u * u + v * v + w * w, x * u + y * v + z * w, x * x + y * y + z * z - _F(1.0))
         for plane in self.planes:
-            nx, ny, nz = (_F(value) for value in plane.normal)
+            nx, ny, nz, limit = map(_F, plane)
             safe = np.where(np.isfinite(t), t, _F(0.0))
             side = (x * nx + y * ny + z * nz) + safe * (u * nx + v * ny + w * nz)
-            t = np.where(side <= _F(plane.limit), t, _MISS)
+            t = np.where(side <= limit, t, _MISS)
         return t
 
     def unroll(self, place: Array) -> tuple[Array, Array, Array]:
@@ -109,11 +113,9 @@ class Ellipsoid:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Cone:
+class Cone(Solid):
     """Two balls on the local y axis, at 0 with radius `start` and at `length` with radius `end`, and their hull."""
 
-    origin: Vector
-    axes: Vector
     length: float
     start: float
     end: float
@@ -129,9 +131,8 @@ class Cone:
         slope, foot = -sine / cosine, self.start / cosine
         return low, foot + slope * low, high, foot + slope * high
 
-    def hit(self, rays: LocalRays) -> Array:
-        """First t of each ray inside it, infinite where it misses."""
-        (x, y, z), (u, v, w) = rays.start, rays.step
+    def _hit(self, start: Array, step: Array) -> Array:
+        (x, y, z), (u, v, w) = start, step
         low, low_radius, high, high_radius = self.hull
         slope = _F((high_radius - low_radius) / (high - low))
         foot = _F(low_radius - slope * low)
@@ -159,20 +160,17 @@ class Cone:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Loft:
+class Loft(Solid):
     """Ellipses stacked along the local y axis from 0 to `length`; the tables have `LEVELS` equal steps."""
 
-    origin: Vector
-    axes: Vector
     length: float
     wide: Array  # half-axis along x
     deep: Array  # half-axis along z
     shift: Array  # centre along z
     gap: Array | None  # half-width of an opening in front (z above the centre), 0 where closed
 
-    def hit(self, rays: LocalRays) -> Array:
-        """First t of each ray inside it, infinite where it misses."""
-        (x, y, z), (u, v, w) = rays.start, rays.step
+    def _hit(self, start: Array, step: Array) -> Array:
+        (x, y, z), (u, v, w) = start, step
         wide, deep = (_F(1.0) / np.square(table) for table in (self.wide, self.deep))
         scale = _F((LEVELS - 1) / self.length)
         xx, xu, uu, ww = x * x, x * u, u * u, w * w
@@ -203,16 +201,12 @@ class Loft:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Box:
+class Box(Solid):
     """The cube from -1 to 1 of its local frame."""
 
-    origin: Vector
-    axes: Vector
-
-    def hit(self, rays: LocalRays) -> Array:
-        """First t of each ray inside it, infinite where it misses."""
-        inverse = _F(1.0) / np.where(np.abs(rays.step) < 1e-7, _F(1e-7), rays.step)
-        first, second = (_F(-1.0) - rays.start) * inverse, (_F(1.0) - rays.start) * inverse
+    def _hit(self, start: Array, step: Array) -> Array:
+        inverse = _F(1.0) / np.where(np.abs(step) < 1e-7, _F(1e-7), step)
+        first, second = (_F(-1.0) - start) * inverse, (_F(1.0) - start) * inverse
         enter, leave = np.minimum(first, second).max(axis=0), np.maximum(first, second).min(axis=0)
         return np.where(enter < leave, enter, _MISS)
 
@@ -223,12 +217,6 @@ class Box:
         flat = np.where(np.arange(3)[:, None] == most, np.sign(place), 0.0).astype(_F)
         wide, high, deep = 1.0 / np.linalg.norm(self.axes, axis=1)
         return flat, np.where(most == 0, z * _F(deep), x * _F(wide)), (1.0 - y) * _F(high)
-
-
-Solid = Ellipsoid | Cone | Loft | Box
-
-
-Lengths = Sequence[float] | Vector
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -82,14 +82,12 @@ def local(surface: Surface, pixels: Pixels) -> Array:
     return np.asarray(surface.axes.astype(np.float32) @ place)
 
 
-def mottled(u: Array, v: Array, scale: float, seed: int) -> Array:
-    """Cloudy noise at `u`, `v`, mean 0, about -1 to 1; `scale` texels a unit, `seed` shifts it."""
-    return _sample(_textures()[0], u, v, scale, seed)
-
-
-def folded(u: Array, v: Array, scale: float, seed: int) -> Array:
-    """Light and shade of long soft folds along `v`, mean 0, about -1 to 1; arguments as for `mottled`."""
-    return _sample(_textures()[1], u, v, scale, seed)
+def mottled(u: Array, v: Array, scale: float, seed: int, *, folds: bool = False) -> Array:
+    """Cloudy noise at `u`, `v`, or light and shade of long soft `folds` along `v`; mean 0, about -1 to 1; `scale`
+    texels a unit, `seed` shifts it."""
+    column = (u * np.float32(scale)).astype(np.int32) + seed * 7919 % _NOISE
+    row = (v * np.float32(scale)).astype(np.int32) + seed * 104729 // _NOISE % _NOISE
+    return np.asarray(_textures()[folds].ravel()[((row & (_NOISE - 1)) << 8) | (column & (_NOISE - 1))])
 
 
 @cache
@@ -100,12 +98,6 @@ def _textures() -> tuple[Array, Array]:
     across, along = (np.roll(ridges, -2, axis) - np.roll(ridges, 2, axis) for axis in (1, 0))
     slope = across + 0.6 * along
     return clouds, (slope / (2.2 * slope.std())).astype(np.float32)
-
-
-def _sample(texture: Array, u: Array, v: Array, scale: float, seed: int) -> Array:
-    column = (u * np.float32(scale)).astype(np.int32) + seed * 7919 % _NOISE
-    row = (v * np.float32(scale)).astype(np.int32) + seed * 104729 // _NOISE % _NOISE
-    return np.asarray(texture.ravel()[((row & (_NOISE - 1)) << 8) | (column & (_NOISE - 1))])
 
 
 def _filtered(seed: int, gain: Callable[[Vector, Vector], Vector]) -> Array:

@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from pickout.synthetic.attributes import Bag, Carried, Person, Shade, View
+from pickout.synthetic.attributes import Bag, Carried, Item, Person, Shade, View, visible_items
 from pickout.synthetic.cameras import sample_cameras
 from pickout.synthetic.captions import (
     LONGEST,
@@ -24,7 +24,6 @@ from pickout.synthetic.captions import (
 )
 from pickout.synthetic.habits import LEXICON, Pen
 from pickout.synthetic.people import sample_person, sample_view
-from pickout.synthetic.visible import Item, visible_items
 
 ATTENTIVE = MistakeSettings(colour=0, vague=0, omission=0, side=0, spelling=0)
 CARELESS = MistakeSettings(colour=1, vague=1, omission=0.9, side=1, spelling=0.5)

@@ -5,20 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from pickout.synthetic.solids import (
-    LEVELS,
-    Box,
-    Cone,
-    Ellipsoid,
-    LocalRays,
-    Loft,
-    Plane,
-    Rays,
-    box,
-    cone,
-    ellipsoid,
-    loft,
-)
+from pickout.synthetic.solids import LEVELS, Box, Cone, Ellipsoid, Loft, Rays, box, cone, ellipsoid, loft
 from pickout.synthetic.surfaces import Part, Surface
 
 GREY = Surface("plain", (0.5, 0.5, 0.5), Part.UPPER)
@@ -71,8 +58,7 @@ def depth_by_marching(solid, view, row, column, near=4.0, far=6.2, step=0.02):
 
 
 def fast_depth(solid, view):
-    near = LocalRays(view, solid, (slice(0, view.shape[0]), slice(0, view.shape[1])))
-    return solid.hit(near) + near.depth
+    return solid.depth(view, (slice(0, view.shape[0]), slice(0, view.shape[1])))
 
 
 def check(solid, view, tolerance):
@@ -135,7 +121,7 @@ def test_loft_is_hit_where_marching_enters_it():
 def test_plane_cuts_the_far_half_of_an_ellipsoid_away():
     centre = np.array([0.0, 1.0, 0.0])
     whole = fast_depth(ellipsoid(GREY, centre, np.eye(3), (0.3, 0.3, 0.3)).solid, rays())
-    upper = ellipsoid(GREY, centre, np.eye(3), (0.3, 0.3, 0.3), Plane((0.0, -1.0, 0.0), 0.0)).solid
+    upper = ellipsoid(GREY, centre, np.eye(3), (0.3, 0.3, 0.3), (0.0, -1.0, 0.0, 0.0)).solid
     cut = fast_depth(upper, rays())
     kept = np.isfinite(cut)
     assert 0 < kept.sum() < np.isfinite(whole).sum()

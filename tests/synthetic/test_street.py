@@ -20,13 +20,13 @@ from pickout.config import parse_settings
 from pickout.data.registry import open_data
 from pickout.errors import DataError, DataMissing, RecipeError, StorageFull
 from pickout.synthetic import street as drawn_street
+from pickout.synthetic.attributes import visible_items
 from pickout.synthetic.cameras import NEUTRAL_CAMERA
 from pickout.synthetic.captions import with_mistakes
 from pickout.synthetic.drawing import Part
 from pickout.synthetic.people import sample_person, sample_view
 from pickout.synthetic.settings import MistakeSettings
 from pickout.synthetic.street import StreetSettings, contact_sheet, draw_street
-from pickout.synthetic.visible import visible_items
 
 SMALL = StreetSettings(identities=3, val_identities=1, test_identities=2, images=3, cameras=3, seed=5)
 
