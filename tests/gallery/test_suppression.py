@@ -127,7 +127,7 @@ def test_an_erasure_that_is_killed_anywhere_is_remembered_once_it_is_finished(ga
         if step == "store":
             patch.setattr(Store, "erase", killed)
         else:
-            patch.setattr(module, {"searches": "_forget_searches", "quarantine": "write_suppression"}[step], killed)
+            patch.setattr(module, {"searches": "_forget_searches", "quarantine": "update_suppression"}[step], killed)
         gallery.erase([row.id])
     report = gallery.add(crops)
     assert (report.erased, report.added) == (1, 0) and traces(gallery.path, row) == []

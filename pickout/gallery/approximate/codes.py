@@ -55,28 +55,19 @@ class Codes:
         """The codes of these vectors."""
         found = self.of_none(len(vectors_ND))
 
-        def block(start: int) -> None:
-            some = slice(start, start + _TOGETHER)
+        def block(some: slice) -> None:
             turned = (vectors_ND[some] - self.mean) @ _rotation(len(self.mean))
             found.words[:, some] = _packed(turned).T
             levels = np.clip(np.floor(turned / self.steps) + 8, 0, 15).astype(np.uint8)
             found.levels[some] = levels[:, ::2] | levels[:, 1::2] << 4
 
-        in_threads(block, range(0, len(vectors_ND), _TOGETHER))
+        in_threads(block, len(vectors_ND), _TOGETHER)
         return found
 
     def of_none(self, count: int) -> Self:
         """Room for the codes of so many rows."""
         words = np.zeros((len(self.words), count), np.uint64)
         return replace(self, words=words, levels=np.zeros((count, self.levels.shape[1]), np.uint8))
-
-    def of_rows(self, keep_N: NDArray[np.bool_] | Rows) -> Self:
-        """The codes of some rows."""
-        return replace(self, words=self.words[:, keep_N], levels=self.levels[keep_N])
-
-    def put(self, rows: Rows, codes: "Codes") -> None:
-        """Put the codes of some rows in their places."""
-        self.words[:, rows], self.levels[rows] = codes.words, codes.levels
 
     def alike(self, other: "Codes") -> bool:
         """Whether these are finite numbers of the same shapes, but for how many rows there are."""
@@ -124,15 +115,14 @@ class Codes:
         own = _packed((query_D @ self.weights[0])[None])[0]
         counts = np.zeros(self.words.shape[1] if allowed is None else len(allowed), np.uint16)
 
-        def block(start: int) -> None:
-            some = slice(start, start + _TOGETHER)
+        def block(some: slice) -> None:
             part, rows = counts[some], some if allowed is None else allowed[some]
             differing, number = np.empty(len(part), np.uint64), np.empty(len(part), np.uint8)
             for row_words, word in zip(self.words, own, strict=True):
                 np.bitwise_xor(row_words[rows], word, out=differing)
                 np.add(part, np.bitwise_count(differing, out=number), out=part)
 
-        in_threads(block, range(0, len(counts), _TOGETHER))
+        in_threads(block, len(counts), _TOGETHER)
         return counts
 
     def _by_signs(self, query_D: Floats, rows: Rows) -> Floats:
@@ -142,13 +132,12 @@ class Codes:
         sums = weights.reshape(-1, 8) @ signs.T  # of each byte's weights, for all 256 bytes
         scores = np.full(len(rows), self.mean @ query_D, np.float32)
 
-        def block(start: int) -> None:
-            some = slice(start, start + _TOGETHER)
+        def block(some: slice) -> None:
             codes = np.ascontiguousarray(self.words[:, rows[some]].T).view(np.uint8)
             for column, table in zip(codes.T, sums, strict=True):
                 scores[some] += table[column]
 
-        in_threads(block, range(0, len(rows), _TOGETHER))
+        in_threads(block, len(rows), _TOGETHER)
         return scores
 
     def _by_levels(self, query_D: Floats, rows: Rows) -> Floats:

@@ -3,7 +3,7 @@ the codes of a gallery's rows are is kept in a file beside its table."""
 
 import zipfile
 from collections.abc import Iterator, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy as np
 from pickout.errors import GalleryDamaged
 from pickout.files import atomic_path
 from pickout.gallery.approximate.codes import FITTED_ON, Codes
-from pickout.gallery.storage.reading import MakeVectors, batches, matrix
+from pickout.gallery.storage.reading import MakeVectors, batches, matrix, vectors_at
 from pickout.gallery.storage.rows import Located, Resident
 from pickout.gallery.storage.store import Store
 from pickout.gallery.vectors.exact import Best, Floats, Ids, Mask, Penalties, Places, Rows, Seals, exact_top, known_rows
@@ -42,23 +42,20 @@ class FarVectors:
         read `before` holds, unless `anew`; the vectors of rows that have none there are read."""
 
         def make(table: Any, ids: Ids, seals: Seals, places: Places, _order: Rows) -> "FarVectors":
-            def vectors(rows: Rows) -> Floats:
-                taken = table.take_row_ids(places[rows].tolist()).select(["vector"]).to_arrow()
-                return matrix(taken["vector"].combine_chunks())
-
             old = None if before is None else before.vectors
             held, codes = (old._seals, old._codes) if isinstance(old, FarVectors) else kept_codes(store)
             then, stays = known_rows(held, seals)
             if anew or not stays.any():
                 stays = np.zeros(len(ids), np.bool_)
-                codes = Codes.fitted(vectors(np.arange(0, len(ids), -(-len(ids) // FITTED_ON) or 1)))
-                codes = codes.of_none(len(ids))
+                some = np.arange(0, len(ids), -(-len(ids) // FITTED_ON) or 1)
+                codes = Codes.fitted(vectors_at(table, places[some])).of_none(len(ids))
             else:
-                codes = codes.of_rows(then)
+                codes = replace(codes, words=codes.words[:, then], levels=codes.levels[then])
             new = np.flatnonzero(~stays)
             for start in range(0, len(new), _AT_ONCE):
                 some = new[start : start + _AT_ONCE]
-                codes.put(some, codes.of(vectors(some)))
+                coded = codes.of(vectors_at(table, places[some]))
+                codes.words[:, some], codes.levels[some] = coded.words, coded.levels
             return FarVectors(store, ids, seals, places, codes, wide, told)
 
         return make

@@ -15,7 +15,7 @@ from pickout.errors import UsageError
 from pickout.files import write_atomically
 from pickout.gallery.approximate.build import keep_codes
 from pickout.gallery.audit.log import crops_with_keys, forget
-from pickout.gallery.intake.left_out import read_suppression, update_quarantine, write_suppression
+from pickout.gallery.intake.left_out import update_quarantine, update_suppression
 from pickout.gallery.intake.metadata import LARGEST_NUMBER
 from pickout.gallery.search.filters import Where, allowed, check_where
 from pickout.gallery.search.query import SavedSearches, is_end, possible_ids, possible_paths
@@ -110,7 +110,7 @@ def erase_rows(gallery: Path, store: Store, ids: Iterable[str], first: Callable[
         chosen = frozenset(wanted)
         erased = [(known.id, known.content) for known in store.known() if known.id in chosen]
         if erased:
-            write_suppression(gallery, read_suppression(gallery).with_crops(erased))
+            update_suppression(gallery, erased=erased)
         files = [file for identifier, file in store.files() if identifier in chosen]
         update_quarantine(gallery, [], files)
     searches = _forget_searches(gallery, store, chosen)

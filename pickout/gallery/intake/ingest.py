@@ -14,7 +14,7 @@ from pickout.errors import DataMissing, ImageUnreadable
 from pickout.gallery.audit.log import record_change
 from pickout.gallery.encoder import BatchSize, Encoder, keeps_tokens, vectors_and_tokens
 from pickout.gallery.intake.commit import Committer, Inventory, Keep
-from pickout.gallery.intake.left_out import read_quarantine, read_suppression, update_quarantine, write_suppression
+from pickout.gallery.intake.left_out import read_quarantine, read_suppression, update_quarantine, update_suppression
 from pickout.gallery.intake.metadata import CameraFrom, MetadataTable, camera_of, exif_time
 from pickout.gallery.intake.picture import Picture, decode, digest, read_file, reading_ahead
 from pickout.gallery.intake.report import IngestProgress, IngestReport, IngestSettings
@@ -103,7 +103,7 @@ class Ingest:
         self._settle_absent(prune or prune_folders, prune_folders)
         if self._back:
             with changing(self._gallery, self._store):
-                write_suppression(self._gallery, read_suppression(self._gallery).without_crops(self._back))
+                update_suppression(self._gallery, back=self._back)
         report.passed_over = dict(self._scan.passed_over)
         report.notes += [] if self._table is None else self._table.unasked(self._root)
         report.seconds = round(time.monotonic() - began, 3)

@@ -74,16 +74,6 @@ class Suppression(Settings):
         """Whether a crop of one of these ids or contents was erased."""
         return bool(self.crops) and any(self._digest(fact) in self._halves for fact in facts)
 
-    def with_crops(self, crops: Iterable[Crop]) -> "Suppression":
-        """These and those."""
-        added = (self._digest(identifier) + self._digest(content) for identifier, content in crops)
-        return self._of({*self.crops, *added})
-
-    def without_crops(self, crops: Iterable[Crop]) -> "Suppression":
-        """Less those of an equal path or equal content."""
-        told = {self._digest(fact) for crop in crops for fact in crop}
-        return self._of(crop for crop in self.crops if not told & {crop[: 2 * _SIZE], crop[2 * _SIZE :]})
-
     def since(self, earlier: "Suppression") -> "Suppression":
         """What was erased after `earlier` was read."""
         return self._of(set(self.crops) - set(earlier.crops if earlier.key == self.key else ()))
@@ -106,6 +96,11 @@ def read_suppression(gallery: Path) -> Suppression:
     return read_small_file(gallery / SUPPRESSION, Suppression, remedy, version=_FORMAT) or none
 
 
-def write_suppression(gallery: Path, suppression: Suppression) -> None:
-    """Keep it in the gallery's folder. The caller holds the gallery's lock."""
-    write_atomically(gallery / SUPPRESSION, suppression.model_dump_json() + "\n")
+def update_suppression(gallery: Path, *, erased: Iterable[Crop] = (), back: Iterable[Crop] = ()) -> None:
+    """Put `erased` on the list, and take off it those of an equal path or equal content as one of `back`. The caller
+    holds the gallery's lock."""
+    before = read_suppression(gallery)
+    added = {before._digest(identifier) + before._digest(content) for identifier, content in erased}
+    told = {before._digest(fact) for crop in back for fact in crop}
+    kept = {crop for crop in before.crops if not told & {crop[: 2 * _SIZE], crop[2 * _SIZE :]}}
+    write_atomically(gallery / SUPPRESSION, before._of(kept | added).model_dump_json() + "\n")

@@ -66,16 +66,12 @@ def decode(file: Path, content: bytes) -> Picture:
     width, height = image.size
     if max(width, height) > LARGEST_SIDE:
         image.thumbnail((LARGEST_SIDE, LARGEST_SIDE), Image.Resampling.LANCZOS, reducing_gap=3.0)
-    return Picture(image, width, height, thumbnail(image))
-
-
-def thumbnail(image: Image.Image) -> bytes:
-    """The picture as a JPEG of at most `THUMBNAIL_SIDE` pixels on the longer side."""
+    small = image
     if max(image.size) > THUMBNAIL_SIDE:
-        image = image.copy()
+        small = image.copy()
         # Half of Lanczos's time, which was most of what a crop cost besides the model; a little softer.
-        image.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE), Image.Resampling.HAMMING)
-    return picture_bytes(image, "JPEG", quality=80)
+        small.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE), Image.Resampling.HAMMING)
+    return Picture(image, width, height, picture_bytes(small, "JPEG", quality=80))
 
 
 @contextmanager

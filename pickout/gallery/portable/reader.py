@@ -13,7 +13,7 @@ from pickout.files import atomic_path
 from pickout.gallery.audit.log import record_change
 from pickout.gallery.changes.edits import finish_everything
 from pickout.gallery.changes.retention import Retention
-from pickout.gallery.intake.left_out import Crop, Suppression, read_suppression, write_suppression
+from pickout.gallery.intake.left_out import Crop, Suppression, read_suppression, update_suppression
 from pickout.gallery.intake.picture import digest, read_file
 from pickout.gallery.intake.report import Report
 from pickout.gallery.portable.file import PortableFile, opened, read_rows
@@ -131,7 +131,7 @@ class _Import:
             if self._commits > 1:
                 store.tidy()
             if back:
-                write_suppression(gallery, read_suppression(gallery).without_crops(back))
+                update_suppression(gallery, back=back)
         on_progress("writing", report.rows, report.rows)
 
     def _opened(self) -> tuple[tables.Manifest, Store]:

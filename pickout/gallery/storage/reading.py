@@ -49,6 +49,12 @@ def matrix(column: Any) -> Floats:
     return np.asarray(flat.reshape(-1, column.type.list_size), np.float32)
 
 
+def vectors_at(table: Any, places: Places) -> Floats:
+    """The vectors (n, D) of rows of the very version whose places these are, which ascend."""
+    taken_rows = table.take_row_ids(places.tolist()).select(["vector"]).to_arrow()
+    return matrix(taken_rows["vector"].combine_chunks())
+
+
 def read_resident(dimension: int, table: Any, vectors: MakeVectors | None, before: Resident | None) -> Resident:
     """The columns that a search reads, of one version of a table: 4 D bytes a row for the vectors of length D and about
     60 for the rest. `vectors` makes the vectors of rows, given what tells them apart; without, they are read and held,
@@ -72,17 +78,18 @@ def read_resident(dimension: int, table: Any, vectors: MakeVectors | None, befor
     seals, ids = np.frombuffer(b"".join(digests), np.uint64).reshape(-1, 2), np.array(columns["id"].to_numpy(), "S32")
     order = np.empty(len(ids), dtype=np.int64)
     order[pc.sort_indices(columns, [("root", "ascending"), ("path", "ascending")])] = np.arange(len(ids))
+    stood = np.concatenate(places)
     if vectors is not None:
-        made = vectors(table, ids, seals, np.concatenate(places), order)
+        made = vectors(table, ids, seals, stood, order)
     elif held is None:
         made = HeldVectors(whole[:filled], seals, whole, damaged_rows(whole[:filled]))
     else:
-        found = held.followed(seals, lambda new: _vectors(dimension, table, [each.decode() for each in ids[new]]))
+        found = held.followed(seals, lambda new: vectors_at(table, stood[new]))
         made = found or read_resident(dimension, table, None, None).vectors
     times = np.full(len(ids), NO_TIME, dtype="datetime64[us]")
     times[pc.is_valid(columns["time"]).to_numpy()] = columns["time"].drop_null().to_numpy()
     facets = {**{name: _facet(columns[name]) for name in FACETS}, **_label_facets(columns["labels"])}
-    return Resident(ids, made, facets, times, order, int(table.version), np.concatenate(places))
+    return Resident(ids, made, facets, times, order, int(table.version), stood)
 
 
 def slices(ids: Iterable[str], length: int = 1000) -> Iterator[list[str]]:
@@ -90,15 +97,6 @@ def slices(ids: Iterable[str], length: int = 1000) -> Iterator[list[str]]:
     every = list(ids)
     for start in range(0, len(every), length):
         yield every[start : start + length]
-
-
-def _vectors(dimension: int, table: Any, ids: list[str]) -> Floats:
-    """The vectors (n, D) of rows, in the order of their ids."""
-    place, found = {each: row for row, each in enumerate(ids)}, np.empty((len(ids), dimension), np.float32)
-    for some in slices(ids):
-        for batch in batches(table, ["id", "vector"], some):
-            found[[place[each] for each in batch["id"].to_pylist()]] = matrix(batch["vector"])
-    return found
 
 
 def _facet(column: pa.ChunkedArray) -> Facet:

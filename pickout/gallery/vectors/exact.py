@@ -84,12 +84,11 @@ def _rough_scores(vectors_ND: Floats, query_D: Floats, positions: Rows | None) -
     count, size = (len(vectors_ND), _TOGETHER) if few is None else (len(few), _GATHERED)
     scores = np.empty(count, dtype=np.float32)
 
-    def block(start: int) -> None:
-        some = slice(start, start + size)
+    def block(some: slice) -> None:
         part = vectors_ND[some] if few is None else np.take(vectors_ND, few[some], axis=0, mode="clip")
         np.vecdot(part, query_D, out=scores[some])
 
-    in_threads(block, range(0, count, size))
+    in_threads(block, count, size)
     return scores if few is not None or positions is None else scores[positions]
 
 
@@ -185,11 +184,10 @@ class HeldVectors:
         """Score these queries in one pass over all vectors; `top` within takes the scores from there."""
         scores = np.empty((len(queries_QD), len(self.array)), dtype=np.float32)
 
-        def block(start: int) -> None:
-            some = slice(start, start + _TOGETHER)
+        def block(some: slice) -> None:
             scores[:, some] = queries_QD @ self.array[some].T
 
-        in_threads(block, range(0, len(self.array), _TOGETHER))
+        in_threads(block, len(self.array), _TOGETHER)
         self._scored = {query.tobytes(): row for query, row in zip(queries_QD, scores, strict=True)}
         try:
             yield
@@ -230,14 +228,15 @@ def best_rows(vectors: Vectors, queries_QD: Floats, kept: int) -> tuple[Rows, Fl
     return rows, scores
 
 
-def in_threads(block: Callable[[int], None], starts: range) -> None:
-    """`block(start)` for every start, in as many threads as this process may use, or as OMP_NUM_THREADS says, which
-    numerical libraries go by; in this one where one is enough."""
+def in_threads(block: Callable[[slice], None], rows: int, together: int) -> None:
+    """`block(some)` of all rows, so many together, in as many threads as this process may use, or as OMP_NUM_THREADS
+    says, which numerical libraries go by; in this one where one is enough."""
+    blocks = [slice(start, start + together) for start in range(0, rows, together)]
     asked = os.environ.get("OMP_NUM_THREADS", "")
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    threads = min(len(starts), int(asked) if asked.isdecimal() and int(asked) else usable)
+    threads = min(len(blocks), int(asked) if asked.isdecimal() and int(asked) else usable)
     if threads <= 1:
-        list(map(block, starts))
+        list(map(block, blocks))
         return
     with ThreadPoolExecutor(threads, thread_name_prefix="rows") as pool:
-        list(pool.map(block, starts))  # raises what a block has raised
+        list(pool.map(block, blocks))  # raises what a block has raised
