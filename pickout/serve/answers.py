@@ -24,26 +24,6 @@ def _of(name: str, words: str | None = None, /, *, base: Any = Body, **fields: A
     return create_model(name, __base__=base, __doc__=words, **required)
 
 
-class Me(Body):
-    name: str
-    user: str = Field(description="As the audit tells it.")
-    roles: list[str]
-    blurred: bool
-    expires: str | None
-    cameras: list[str] | None
-    galleries: list[str] | None
-
-
-class GalleryAnswer(Body):
-    gallery: str
-    model: str
-    fingerprint: str
-    purposes: list[str]
-    crops: int
-    values: dict[str, dict[str, int]]
-    """For each thing that can be filtered by, how many crops have each value; the 1000 most frequent."""
-
-
 class Crop(Body):
     id: Id
     width: int
@@ -74,6 +54,15 @@ class Uploaded(IngestReport):
     crops: tuple[str, ...] = ()
 
 
+_USER, _LIMITS = (str, "As the audit tells it."), list[str] | None
+Me = _of(
+    "Me", name=str, user=_USER, roles=list[str], blurred=bool, expires=str | None, cameras=_LIMITS, galleries=_LIMITS
+)
+_COUNTED = "For each thing that can be filtered by, how many crops have each value; the 1000 most frequent."
+_VALUES = (dict[str, dict[str, int]], _COUNTED)
+GalleryAnswer = _of(
+    "GalleryAnswer", gallery=str, model=str, fingerprint=str, purposes=list[str], crops=int, values=_VALUES
+)
 ReadPart = _of("ReadPart", text=str, meaning=str)
 OpenTime = _of("OpenTime", text=str, complete=str)
 _OPEN = "Times that are no filter yet, and how each is said with its day (`{day}`); empty where more is missing."
