@@ -13,37 +13,17 @@ from fastapi.responses import FileResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
-from pickout import __version__, errors
+from pickout import __version__
 from pickout.errors import PickoutError, ServerBusy
 from pickout.files import packaged_table
 from pickout.serve import case_routes, change_routes, duty_routes, search_routes, upkeep_routes
-from pickout.serve.access import TooManyFailures
 from pickout.serve.calling import Parts
-from pickout.serve.guard import LOOPBACK, Guard
+from pickout.serve.guard import HEADERS, LOOPBACK, Guard
 from pickout.serve.service import Service
 from pickout.serve.uploads import index_upload
 
 _log = logging.getLogger(__name__)
 _PAGE = Path(__file__).parent / "page"
-_PAGE_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types"
-    " 'none'"
-)
-"""What the page may do: its own scripts and styles, pictures that it was given, and no other host."""
-_STATUS: dict[type[PickoutError], int] = {
-    errors.NotKnown: 401,
-    errors.AccessDenied: 403,
-    errors.NotThere: 404,
-    errors.NothingFound: 404,
-    errors.UsageError: 422,
-    errors.DataError: 422,
-    TooManyFailures: 429,
-    errors.GalleryDamaged: 500,
-    ServerBusy: 503,
-    errors.StorageFull: 507,
-}
-"""What an error is over HTTP; its nearest class counts, and 409 where none is named."""
 _DESCRIBED = packaged_table("pickout.serve", "openapi.toml")  # besides the routes: errors, and what leads where
 ERRORS: dict[int, str] = {int(code): words for code, words in _DESCRIBED["errors"].items()}
 """Every error that any route may give."""
@@ -81,7 +61,7 @@ def create_app(
 
 
 def _page() -> FileResponse:
-    return FileResponse(_PAGE / "index.html", headers={"Content-Security-Policy": _PAGE_POLICY})
+    return FileResponse(_PAGE / "index.html", headers=HEADERS["page"])
 
 
 @asynccontextmanager
@@ -136,7 +116,8 @@ def _watch(parts: Parts) -> None:
 
 
 async def _told(request: Request, error: PickoutError) -> JSONResponse:
-    status = next((_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS), 409)
+    known, kinds = _DESCRIBED["status"], (kind.__name__ for kind in type(error).__mro__)
+    status = next((known[kind] for kind in kinds if kind in known), 409)
     headers = {"Retry-After": str(error.seconds)} if isinstance(error, ServerBusy) else {}
     if status == 401:
         headers["WWW-Authenticate"] = "Bearer"

@@ -24,18 +24,6 @@ from pickout.serve.hosting import Hosted
 from pickout.serve.requests import ArchiveBody
 from pickout.serve.service import Service
 
-CASES = "cases.sqlite"
-_DATABASE = """
-CREATE TABLE IF NOT EXISTS cases (id TEXT PRIMARY KEY, gallery TEXT, name TEXT, about TEXT, made TEXT, by TEXT,
-    token TEXT);
-CREATE TABLE IF NOT EXISTS marks (case_id TEXT, crop TEXT, by TEXT, verdict TEXT, reason TEXT, sentence TEXT, at TEXT,
-    PRIMARY KEY (case_id, crop, by));
-CREATE TABLE IF NOT EXISTS notes (number INTEGER PRIMARY KEY AUTOINCREMENT, case_id TEXT, text TEXT, by TEXT, at TEXT);
-CREATE TABLE IF NOT EXISTS queries (number INTEGER PRIMARY KEY AUTOINCREMENT, case_id TEXT, told TEXT, by TEXT,
-    at TEXT);
-CREATE TABLE IF NOT EXISTS redactions (case_id TEXT, crop TEXT, head INTEGER, boxes TEXT, reason TEXT, by TEXT, at TEXT,
-    PRIMARY KEY (case_id, crop));
-"""
 TABLES = ("marks", "notes", "queries", "redactions")
 _LEAVES = ("fits", "maybe")
 """Crops with these verdicts leave as pictures; of the others, who do not concern the case, only that they were seen."""
@@ -46,7 +34,7 @@ class Cases:
     """The cases of a service."""
 
     def __init__(self, service: Service) -> None:
-        self.database = Database(service.state / CASES, _DATABASE)
+        self.database = Database(service.state, "cases")
         service.on_erasing.append(self._forget)
 
     def all(self, actor: Actor, hosted: Hosted) -> list[dict[str, Any]]:

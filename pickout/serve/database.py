@@ -7,14 +7,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pickout.files import database_errors, storage_errors
+from pickout.files import database_errors, packaged_text, storage_errors
 
 
 class Database:
-    """One file; what is deleted from it leaves no bytes there."""
+    """One file, with the tables of the `.sql` of its name; what is deleted from it leaves no bytes there."""
 
-    def __init__(self, file: Path, tables: str) -> None:
-        self._file, self._tables = file, tables
+    def __init__(self, folder: Path, name: str) -> None:
+        self._file, self._tables = folder / f"{name}.sqlite", packaged_text("pickout.serve", f"{name}.sql")
 
     @contextmanager
     def opened(self) -> Iterator[sqlite3.Connection]:

@@ -15,20 +15,13 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
+from pickout.files import packaged_table
 from pickout.serve.settings import ServeSettings
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 SECONDS = 20.0  # for the head of a request to come
 _log = logging.getLogger("pickout.requests")
-_HEADERS = {
-    "x-content-type-options": "nosniff",
-    "content-security-policy": "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
-    "referrer-policy": "no-referrer",
-    "cache-control": "no-store",
-    "cross-origin-resource-policy": "same-origin",
-    "cross-origin-opener-policy": "same-origin",
-}
-_A_YEAR = 31_536_000
+HEADERS: dict[str, dict[str, str]] = packaged_table("pickout.serve", "headers.toml")
 _REFUSED = {401, 403, 408, 413, 414, 415, 421, 429, 431}  # told as warnings
 _MOST_HEADERS, _LARGEST_HEADERS, _LONGEST_ADDRESS = 100, 32_768, 16_384  # bytes
 _CHARSET, _UTF8 = re.compile(r"charset\s*=\s*\"?([^\s;\"]*)", re.IGNORECASE), "JSON is sent in UTF-8"
@@ -53,8 +46,8 @@ class Guard:
         self, app: ASGIApp, settings: ServeSettings, hosts: Collection[str], measured: Measured, *, secure: bool
     ) -> None:
         self._app, self._settings, self._hosts, self._measured = app, settings, set(hosts), measured
-        more = {"strict-transport-security": f"max-age={_A_YEAR}"} if secure else {}
-        self._headers = [(name.encode(), value.encode()) for name, value in {**_HEADERS, **more}.items()]
+        own = {**HEADERS["every"], **(HEADERS["secure"] if secure else {})}
+        self._headers = [(name.encode(), value.encode()) for name, value in own.items()]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on."""

@@ -33,10 +33,19 @@ def create_mcp(service: Service, token: str | None) -> MCPServer:
     server = MCPServer("pickout", instructions=_ABOUT, version=__version__)
 
     @contextmanager
+    def asking() -> Iterator[Actor]:
+        """Who asks; what goes wrong within is told as an agent may read it."""
+        try:
+            yield service.tokens.actor(token, "mcp", near=True)
+        except ValidationError as error:
+            raise ToolError(first_fault(error)) from None
+        except PickoutError as error:
+            raise ToolError(service.told(error)) from None
+
+    @contextmanager
     def asked(action: Action, gallery: str, purpose: str) -> Iterator[tuple[Actor, Hosted, Acting]]:
         """Who asks, the gallery, and what the audit tells of it."""
-        with _told(service):
-            asker = service.tokens.actor(token, "mcp", near=True)
+        with asking() as asker:
             hosted, who = service.gallery(asker, action, gallery), service.acting(asker, purpose)
             with acting(who):
                 yield asker, hosted, who
@@ -44,8 +53,7 @@ def create_mcp(service: Service, token: str | None) -> MCPServer:
     @server.tool()
     def cameras() -> str:
         """The galleries, with their cameras and what else can be filtered by, and the purposes that may be given."""
-        with _told(service):
-            asker = service.tokens.actor(token, "mcp", near=True)
+        with asking() as asker:
             seen = [service.gallery(asker, Action.SEARCH, name) for name in service.visible(asker)]
             return json.dumps({hosted.name: service.describe(asker, hosted) for hosted in seen})
 
@@ -77,14 +85,3 @@ def create_mcp(service: Service, token: str | None) -> MCPServer:
             return json.dumps(explained(service, asker, hosted, crop, SentenceBody(sentence=sentence).sentence))
 
     return server
-
-
-@contextmanager
-def _told(service: Service) -> Iterator[None]:
-    """What goes wrong within, as an agent is told it."""
-    try:
-        yield
-    except ValidationError as error:
-        raise ToolError(first_fault(error)) from None
-    except PickoutError as error:
-        raise ToolError(service.told(error)) from None

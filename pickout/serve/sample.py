@@ -2,9 +2,10 @@
 
 import csv
 import shutil
-from collections import defaultdict
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -33,14 +34,12 @@ def add_sample(gallery: Gallery, folder: Path, tell: Callable[[str, int, int], N
 
 def _tell_of(images: Any, crops: Path) -> None:
     """Copies of the crops with camera, time and track: everybody walks from camera to camera on one morning."""
-    random, seen = Random(1), defaultdict[str, list[Any]](list)
-    for image in images:
-        seen[str(image.identity)].append(image)
+    random, by_person = Random(1), sorted(images, key=lambda image: str(image.identity))
     crops.mkdir(parents=True, exist_ok=True)
     with (crops / "table.csv").open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file)
         table.writerow(["image", "camera", "time", "track"])
-        for person, shown in sorted(seen.items()):
+        for person, shown in groupby(by_person, attrgetter("identity")):
             at = _MORNING + timedelta(minutes=random.randrange(240))
             for image in shown:
                 camera = _PLACES.get(image.image.parent.name, image.image.parent.name)

@@ -26,15 +26,6 @@ from pickout.serve.hosting import Hosted
 from pickout.serve.requests import WatchBody
 from pickout.serve.service import Service, limited
 
-WATCHES = "watches.sqlite"
-_TABLES = """
-CREATE TABLE IF NOT EXISTS watches (gallery TEXT, name TEXT, search TEXT, rate REAL, crops REAL, webhook TEXT,
-    token TEXT, made TEXT, purpose TEXT, PRIMARY KEY (gallery, name));
-CREATE TABLE IF NOT EXISTS background (gallery TEXT, name TEXT, scores BLOB, PRIMARY KEY (gallery, name));
-CREATE TABLE IF NOT EXISTS seen (gallery TEXT, name TEXT, crop TEXT, PRIMARY KEY (gallery, name, crop)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS alarms (number INTEGER PRIMARY KEY AUTOINCREMENT, gallery TEXT, name TEXT, crop TEXT,
-    at TEXT, p REAL, score REAL, webhook TEXT, sent TEXT, UNIQUE (gallery, name, crop));
-"""
 _MOST = 100  # watches of one gallery
 
 
@@ -43,7 +34,7 @@ class Watches:
 
     def __init__(self, service: Service) -> None:
         self._service = service
-        self._database = Database(service.state / WATCHES, _TABLES)
+        self._database = Database(service.state, "watches")
         self._looking = threading.Lock()
 
     def create(self, actor: Actor, hosted: Hosted, body: WatchBody, purpose: str | None) -> dict[str, Any]:
