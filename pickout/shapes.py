@@ -58,6 +58,10 @@ class AttentionRequest:
         """Whether the whole map of `layer` (from 1) is wanted."""
         return self.maps == "all" or layer in self.maps
 
+    def traced(self, trace: bool) -> "AttentionRequest":
+        """The same, and where `trace` is asked for all rows too."""
+        return AttentionRequest(rows="all", maps=self.maps) if trace else self
+
 
 NO_ATTENTION = AttentionRequest()
 ALL_ROWS = AttentionRequest(rows="all")  # what a method asks of its towers for a trace

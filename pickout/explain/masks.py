@@ -12,7 +12,7 @@ from torch import Tensor
 from pickout.checkpoints.loaded_model import LoadedModel
 from pickout.explain.pair import BATCH, Pair, fuse_rows, fusion_model, hidden_rows, text_batch
 from pickout.methods.aga import Aga, AgaSettings
-from pickout.methods.fusion_plan import PlanningModel
+from pickout.methods.fusion_model import FusionModel
 from pickout.saliency.enrich import candidates
 from pickout.saliency.masking import choose_positions
 from pickout.shapes import ALL_ROWS, Scores, TokenBatch
@@ -49,21 +49,21 @@ class HiddenPiece:
     candidates: tuple[Guess, ...]  # what enrichment draws from, likeliest first; empty where it leaves the piece
 
 
-def guided_weights(method: PlanningModel, texts: TokenBatch) -> Scores:
+def guided_weights(method: FusionModel, texts: TokenBatch) -> Scores:
     """The class token's attention over a caption's pieces as weights, by the method's own settings, or by AGA's where
     it has none (AGA, Eq. 6 to 8)."""
     rows = method.text(texts, ALL_ROWS).trace.rows
     return _rules(method).attention_weights(rows, method.text.content(texts))
 
 
-def mask_probabilities(method: PlanningModel, texts: TokenBatch) -> dict[str, Scores]:
+def mask_probabilities(method: FusionModel, texts: TokenBatch) -> dict[str, Scores]:
     """The probability that each piece is hidden, at `random` (RaSa) and `guided` by attention (AGA, Eq. 6 to 9)."""
     content, rows = method.text.content(texts), method.text(texts, ALL_ROWS).trace.rows
     guided = _rules(method).guided_probabilities(rows, content)
     return {"random": content.float() * method.settings.mask_probability, "guided": guided}
 
 
-def _rules(method: PlanningModel) -> AgaSettings:
+def _rules(method: FusionModel) -> AgaSettings:
     return method.settings if isinstance(method, Aga) else AgaSettings()
 
 
@@ -136,7 +136,7 @@ def word_weights(pieces: Sequence[HiddenPiece]) -> dict[int, float]:
 
 
 def _guesses(
-    encoder: LoadedModel, method: PlanningModel, state: Tensor, own: int, replaceable: bool
+    encoder: LoadedModel, method: FusionModel, state: Tensor, own: int, replaceable: bool
 ) -> tuple[int, tuple[Guess, ...], tuple[Guess, ...]]:
     """The original's rank, the raw guesses, and the candidates of enrichment."""
     if "word" not in method.heads:

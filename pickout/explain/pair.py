@@ -16,7 +16,7 @@ from pickout.checkpoints.loaded_model import LoadedModel
 from pickout.data.images import open_image, to_rgb
 from pickout.data.transforms import prepare
 from pickout.errors import CheckpointError, UsageError
-from pickout.methods.fusion_plan import PlanningModel
+from pickout.methods.fusion_model import FusionModel
 from pickout.nn.fusion_encoder import Fused
 from pickout.shapes import NO_ATTENTION, AttentionRequest, AttentionTrace, Float, Int, TokenBatch
 from pickout.text.tokenizer import Word
@@ -128,9 +128,9 @@ def _in_batches(rows: Rows, compute: Callable[[Rows], Tensor]) -> Array:
     return array
 
 
-def fusion_model(encoder: LoadedModel) -> PlanningModel:
+def fusion_model(encoder: LoadedModel) -> FusionModel:
     """The method, if it fuses words and images; else a `UsageError`."""
-    if isinstance(encoder.method, PlanningModel):
+    if isinstance(encoder.method, FusionModel):
         return encoder.method
     name = type(encoder.method).__name__.lower()
     lacks = "has no cross-attention and proposes no words"

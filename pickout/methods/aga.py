@@ -14,9 +14,8 @@ from torch import Tensor
 
 from pickout.errors import RecipeError
 from pickout.methods.base import ImageTower
-from pickout.methods.fusion import Fusion
+from pickout.methods.fusion import Fusion, Given, Weak
 from pickout.methods.fusion_model import FusionSettings
-from pickout.methods.fusion_plan import Given, Weak
 from pickout.methods.step_choices import Chooser, Hidden, total
 from pickout.saliency.aggregation import layer_ema, layer_mean
 from pickout.saliency.enrich import CandidateOrder, candidates, enrich

@@ -7,7 +7,7 @@ from pickout.data.batching import Batch
 from pickout.methods import base
 from pickout.methods.objective import Objective, ObjectiveSettings
 from pickout.nn.gather import gather, gather_with_gradient
-from pickout.shapes import ALL_ROWS, NO_ATTENTION, Ints, Pictures, TokenBatch
+from pickout.shapes import NO_ATTENTION, Ints, Pictures, TokenBatch
 
 
 class DualSettings(ObjectiveSettings):
@@ -36,13 +36,13 @@ class Dual(base.SeparableMethod):
 
     def encode_images(self, images: Pictures, *, trace: bool = False) -> base.ImageFeatures:
         """Embed prepared images; `parts` holds `global`, not normalised."""
-        out = self.vision(images, ALL_ROWS if trace else NO_ATTENTION)
+        out = self.vision(images, NO_ATTENTION.traced(trace))
         whole, seen = out.summary.float(), out.trace if trace else None
         return base.ImageFeatures(F.normalize(whole, dim=-1), out.tokens, {"global": whole}, seen)
 
     def encode_texts(self, texts: TokenBatch, *, trace: bool = False) -> base.TextFeatures:
         """Embed tokenized captions; `parts` holds `global`, not normalised."""
         texts = texts.cut()
-        out = self.text(texts, ALL_ROWS if trace else NO_ATTENTION)
+        out = self.text(texts, NO_ATTENTION.traced(trace))
         whole, seen = out.summary.float(), out.trace if trace else None
         return base.TextFeatures(F.normalize(whole, dim=-1), out.tokens, texts, {"global": whole}, seen)

@@ -5,25 +5,84 @@ objectives share one image pass, one pass of the text layers over three captions
 layers over five rows a pair whose keys and values are projected once an image. docs/methods/aga.md tells papers,
 release and ours apart."""
 
+from dataclasses import dataclass, field
+from typing import cast
+
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from pickout.data.batching import Batch
 from pickout.draws import Drawn
 from pickout.losses import fusion
 from pickout.losses.contrastive import contrastive, enqueue, positive_keys, with_queue
 from pickout.losses.identity import IGNORED
+from pickout.methods import step_choices
 from pickout.methods.base import LossTerms, Progress
-from pickout.methods.fusion_plan import Plan, PlanningModel, unit
-from pickout.methods.step_choices import find_partners, mean_over_processes
+from pickout.methods.fusion_model import FusionModel
+from pickout.methods.step_choices import Chooser, Hidden, Part
 from pickout.nn.fusion_encoder import Fused, fuse_by_length, read_by_length
 from pickout.nn.gather import gather, gather_with_gradient
-from pickout.shapes import Float, Scalar, TokenBatch
+from pickout.nn.transformer import TowerOutput
+from pickout.shapes import Embedded, Float, Ids, Ints, Mask, Scalar, States, TokenBatch
 
 TEMPERATURES = (0.001, 0.5)  # least and largest temperature in ALBEF's pre-training
 
 
-class Fusion(PlanningModel):
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A batch ready for a step, its captions cut to the longest of all processes."""
+
+    images: Float[Tensor, "batch *axes"]  # what the online model sees, as in `Batch`
+    second: Float[Tensor, "batch *axes"]  # what the momentum model sees: another view, or the same where there is none
+    strong: TokenBatch  # the captions as drawn; words of these are hidden and replaced
+    weak: TokenBatch  # captions of the same people for contrast, matching and relation, mostly the strong ones
+    replaced: Ints  # 1 where `weak` is another caption
+    identity: Ints
+    content: Mask  # true where a token of `strong` is a word piece
+    part: Part
+    image: TowerOutput | None = None  # what one pass of each tower made of it, where a method needs that
+    text: TowerOutput | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Weak:
+    """The captions of contrast, matching and relation, after AGA has put other words into some."""
+
+    online: TokenBatch  # what the online model reads
+    momentum: TokenBatch  # what the momentum model reads
+    replaced: Ints  # 1 for a weak pair
+    logs: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What the online model is trained with."""
+
+    given: Given
+    chooser: Chooser
+    tokens: Float[Tensor, "batch image_tokens width"]  # the online model's image tokens
+    image: Embedded  # momentum features of the images, unit norm
+    text: Embedded  # momentum features of the captions, unit norm
+    weak: Weak
+    hidden: Hidden | None  # captions with hidden words; None where no words are hidden
+    teacher: Float[Tensor, "chosen vocabulary"] | None  # momentum logits at the chosen positions, in reading order
+    sampled: Ids | None  # captions with replaced words; None where none are asked for
+    labels: Ids | None  # which words were replaced
+    logs: dict[str, float]
+
+    @property
+    def changed(self) -> list[Ids]:
+        """The captions with hidden words and those with replaced words, as far as there are any."""
+        return [ids for ids in (None if self.hidden is None else self.hidden.ids, self.sampled) if ids is not None]
+
+
+def unit(features: Tensor) -> Tensor:
+    """Float32 rows of norm one."""
+    return F.normalize(features.float(), dim=-1)
+
+
+class Fusion(FusionModel):
     """RaSa's five objectives; arguments as in `MethodEntry.build`."""
 
     def losses(self, batch: Batch, progress: Progress) -> LossTerms:
@@ -45,6 +104,96 @@ class Fusion(PlanningModel):
         weights, further = {name: self.settings.weights[name] for name in terms}, self.further(given, progress)
         logs = {**plan.logs, **further.logs, "temperature": self.temperature.item(), "alpha": alpha}
         return LossTerms({**terms, **further.terms}, {**weights, **further.weights}, logs)
+
+    @property
+    def whole_rows(self) -> bool:
+        """Whether the states at padding matter, which they do to the released loss of hidden words alone (RaSa)."""
+        return self.settings.distillation_axis == "sequence"
+
+    def given(self, batch: Batch) -> Given:
+        """A batch ready for a step; what it lacks of a second view or a weak caption is the first again."""
+        weak = batch.texts if batch.weak_texts is None else batch.weak_texts
+        part = step_choices.find_part(batch.texts.mask, weak.mask)
+        strong, weak = (TokenBatch(t.ids[:, : part.length], t.mask[:, : part.length]) for t in (batch.texts, weak))
+        second = batch.images if batch.second_images is None else batch.second_images
+        replaced = torch.zeros_like(batch.identity) if batch.replaced is None else batch.replaced
+        return Given(batch.images, second, strong, weak, replaced, batch.identity, self.text.content(strong), part)
+
+    def chooser(self, progress: Progress, part: Part, device: torch.device) -> Chooser:
+        """What makes the choices of a step."""
+        return Chooser(
+            step_choices.draw_uniforms(progress, part, self.text.context, device), self.mask_id, self.choices
+        )
+
+    @torch.no_grad()
+    def plan(self, given: Given, chooser: Chooser, image_BND: States) -> Plan:
+        """Everything of a step that needs no gradient; `image_BND` are the online model's image tokens."""
+        twin, logs, masked = self.twin, dict[str, float](), list[Tensor]()
+        tokens_m = twin.vision(given.second).tokens
+        hidden = teacher = sampled = labels = None
+        if self.settings.hides_words:
+            hidden = self._hide(given, chooser, logs)
+            masked.append(hidden.ids)
+        if "replaced" in self.heads:
+            rate = given.content.float() * self.settings.replace_probability
+            masked.append(chooser.hide(given.strong.ids, given.content, rate, from_generator=True).ids)
+        fused = self._twin_fused(masked, given, tokens_m)
+        if hidden is not None:
+            teacher = self._twin_words(fused[0][hidden.chosen])
+        if "replaced" in self.heads:
+            ids, content = given.strong.ids, given.content
+            sampled = chooser.replace(ids, content, fused[-1], self._twin_words, self.text.vocabulary_size)
+            labels = fusion.replaced_labels(sampled, ids, content, ignored_ids=self.ignored_ids)
+        weak = self.enrich(given, hidden, teacher, chooser, image_BND)
+        image_m = unit(twin.image_projection(tokens_m[:, 0]))
+        text_m = unit(twin.text_projection(read_by_length(twin.text, weak.momentum, whole=self.whole_rows)[:, 0]))
+        found = (weak, hidden, teacher, sampled, labels, logs | weak.logs)
+        return Plan(given, chooser, image_BND, image_m, text_m, *found)
+
+    def image_tokens(self, given: Given, progress: Progress) -> States:  # noqa: ARG002  (nothing here changes over time)
+        """What the fusion layers read of the images, class token first."""
+        return cast(Tensor, self.vision(given.images).tokens)
+
+    def further(self, given: Given, progress: Progress) -> LossTerms:  # noqa: ARG002
+        """Losses beside the five objectives."""
+        return LossTerms({}, {})
+
+    def enrich(
+        self, given: Given, hidden: Hidden | None, teacher: Tensor | None, chooser: Chooser, image_BND: Tensor
+    ) -> Weak:
+        """The captions of contrast, matching and relation: the weak ones as they are."""
+        del hidden, teacher, chooser, image_BND
+        return Weak(given.weak, given.weak, given.replaced)
+
+    def _hide(self, given: Given, chooser: Chooser, logs: dict[str, float]) -> Hidden:
+        ids, content = given.strong.ids, given.content
+        rows = None if given.text is None else given.text.trace.rows
+        probability = self.masking_probability(given.strong, content, rows)
+        numbers = self._word_numbers(ids, content) if self.settings.whole_words else None
+        hidden = chooser.hide(ids, content, probability, numbers)
+        vacuous = hidden.chosen & self.vacuous_positions(ids, content)
+        sums = [part.float().sum() for part in (content, hidden.chosen, vacuous, probability)]
+        tokens, chosen, empty, expected = step_choices.total(torch.stack(sums)).tolist()
+        logs |= {
+            "hidden_share": chosen / max(1, tokens),
+            "hidden_vacuous": empty / max(1, chosen),
+            "hiding_largest": float(gather_with_gradient(probability.float().amax().reshape(1)).amax()),
+            "hiding_mean": expected / max(1, tokens),
+        }
+        return hidden
+
+    def _twin_fused(self, masked: list[Tensor], given: Given, tokens_m: Tensor) -> tuple[Tensor, ...]:
+        """The momentum model's fused tokens of each list of masked captions."""
+        if not masked:
+            return ()
+        text, mask = self.twin.text, given.strong.mask.repeat(len(masked), 1)
+        states = read_by_length(text, TokenBatch(torch.cat(masked), mask), whole=self.whole_rows)
+        image = torch.arange(len(given.identity), device=mask.device).repeat(len(masked))
+        fused = fuse_by_length(text, states, mask, text.remember(tokens_m), image, whole=self.whole_rows)
+        return fused.tokens.chunk(len(masked))
+
+    def _twin_words(self, tokens: Tensor) -> Tensor:
+        return cast(Tensor, self.twin.word_head(tokens, self.twin.text.embeddings.words.weight))
 
     def _read(self, plan: Plan) -> tuple[Tensor, ...]:
         """States of the weak captions, of those with hidden words and of those with replaced words, in one pass."""
@@ -85,11 +234,11 @@ class Fusion(PlanningModel):
         """One pass of up to five rows a pair: the pair, its two negatives, hidden words, replaced words. Of the first
         three only the class token is wanted. A negative that could not be drawn reads anything and counts nothing."""
         weak_BTD, mask_BT, part = states[0], plan.weak.online.mask, plan.given.part
-        images = find_partners(plan.tokens, negatives[0], part)
+        images = step_choices.find_partners(plan.tokens, negatives[0], part)
         own = torch.arange(images.start, images.start + part.rows, device=weak_BTD.device)
         rows = [(weak_BTD, mask_BT, own)] if {"matching", "relation"} & self.heads else []
         if "matching" in self.heads:
-            texts = find_partners(weak_BTD, negatives[1], part)
+            texts = step_choices.find_partners(weak_BTD, negatives[1], part)
             bank_mask = gather(mask_BT.long()).bool() if texts.everyone else mask_BT
             rows.append((weak_BTD, mask_BT, images.index))
             rows.append((texts.bank[texts.index], bank_mask[texts.index], own))
@@ -116,7 +265,7 @@ class Fusion(PlanningModel):
         if plan.labels is not None:
             count = part.share((plan.labels != IGNORED).sum())
             terms["replaced"] = fusion.replaced_word_loss(self.replaced_head(tokens.pop(0)), plan.labels, count=count)
-        return {name: mean_over_processes(loss) for name, loss in terms.items()}
+        return {name: step_choices.mean_over_processes(loss) for name, loss in terms.items()}
 
     def _word_loss(self, plan: Plan, tokens_BTD: Float[Tensor, "batch length width"], alpha: float) -> Scalar:
         assert plan.hidden is not None and plan.teacher is not None

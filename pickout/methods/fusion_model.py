@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, ClassVar, Literal, cast
 
 import torch
@@ -15,7 +16,10 @@ from pickout.losses.contrastive import DIRECTIONS, EMPTY, Direction
 from pickout.methods import base
 from pickout.nn.attention import ImageMemory
 from pickout.nn.fusion_encoder import FusionEncoder, MaskedWordHead
-from pickout.shapes import ALL_ROWS, NO_ATTENTION, Float, Int, Ints, Mask, Pictures, States, TokenBatch
+from pickout.saliency.masking import vacuous_positions, word_numbers, word_sizes
+from pickout.saliency.vacuous_words import vacuous_table
+from pickout.shapes import NO_ATTENTION, Bool, Float, Ids, Int, Ints, Mask, Pictures, Scores, States, TokenBatch
+from pickout.text.tokenizer import Vocabulary
 
 _NEW = ("relation_head.", "replaced_head.")
 TRAINING_ONLY = ("momentum.", "image_queue", "text_queue", "identity_queue", "queue_pointer", *_NEW)
@@ -162,17 +166,12 @@ class FusionModel(base.Method):
     as in `MethodEntry.build`. `RecipeError` for a tower of another kind, or no term that uses the fusion layers."""
 
     settings: FusionSettings
-    momentum: Momentum | None
-    word_head: MaskedWordHead
-    matching_head: nn.Linear
     relation_head: nn.Linear
     replaced_head: nn.Linear
-    image_queue: Tensor
-    text_queue: Tensor
-    identity_queue: Tensor
-    queue_pointer: Tensor
 
-    def __init__(self, settings: FusionSettings, vision: base.ImageTower, text: Any, identities: int) -> None:
+    def __init__(
+        self, settings: FusionSettings, vision: base.ImageTower, text: Any, identities: int, vocabulary: Vocabulary
+    ) -> None:
         super().__init__()
         if not isinstance(text, FusionEncoder):
             raise RecipeError("model.text.kind: this method fuses captions and images; set model.text.kind = 'bert'")
@@ -195,15 +194,28 @@ class FusionModel(base.Method):
             self.word_head = head.requires_grad_(settings.hides_words)
         if "matching" in self.heads:
             self.matching_head, self.candidates = nn.Linear(text.width, 2), settings.candidates
-        self.momentum = None
+        self.momentum: Momentum | None = None
         if identities > 0:
             for name in sorted({"relation", "replaced"} & self.heads):
                 self.add_module(f"{name}_head", nn.Linear(text.width, 2))
             self.momentum = Momentum(self, dropout=settings.momentum_dropout)
-            for name in ("image_queue", "text_queue"):
-                self.register_buffer(name, F.normalize(torch.randn(vision.embedding, settings.queue), dim=0))
-            self.register_buffer("identity_queue", torch.full((settings.queue,), EMPTY, dtype=torch.int64))
-            self.register_buffer("queue_pointer", torch.zeros(1, dtype=torch.int64))
+            keys = (F.normalize(torch.randn(vision.embedding, settings.queue), dim=0) for _ in range(2))
+            self.image_queue, self.text_queue = map(nn.Buffer, keys)
+            self.identity_queue = nn.Buffer(torch.full((settings.queue,), EMPTY, dtype=torch.int64))
+            self.queue_pointer = nn.Buffer(torch.zeros(1, dtype=torch.int64))
+        continues, whole = vocabulary.continues, vocabulary.whole_words
+        if settings.whole_words and continues is None:
+            raise RecipeError("whole_words = true: this tokenizer does not tell where words begin; use 'wordpiece'")
+        special, sampled = vocabulary.special, settings.replaced_labels == "sampled"
+        self.mask_id, self.ignored_ids = special.mask, (special.padding, special.start) if sampled else ()
+        proposable, ordinary = torch.from_numpy(vocabulary.proposable), settings.random_words == "ordinary"
+        empty = vacuous_table(vocabulary.texts, None if continues is None else continues.tolist())
+        # What the vocabulary says is no weight: it moves with the model and is not saved.
+        table = partial(nn.Buffer, persistent=False)
+        self.vacuous, self.proposable = table(torch.from_numpy(empty)), table(proposable)
+        self.whole_words = table(torch.zeros_like(proposable) if whole is None else torch.from_numpy(whole))
+        self.continues = None if continues is None else table(torch.from_numpy(continues))
+        self.choices = table(proposable.nonzero().squeeze(1) if ordinary else torch.arange(vocabulary.size))
 
     @property
     def twin(self) -> Momentum:
@@ -214,13 +226,13 @@ class FusionModel(base.Method):
 
     def encode_images(self, images: Pictures, *, trace: bool = False) -> base.ImageFeatures:
         """Embed prepared images; `parts` holds `global`, not normalised; `tokens` is what `remember` reads."""
-        out = self.vision(images, ALL_ROWS if trace else NO_ATTENTION)
+        out = self.vision(images, NO_ATTENTION.traced(trace))
         whole, seen = self.image_projection(out.tokens[:, 0]).float(), out.trace if trace else None
         return base.ImageFeatures(F.normalize(whole, dim=-1), out.tokens, {"global": whole}, seen)
 
     def encode_texts(self, texts: TokenBatch, *, trace: bool = False) -> base.TextFeatures:
         """Embed tokenized captions; `parts` holds `global`, not normalised; `tokens` are the text layers' states."""
-        out = self.text(texts, ALL_ROWS if trace else NO_ATTENTION)
+        out = self.text(texts, NO_ATTENTION.traced(trace))
         whole, seen = self.text_projection(out.tokens[:, 0]).float(), out.trace if trace else None
         return base.TextFeatures(F.normalize(whole, dim=-1), out.tokens, texts, {"global": whole}, seen)
 
@@ -241,3 +253,24 @@ class FusionModel(base.Method):
             return super().match_pairs(memory, states, mask, image)
         fused = self.text.fuse(states, mask, memory, image, summary_rows=len(states))
         return cast(Tensor, self.matching_head(fused.summary)[:, 1].float())
+
+    def masking_probability(self, texts: TokenBatch, content: Mask, rows: Mapping[int, Scores] | None = None) -> Scores:  # noqa: ARG002
+        """The probability that each token of captions is hidden: the same for every word (BERT; RaSa)."""
+        return content.float() * self.settings.mask_probability
+
+    def candidate_ids(self) -> Bool[Tensor, " vocabulary"]:
+        """True for ids that may stand in for a word: whole words."""
+        return self.whole_words
+
+    def replaceable(self, ids: Ids, content: Mask) -> Mask:
+        """True at tokens that a whole word may stand in for: words of one piece; all where pieces do not tell."""
+        numbers = self._word_numbers(ids, content)
+        return content if numbers is None else content & (word_sizes(numbers) == 1)
+
+    def vacuous_positions(self, ids: Ids, content: Mask) -> Mask:
+        """True at empty words."""
+        return vacuous_positions(ids, content, self.vacuous, self._word_numbers(ids, content))
+
+    def _word_numbers(self, ids: Tensor, content: Tensor) -> Tensor | None:
+        """The number of each token's word in its caption; None where pieces do not tell where words begin."""
+        return None if self.continues is None else word_numbers(ids, content, self.continues)

@@ -24,7 +24,7 @@ from pickout.nn.towers import TextTransformer
 from pickout.nn.transformer import TowerOutput
 from pickout.saliency.aggregation import QueryRow, Scoring, Statistic
 from pickout.saliency.bank import Bank, annealed_budget, fixed_budget, gather_tokens, select_bank
-from pickout.shapes import AttentionRequest, Embedded, Float, Ints, Mask, Pictures, TokenBatch
+from pickout.shapes import Embedded, Float, Ints, Mask, Pictures, TokenBatch
 
 
 class ItselfSettings(ObjectiveSettings):
@@ -201,7 +201,7 @@ class Itself(base.SeparableMethod):
 
     def encode_images(self, images: Pictures, *, trace: bool = False) -> base.ImageFeatures:
         """Embed prepared images in one pass; `parts` holds `global` and `local`, not normalised."""
-        out = self.vision(images, with_trace(self.image_selection.evaluation.request, trace))
+        out = self.vision(images, self.image_selection.evaluation.request.traced(trace))
         parts = {"global": out.summary.float(), "local": self.image_head(*self.image_selection.choose(out, None))}
         embedding, seen = fused_embedding(parts, self.settings.fusion_weight), out.trace if trace else None
         return base.ImageFeatures(embedding, out.tokens, parts, seen)
@@ -209,7 +209,7 @@ class Itself(base.SeparableMethod):
     def encode_texts(self, texts: TokenBatch, *, trace: bool = False) -> base.TextFeatures:
         """Embed tokenized captions in one pass; `parts` holds `global` and `local`, not normalised."""
         texts = self._cut(texts, self.text_selection.evaluation, 0)
-        out = self.text(texts, with_trace(self.text_selection.evaluation.request, trace))
+        out = self.text(texts, self.text_selection.evaluation.request.traced(trace))
         parts = {"global": out.summary.float(), "local": self.text_head(*self.text_selection.choose(out, ~texts.mask))}
         embedding, seen = fused_embedding(parts, self.settings.fusion_weight), out.trace if trace else None
         return base.TextFeatures(embedding, out.tokens, texts, parts, seen)
@@ -219,11 +219,6 @@ def fused_embedding(parts: Mapping[str, Tensor], share: float) -> Embedded:
     """[sqrt(lambda) g ; sqrt(1 - lambda) u] of unit g and u: inner products are fused scores (ITSELF, Eq. 8)."""
     whole, part = F.normalize(parts["global"], dim=-1), F.normalize(parts["local"], dim=-1)
     return torch.cat([sqrt(share) * whole, sqrt(1 - share) * part], dim=-1)
-
-
-def with_trace(request: AttentionRequest, trace: bool) -> AttentionRequest:
-    """What is read, and where `trace` is asked for all rows too."""
-    return AttentionRequest(rows="all", maps=request.maps) if trace else request
 
 
 def _scoring(settings: ItselfSettings, statistic: Statistic, tower: str, depth: int) -> Scoring:

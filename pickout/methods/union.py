@@ -15,9 +15,9 @@ from torch import Tensor, nn
 from pickout.data.batching import Batch
 from pickout.methods.aga import Aga, AgaSettings
 from pickout.methods.base import ImageFeatures, ImageTower, LossTerms, Progress, TextFeatures
+from pickout.methods.fusion import Given
 from pickout.methods.fusion_model import TRAINING_ONLY as OF_FUSION
-from pickout.methods.fusion_plan import Given
-from pickout.methods.itself import ItselfSettings, Selection, fused_embedding, with_trace
+from pickout.methods.itself import ItselfSettings, Selection, fused_embedding
 from pickout.methods.objective import Objective
 from pickout.nn.gather import gather, gather_with_gradient
 from pickout.nn.heads import GrabHead
@@ -65,8 +65,8 @@ class Union(Aga):
         """A batch ready for a step, and what one pass of each tower made of it."""
         given = super().given(batch)
         image = self.vision(given.images, self.image_selection.training.request)
-        text = self.text(given.strong, with_trace(self.text_selection.training.request, True))
-        return replace(given, rows=text.trace.rows, image=image, text=text)
+        text = self.text(given.strong, self.text_selection.training.request.traced(True))
+        return replace(given, image=image, text=text)
 
     def image_tokens(self, given: Given, progress: Progress) -> States:
         """The class token, and the bank that the schedule keeps at this moment."""
@@ -88,7 +88,7 @@ class Union(Aga):
     def encode_images(self, images: Pictures, *, trace: bool = False) -> ImageFeatures:
         """Embed prepared images; `parts` holds `global` and `local`, not normalised; `tokens` are the class token and
         the bank, which `remember` reads."""
-        out = self.vision(images, with_trace(self.image_selection.evaluation.request, trace))
+        out = self.vision(images, self.image_selection.evaluation.request.traced(trace))
         tokens, (bank, length) = self._kept(out)
         parts = {"global": self.image_projection(tokens[:, 0]).float(), "local": self.image_head(bank.float(), length)}
         embedding, seen = fused_embedding(parts, self.settings.bank.fusion_weight), out.trace if trace else None
@@ -96,7 +96,7 @@ class Union(Aga):
 
     def encode_texts(self, texts: TokenBatch, *, trace: bool = False) -> TextFeatures:
         """Embed tokenized captions; `parts` holds `global` and `local`, not normalised; `tokens` are all states."""
-        out = self.text(texts, with_trace(self.text_selection.evaluation.request, trace))
+        out = self.text(texts, self.text_selection.evaluation.request.traced(trace))
         bank, length = self.text_selection.choose(out, ~texts.mask)
         whole = self.text_projection(out.tokens[:, 0]).float()
         parts = {"global": whole, "local": self.text_head(bank.float(), length)}

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,7 +21,7 @@ from supervision import Detections
 from pickout.config import Settings
 from pickout.files import write_atomically
 from pickout.pages import picture_bytes
-from pickout.video.boxes import Detector
+from pickout.video.detectors import Detector
 from pickout.video.frames import BEGINNING, Mark
 from pickout.video.recordings import Recording, Source, container_start, moment
 from pickout.video.tracks import Sighting, Tracker, TrackSettings
@@ -106,28 +107,26 @@ def extract(
     """Write the best crops of every person in a recording below `out`. `begin` and `tracks` are those of the last
     piece, to go on from there; `tell` hears the seconds that were looked through, and those there are where that is
     known. `VideoUnreadable`: the recording cannot be read at all; `StorageFull`: no space left."""
-    tracker = Tracker(settings.rate, settings.tracks)
-    camera = StandingCamera() if settings.motion else None
     start = recording.start or container_start(source.metadata)
-    rows: list[dict[str, Any]] = []
-    frames, mark = 0, begin
-    for frame in ahead(source.frames(begin)):
-        found = detector.detect(frame.image)
-        tracker.update(frame, found if camera is None else camera.weigh(frame.image, found))
-        for track in tracker.ended(frame.seconds):
-            tracks += 1
-            rows += [_row(each, tracks, recording, start, out) for each in track.chosen(settings.tracks)]
-        frames, mark = frames + 1, Mark(frame.number + 1, frame.seconds)
-        if rows and tracker.is_quiet(frame.seconds):
-            yield Piece(tuple(rows), mark, tracks, frames)
-            tracker.reset()
-            camera = StandingCamera() if settings.motion else None
-            rows, frames = [], 0
-        tell(frame.seconds, source.seconds)
-    for track in tracker.ended(float("inf")):
-        tracks += 1
-        rows += [_row(each, tracks, recording, start, out) for each in track.chosen(settings.tracks)]
-    yield Piece(tuple(rows), mark, tracks, frames, over=True, fault=source.fault)
+    upcoming, mark, over = ahead(source.frames(begin)), begin, False
+    while not over:
+        tracker, camera = Tracker(settings.rate, settings.tracks), StandingCamera() if settings.motion else None
+        rows, frames = list[dict[str, Any]](), 0
+        for frame in chain(upcoming, [None]):
+            over = frame is None
+            if frame is not None:
+                found = detector.detect(frame.image)
+                tracker.update(frame, found if camera is None else camera.weigh(frame.image, found))
+                frames, mark = frames + 1, Mark(frame.number + 1, frame.seconds)
+            for track in tracker.ended(float("inf") if over else mark.seconds):
+                tracks += 1
+                rows += [_row(each, tracks, recording, start, out) for each in track.chosen(settings.tracks)]
+            if over or (rows and tracker.is_quiet(mark.seconds)):
+                break
+            tell(mark.seconds, source.seconds)
+        yield Piece(tuple(rows), mark, tracks, frames, over, source.fault if over else None)
+        if not over:
+            tell(mark.seconds, source.seconds)
 
 
 def ahead(items: Iterator[Item]) -> Iterator[Item]:

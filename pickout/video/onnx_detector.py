@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from supervision import Detections
 
 from pickout.errors import VideoError
-from pickout.video.boxes import detections, letterboxed
+from pickout.video.detectors import letterboxed, people
 
 _MEAN, _DEVIATION = np.array([0.485, 0.456, 0.406], np.float32), np.array([0.229, 0.224, 0.225], np.float32)
 _LEAST = 0.1  # boxes below this score are left out; the tracker reads weak ones, too, but not noise
@@ -50,9 +50,7 @@ class OnnxDetector:
 
     def detect(self, image: Image) -> Detections:
         """The people in a picture."""
-        boxes, scores = self._run(image)
-        keep = scores >= _LEAST
-        return detections(boxes[keep], scores[keep]).with_nms(0.7)
+        return people(*self._run(image), least=_LEAST, counts=0.5, overlap=0.7)
 
     def _layout(self) -> Callable[[Image], tuple[NDArray[Any], NDArray[Any]]]:
         outputs = [(each.name, len(each.shape)) for each in self._session.get_outputs()]

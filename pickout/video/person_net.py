@@ -20,7 +20,7 @@ from pickout.checkpoints.source import load
 from pickout.checkpoints.weight_file import read_weights
 from pickout.errors import VideoError
 from pickout.nn.efficientnet import EfficientNetLite0
-from pickout.video.boxes import centred, detections, letterboxed
+from pickout.video.detectors import letterboxed, people
 
 LONG_SIDE = 512  # pixels that frames are reduced to, on the longer side
 CHANNELS = {8: (40, 112, 320), 16: (112, 320)}
@@ -97,7 +97,7 @@ class PersonNetDetector:
             heat, reach = self._head(tower_maps(self._tower, torch.from_numpy(field)[None]))
             boxes, scores = decode(heat[0].sigmoid(), reach[0], self._head.stride)
         corners = np.clip(boxes.numpy() / scale, 0, [width, height, width, height])
-        return detections(corners, centred(scores.numpy(), self._counts)).with_nms(_OVERLAP)
+        return people(corners, scores.numpy(), least=_LEAST, counts=self._counts, overlap=_OVERLAP)
 
 
 def default_tower() -> EfficientNetLite0:

@@ -120,11 +120,6 @@ class Tracker:
         """Whether nobody is in view or waited for, so that nothing before this moment matters to what follows."""
         return not self._tracks and now - self._last > self._settings.patience
 
-    def reset(self) -> None:
-        """Begin as if nothing had been seen."""
-        self._library.reset()
-        self._tracks.clear()
-
 
 def _sighting(frame: Frame, box: NDArray[np.floating], score: float, settings: TrackSettings) -> Sighting | None:
     height, width = frame.image.shape[:2]

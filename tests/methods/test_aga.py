@@ -13,7 +13,7 @@ from pickout.data.batching import Batch
 from pickout.errors import RecipeError
 from pickout.methods.aga import Aga, AgaSettings
 from pickout.methods.base import Method, Progress
-from pickout.methods.fusion_plan import Given, Plan
+from pickout.methods.fusion import Given, Plan
 from pickout.shapes import TokenBatch
 from pickout.text.build import train_tokenizer
 from pickout.text.tokenizer import SpecialTokens, read_vocabulary

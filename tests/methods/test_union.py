@@ -66,7 +66,7 @@ def test_one_pass_over_a_caption_chooses_its_bank_and_hides_its_words(make_metho
     given = method.given(make_batch())
     rows = method.text(given.strong, AttentionRequest(rows="all")).trace.rows
     expected = method.settings.guided_probabilities(rows, given.content)
-    torch.testing.assert_close(method.masking_probability(given.strong, given.content, given.rows), expected)
+    torch.testing.assert_close(method.masking_probability(given.strong, given.content, given.text.trace.rows), expected)
     assert expected.std() > 0
 
 
