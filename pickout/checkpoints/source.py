@@ -9,7 +9,7 @@ from torch import Tensor
 
 from pickout.checkpoints import named_weights
 from pickout.checkpoints.formats import albef_family, clip_family
-from pickout.checkpoints.formats.foreign_model import ForeignModel, at_size, clip_model
+from pickout.checkpoints.formats.foreign_model import TABLES, ForeignModel, at_size, clip_model
 from pickout.checkpoints.loaded_model import LoadedModel, Precision, assemble
 from pickout.checkpoints.named_weights import HF_WEIGHTS, NAMED_WEIGHTS
 from pickout.checkpoints.saved_model import SETTINGS_FILE, is_bundle, load_bundle, load_run, run_folder, written_out
@@ -20,16 +20,6 @@ from pickout.errors import CheckpointError, CheckpointUnknown, DataError
 from pickout.methods import METHODS
 from pickout.text.build import build_tokenizer
 from pickout.text.tokenizer import Tokenizer, TokenizerSettings
-
-_MODELS = (
-    ("visual.attnpool.", "a CLIP with a ResNet image tower; only vision transformers are supported"),
-    ("lora_A", "a LoRA adapter without its base model"),
-    ("visual_encoder.", "a model of the ALBEF or BLIP families"),
-    ("vision_model.encoder.layers.", "the image half of a Hugging Face CLIP"),
-    ("embeddings.word_embeddings.weight", "a BERT"),
-    ("layer1.0.conv1.weight", "a torchvision ResNet"),
-    ("blocks.0.attn.qkv.weight", "a timm or DINO vision transformer"),
-)  # fragments of keys, the most telling first, and what has them
 
 
 def load(
@@ -158,7 +148,7 @@ def likeness(tensors: Mapping[str, Tensor]) -> str:
     # Nearly: half of the keys are the format's, and 20 at least.
     if known[best] >= max(len(tensors) / 2, 20) and 0 < len(absent) < len(formats[best].telling):
         return f"it is nearly {best}, but lacks {', '.join(absent)}"
-    for fragment, name in _MODELS:
+    for fragment, name in TABLES["likeness"].items():
         if any(fragment in key for key in tensors):
             return f"it looks like {name}"
     return f"it looks like a state dict of {len(tensors)} tensors beginning with {', '.join(sorted(tensors)[:4])}"
@@ -177,24 +167,14 @@ def _unknown(tensors: Mapping[str, Tensor]) -> str:
 
 def find_tokenizer(paths: Sequence[Path], settings: TokenizerSettings, given: Path | None = None) -> Tokenizer:
     """The tokenizer of imported files: the file given; else beside the weights, else among those fetched by name."""
-    if settings.kind == "clip":
-        names: tuple[str, ...] = ("bpe_simple_vocab_16e6.txt.gz", "merges.txt", "tokenizer.json")
-        remedy = (
-            "CLIP's tokenizer is not beside it; put bpe_simple_vocab_16e6.txt.gz (github.com/openai/CLIP, folder clip) "
-            "or a Hugging Face merges.txt there, or run `pickout weights get clip-vit-base-patch16` once"
-        )
-    else:
-        names = ("vocab.txt",)
-        remedy = (
-            "vocab.txt is not beside it; put that of bert-base-uncased there, or run `pickout weights get "
-            "bert-base-uncased` once, or name it (`tokenizer=`; in a recipe model.tokenizer.file)"
-        )
+    told = TABLES["tokenizers"]["clip" if settings.kind == "clip" else "wordpiece"]
     folders = [path if path.is_dir() else path.parent for path in paths]
     with suppress(CheckpointError):  # a user without a home has fetched nothing
         folders += map(named_weights.named_folder, NAMED_WEIGHTS)
-    file = given or next((folder / name for folder in folders for name in names if (folder / name).is_file()), None)
+    beside = (folder / name for folder in folders for name in told["names"])
+    file = given or next(filter(Path.is_file, beside), None)
     if file is None:
-        raise CheckpointError(f"{', '.join(map(str, paths))}: {remedy}")
+        raise CheckpointError(f"{', '.join(map(str, paths))}: {told['remedy']}")
     try:
         return build_tokenizer(settings.model_copy(update={"file": file}))
     except DataError as error:

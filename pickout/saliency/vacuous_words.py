@@ -18,20 +18,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-_LISTED = """
-    a an the this that these those some any each every either other another such own
-    am is are was were be been being has have had having do does did doing done
-    can could may might must shall should will would seem seems seemed appear appears appeared
-    of in on at to from by with within for about after along among amongst as before beside besides beyond during
-    into like near onto per since until upon via
-    i me my mine we us our ours you your yours it its they them their theirs itself themselves who whom whose which what
-    someone somebody theyre thats there theres here
-    and or but so yet if then than because while whereas although though when where whether also too as well just very
-    quite rather really again however how why
-    person persons people pedestrian pedestrians individual individuals
-    wear wears wearing wore dressed clad clothed putting puts
-"""
-VACUOUS_WORDS = frozenset(_LISTED.split())  # the list, lower-cased
+from pickout.files import packaged_text
+
+VACUOUS_WORDS = frozenset(packaged_text("pickout.saliency", "vacuous_words.txt").split())  # the list, lower-cased
 
 
 def vacuous_table(texts: Sequence[str], continues: Sequence[bool] | None = None) -> NDArray[np.bool_]:

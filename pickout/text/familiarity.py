@@ -6,6 +6,7 @@ from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
 
+from pickout.files import packaged_text
 from pickout.text.tokenizer import WORD, Tokenizer
 
 LEARNT = "words.txt"  # the file in a run, or the end of a file's name beside weights, that lists the learnt words
@@ -18,12 +19,7 @@ _LEAST = 2  # captions that a word stands in before it counts as learnt: once is
 _ALIKE = 0.85  # `difflib`'s ratio from which a word is taken for another one misspelt
 _SHORT = 5  # shorter words are one letter from too many others
 _ENDINGS = tuple(map(re.compile, (r"['’]\w+$", r"n['’]t$", r"es$", r"s$")))
-_SAID = """
-    saw see sees seen spotted noticed said says told think thinks believe believes remember remembers maybe perhaps
-    probably possibly approximately roughly around least please tell called ok okay yes hello hi thanks thank search
-    show want wants men women children didn doesn don isn aren wasn weren hasn haven can't won't never
-"""
-_FILLERS = frozenset(_SAID.split())
+_FILLERS = frozenset(packaged_text("pickout.text", "fillers.txt").split())
 """What witnesses say that tells nothing of a person, or turns the sentence round, and plurals without an s."""
 
 

@@ -19,16 +19,6 @@ OPENAI = Names(TABLES["openai"], UNUSED["openai"], frozenset(_TRANSPOSED), telli
 HUGGING_FACE = Names(TABLES["hugging_face"], UNUSED["hugging_face"], telling=TABLES["telling"]["hugging_face"])
 _TRUNK = "base_model."  # what stands before CLIP's own key names
 
-_RDE: dict[str, Any] = {
-    "selection": "last",
-    "budget": "off",
-    "fixed_ratio": 0.3,
-    "eval_ratio": 0.3,
-    "fusion_weight": 0.5,
-    "pair_loss": False,
-    "id_terms": False,
-}  # RDE in the words of `itself`: 30 % of the tokens by the last layer, the two cosines averaged, TAL alone
-
 
 def read_config(path: Path) -> Facts:
     """The sizes in a `config.json` of a CLIP: image size, heads and activation."""
@@ -109,4 +99,4 @@ def _release(source: str, weights: Translation) -> tuple[str, dict[str, Any], in
     local = {"name": "itself", "local_dimension": len(outer), "hidden": len(inner)}
     if identities:
         return "ITSELF", {**local, "preset": "as_released", **heads}, identities
-    return "RDE", {**local, **_RDE}, 0
+    return "RDE", {**local, **TABLES["rde"]}, 0
