@@ -50,9 +50,10 @@ def matrix(column: Any) -> Floats:
 
 
 def vectors_at(table: Any, places: Places) -> Floats:
-    """The vectors (n, D) of rows of the very version whose places these are, which ascend."""
-    taken_rows = table.take_row_ids(places.tolist()).select(["vector"]).to_arrow()
-    return matrix(taken_rows["vector"].combine_chunks())
+    """The vectors (n, D) of rows of the very version whose places these are."""
+    order = places.argsort()  # rows come as they stand, however they are asked for
+    rows = table.take_row_ids(places[order].tolist()).select(["vector"]).to_arrow()
+    return matrix(rows["vector"].combine_chunks())[order.argsort()]
 
 
 def read_resident(dimension: int, table: Any, vectors: MakeVectors | None, before: Resident | None) -> Resident:
