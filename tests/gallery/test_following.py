@@ -108,3 +108,13 @@ def test_what_stands_in_a_place_is_not_taken_for_another(tmp_path):
     (first, place), (second, _), _ = store.resident().located(range(3)).items()
     assert list(store.fetch(Located({second: place}))) == [second]
     assert store.fetch(Located({"0" * 32: place})) == {} and first != second
+
+
+def test_vectors_come_in_the_order_that_their_places_are_asked_in(gallery):
+    with gallery._store.latest() as table:
+        read = [(batch[PLACE].to_numpy(), matrix(batch["vector"])) for batch in batches(table, ["vector", PLACE])]
+        places, vectors = np.concatenate([each for each, _ in read]), np.concatenate([each for _, each in read])
+        order = np.random.default_rng(0).permutation(len(places))
+        assert len(places) > 3
+        assert np.array_equal(vectors_at(table, places[order]), vectors[order])
+        assert vectors_at(table, places[:0]).shape == (0, vectors.shape[1])
