@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pickout.data.batching import Batch
-from pickout.draws import Drawn, categorical
+from pickout.draws import Drawn
 from pickout.losses import fusion
 from pickout.losses.contrastive import contrastive, enqueue, positive_keys, with_queue
 from pickout.losses.identity import IGNORED
@@ -221,8 +221,7 @@ class Fusion(FusionModel):
             )[plan.given.part.own]
             for scores in (found.text_to_image, found.image_to_text)
         )
-        numbers = plan.chooser.uniforms.rows
-        return found.loss, (categorical(to_images, numbers["image"]), categorical(to_texts, numbers["text"]))
+        return found.loss, plan.chooser.negatives(to_images, to_texts)
 
     def _fuse(self, plan: Plan, states: tuple[Tensor, ...], negatives: tuple[Drawn, Drawn]) -> Fused:
         """One pass of up to five rows a pair: the pair, its two negatives, hidden words, replaced words. Of the first

@@ -149,6 +149,12 @@ class Chooser:
         words = [categorical(logits(tokens).float().softmax(dim=1), some_n).index for tokens, some_n in pieces]
         return ids_BT.masked_scatter(content_BT, torch.cat(words))
 
+    def negatives(
+        self, images_BW: Float[Tensor, "batch whole"], texts_BW: Float[Tensor, "batch whole"]
+    ) -> tuple[Drawn, Drawn]:
+        """A hard negative image for each caption, and caption for each image, by weights over the whole batch."""
+        return categorical(images_BW, self.uniforms.rows["image"]), categorical(texts_BW, self.uniforms.rows["text"])
+
     def tokens(self, purpose: str, ids_BT: Tensor) -> Tensor:
         """The uniform numbers of this purpose, one for each token."""
         return self.uniforms.tokens[purpose][:, : ids_BT.shape[1]]

