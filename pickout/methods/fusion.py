@@ -97,7 +97,10 @@ class Fusion(FusionModel):
                     self.twin.follow(self, self.settings.momentum)
         chooser = self.chooser(progress, given.part, batch.identity.device)
         plan = self.plan(given, chooser, self.image_tokens(given, progress))
-        states = self._read(plan)
+        # One pass reads the weak captions, those with hidden words and those with replaced words.
+        ids = torch.cat([plan.weak.online.ids, *plan.changed])
+        masks = torch.cat([plan.weak.online.mask, *[given.strong.mask] * len(plan.changed)])
+        states = read_by_length(self.text, TokenBatch(ids, masks), whole=self.whole_rows).chunk(1 + len(plan.changed))
         contrast, negatives = self._contrast(plan, states[0], alpha)
         fused = self._fuse(plan, states, negatives)
         terms = {"contrastive": contrast, **self._fusion_terms(plan, fused, negatives, alpha)}
@@ -121,9 +124,8 @@ class Fusion(FusionModel):
 
     def chooser(self, progress: Progress, part: Part, device: torch.device) -> Chooser:
         """What makes the choices of a step."""
-        return Chooser(
-            step_choices.draw_uniforms(progress, part, self.text.context, device), self.mask_id, self.choices
-        )
+        uniforms = step_choices.draw_uniforms(progress, part, self.text.context, device)
+        return Chooser(uniforms, self.mask_id, self.choices)
 
     @torch.no_grad()
     def plan(self, given: Given, chooser: Chooser, image_BND: States) -> Plan:
@@ -137,7 +139,14 @@ class Fusion(FusionModel):
         if "replaced" in self.heads:
             rate = given.content.float() * self.settings.replace_probability
             masked.append(chooser.hide(given.strong.ids, given.content, rate, from_generator=True).ids)
-        fused = self._twin_fused(masked, given, tokens_m)
+        fused: tuple[Tensor, ...] = ()
+        if masked:
+            mask = given.strong.mask.repeat(len(masked), 1)
+            states = read_by_length(twin.text, TokenBatch(torch.cat(masked), mask), whole=self.whole_rows)
+            image = torch.arange(len(tokens_m), device=mask.device).repeat(len(masked))
+            memory = twin.text.remember(tokens_m)
+            rows = fuse_by_length(twin.text, states, mask, memory, image, whole=self.whole_rows)
+            fused = rows.tokens.chunk(len(masked))
         if hidden is not None:
             teacher = self._twin_words(fused[0][hidden.chosen])
         if "replaced" in self.heads:
@@ -182,24 +191,8 @@ class Fusion(FusionModel):
         }
         return hidden
 
-    def _twin_fused(self, masked: list[Tensor], given: Given, tokens_m: Tensor) -> tuple[Tensor, ...]:
-        """The momentum model's fused tokens of each list of masked captions."""
-        if not masked:
-            return ()
-        text, mask = self.twin.text, given.strong.mask.repeat(len(masked), 1)
-        states = read_by_length(text, TokenBatch(torch.cat(masked), mask), whole=self.whole_rows)
-        image = torch.arange(len(given.identity), device=mask.device).repeat(len(masked))
-        fused = fuse_by_length(text, states, mask, text.remember(tokens_m), image, whole=self.whole_rows)
-        return fused.tokens.chunk(len(masked))
-
     def _twin_words(self, tokens: Tensor) -> Tensor:
         return cast(Tensor, self.twin.word_head(tokens, self.twin.text.embeddings.words.weight))
-
-    def _read(self, plan: Plan) -> tuple[Tensor, ...]:
-        """States of the weak captions, of those with hidden words and of those with replaced words, in one pass."""
-        ids = torch.cat([plan.weak.online.ids, *plan.changed])
-        masks = torch.cat([plan.weak.online.mask, *[plan.given.strong.mask] * len(plan.changed)])
-        return read_by_length(self.text, TokenBatch(ids, masks), whole=self.whole_rows).chunk(1 + len(plan.changed))
 
     def _contrast(
         self, plan: Plan, states_BTD: Float[Tensor, "batch length text_width"], alpha: float
@@ -260,20 +253,17 @@ class Fusion(FusionModel):
         if "relation" in self.heads:
             logits = self.relation_head(fused.summary[:rows])
             terms["relation"] = fusion.relation_loss(logits, plan.weak.replaced, count=part.whole / part.processes)
-        if plan.hidden is not None:
-            terms["words"] = self._word_loss(plan, tokens.pop(0), alpha)
+        if plan.hidden is not None and plan.teacher is not None:
+            chosen, ids, table = plan.hidden.chosen, plan.given.strong.ids, self.text.embeddings.words.weight
+            tokens_BTD, count = tokens.pop(0), part.share(chosen.sum())
+            if self.whole_rows:
+                labels = ids.masked_fill(~chosen, IGNORED)[:, : part.strong]
+                logits = self.word_head(tokens_BTD[:, : part.strong], table)
+                terms["words"] = fusion.masked_word_loss_over_sequence(logits, labels, plan.teacher, alpha, count=count)
+            else:
+                logits = self.word_head(tokens_BTD[chosen], table)
+                terms["words"] = fusion.masked_word_loss(logits, ids[chosen], plan.teacher, alpha, count=count)
         if plan.labels is not None:
             count = part.share((plan.labels != IGNORED).sum())
             terms["replaced"] = fusion.replaced_word_loss(self.replaced_head(tokens.pop(0)), plan.labels, count=count)
         return {name: step_choices.mean_over_processes(loss) for name, loss in terms.items()}
-
-    def _word_loss(self, plan: Plan, tokens_BTD: Float[Tensor, "batch length width"], alpha: float) -> Scalar:
-        assert plan.hidden is not None and plan.teacher is not None
-        chosen, ids, table = plan.hidden.chosen, plan.given.strong.ids, self.text.embeddings.words.weight
-        count, length = plan.given.part.share(chosen.sum()), plan.given.part.strong
-        if not self.whole_rows:
-            logits_nV = self.word_head(tokens_BTD[chosen], table)
-            return fusion.masked_word_loss(logits_nV, ids[chosen], plan.teacher, alpha, count=count)
-        labels = ids.masked_fill(~chosen, IGNORED)[:, :length]
-        logits_BTV = self.word_head(tokens_BTD[:, :length], table)
-        return fusion.masked_word_loss_over_sequence(logits_BTV, labels, plan.teacher, alpha, count=count)

@@ -21,7 +21,7 @@ from supervision import Detections
 from pickout.config import Settings
 from pickout.files import write_atomically
 from pickout.pages import picture_bytes
-from pickout.video.detectors import Detector
+from pickout.video.boxes import Detector
 from pickout.video.frames import BEGINNING, Mark
 from pickout.video.recordings import Recording, Source, container_start, moment
 from pickout.video.tracks import Sighting, Tracker, TrackSettings

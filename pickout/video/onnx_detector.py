@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from supervision import Detections
 
 from pickout.errors import VideoError
-from pickout.video.detectors import letterboxed, people
+from pickout.video.boxes import letterboxed, people
 
 _MEAN, _DEVIATION = np.array([0.485, 0.456, 0.406], np.float32), np.array([0.229, 0.224, 0.225], np.float32)
 _LEAST = 0.1  # boxes below this score are left out; the tracker reads weak ones, too, but not noise

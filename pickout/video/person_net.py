@@ -20,7 +20,7 @@ from pickout.checkpoints.source import load
 from pickout.checkpoints.weight_file import read_weights
 from pickout.errors import VideoError
 from pickout.nn.efficientnet import EfficientNetLite0
-from pickout.video.detectors import letterboxed, people
+from pickout.video.boxes import letterboxed, people
 
 LONG_SIDE = 512  # pixels that frames are reduced to, on the longer side
 CHANNELS = {8: (40, 112, 320), 16: (112, 320)}

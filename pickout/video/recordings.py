@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from itertools import chain, count
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -72,19 +73,14 @@ def find_recordings(
     if start is not None and len(files) > 1:
         raise UsageError(f"start is one moment, but there are {len(files)} recordings; give them one by one")
     local = _zone(zone)
-    found: list[Recording] = []
-    taken: set[str] = set()
+    found: dict[str, Recording] = {}
     for place in files:
         live = place.startswith(_LIVE)
         stem = re.sub(r"[^\w.-]+", "_", re.sub(r"^\w+://([^@/]*@)?", "", place)) if live else Path(place).stem
-        name, count = stem, 1
-        while name in taken:
-            count += 1
-            name = f"{stem}-{count}"
-        taken.add(name)
+        name = next(name for name in chain([stem], (f"{stem}-{n}" for n in count(2))) if name not in found)
         told = camera or (_camera(Path(place), camera_from) if not live else stem)
-        found.append(Recording(name, place, told, _start(stem, start, live=live, zone=local)))
-    return found
+        found[name] = Recording(name, place, told, _start(stem, start, live=live, zone=local))
+    return list(found.values())
 
 
 def sent_recording(

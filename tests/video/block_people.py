@@ -5,7 +5,7 @@ from fractions import Fraction
 import av
 import numpy as np
 
-from pickout.video.detectors import detections
+from pickout.video.boxes import detections
 
 COLOURS = {"teal": (0, 160, 150), "red": (200, 30, 30)}
 

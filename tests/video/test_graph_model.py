@@ -9,7 +9,7 @@ import torch
 
 from pickout.errors import VideoError
 from pickout.video.detectors import make_detector
-from pickout.video.graph_model import GraphModel
+from pickout.video.installed_detectors import GraphModel
 
 
 def word(text):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pickout.video.detectors import detections
+from pickout.video.boxes import detections
 from pickout.video.extraction import StandingCamera
 from pickout.video.frames import Frame
 from pickout.video.tracks import Tracker, TrackSettings
