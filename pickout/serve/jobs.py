@@ -78,7 +78,7 @@ class Jobs:
             context = contextvars.copy_context()  # for whom it is done, for the audit
             thread = threading.Thread(target=context.run, args=(self._run, job, work), name=what, daemon=True)
             self._threads[job.id] = thread
-        thread.start()
+            thread.start()  # before `close` could wait for it
         return job
 
     def own(self, identifier: str, owner: str | None) -> Job:

@@ -4,6 +4,7 @@ A recording goes to disk piece by piece and is decoded in a process of its own. 
 gallery, with all that was noted on the way; until then the same job goes on where an earlier one was stopped."""
 
 import hashlib
+import logging
 import os
 import re
 import shutil
@@ -17,7 +18,7 @@ from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
 
 from pickout.config import Settings
-from pickout.errors import GalleryDamaged, NotThere, UsageError, VideoError
+from pickout.errors import NotThere, UsageError, VideoError
 from pickout.files import storage_errors, write_atomically
 from pickout.gallery.audit.log import record_event
 from pickout.gallery.storage.rows import parse_time, row_id
@@ -30,6 +31,7 @@ from pickout.serve.uploads import told_progress
 if TYPE_CHECKING:  # its libraries are installed with the extra `video` alone
     from pickout.video.recordings import Recording
 
+_log = logging.getLogger(__name__)
 _ABOUT, _COMING, _ID = "about.json", ".coming", re.compile("[0-9a-f]{32}")
 
 
@@ -73,7 +75,7 @@ class Recordings:
     def all(self, actor: Actor) -> dict[str, Kept]:
         """One's own recordings by id; all of them for the account that runs the server."""
         every = {file.parent.name: _read(file) for file in sorted(self._folder.glob(f"*/{_ABOUT}"))}
-        return {key: kept for key, kept in every.items() if actor.token in (None, kept.owner)}
+        return {key: kept for key, kept in every.items() if kept is not None and actor.token in (None, kept.owner)}
 
     def own(self, actor: Actor, identifier: str) -> tuple[Path, Kept]:
         """The file of one's own recording, and what is known of it."""
@@ -96,14 +98,14 @@ class Recordings:
             files[each].unlink(missing_ok=True)
 
     def expire(self, days: float, busy: Callable[[str], bool]) -> None:
-        """Delete recordings that nobody has looked through for some days, and halves whose client or server died."""
+        """Delete recordings that nobody has looked through for some days, and what is none, whole or readable."""
         before = datetime.now(UTC) - timedelta(days=days)
-        for about in self._folder.glob(f"*/{_ABOUT}"):
-            if _read(about).sent < before and not busy(about.parent.name):
-                self.delete(about.parent.name, found=True)
-        for half in self._folder.glob("*"):
-            if not (half / _ABOUT).exists() and half.stat().st_mtime < before.timestamp():
-                shutil.rmtree(half) if half.is_dir() else half.unlink(missing_ok=True)
+        for each in self._folder.glob("*"):
+            kept = _read(each / _ABOUT) if (each / _ABOUT).exists() else None
+            if kept is not None and kept.sent < before and not busy(each.name):
+                self.delete(each.name, found=True)
+            elif kept is None and each.stat().st_mtime < before.timestamp():  # its client or server died
+                shutil.rmtree(each) if each.is_dir() else each.unlink(missing_ok=True)
 
     def meant(self, actor: Actor, body: VideoBody, place: Path | None) -> "list[Recording]":
         """The recording that was sent, or those at a place; a `UsageError` where its time or zone is none."""
@@ -152,11 +154,13 @@ class Recordings:
         return result
 
 
-def _read(about: Path) -> Kept:
+def _read(about: Path) -> Kept | None:
+    """What is known of a recording; None, and a line in the log, where that is garbled: others are not to suffer."""
     try:
         return Kept.model_validate_json(about.read_bytes())
     except (OSError, ValidationError) as error:
-        raise GalleryDamaged(f"{about}: cannot be read ({type(error).__name__}); delete its folder") from None
+        _log.error("%s: cannot be read (%s); delete its folder", about, type(error).__name__)
+        return None
 
 
 def _suffix(name: str) -> str:

@@ -9,6 +9,8 @@ from urllib.parse import quote
 import pytest
 from small_server import PURPOSE
 
+from pickout.errors import PickoutError
+from pickout.files import packaged_table
 from pickout.serve.app import ERRORS
 
 schemathesis = pytest.importorskip("schemathesis")
@@ -158,3 +160,10 @@ def narrowed(server):
                 if each["name"] in known:
                     each["schema"], each["required"] = {"enum": known[each["name"]]}, True
     server.app.openapi_schema = spec
+
+
+def test_each_error_with_a_status_of_its_own_is_an_error_of_ours():
+    def kinds(kind):
+        return {kind.__name__}.union(*map(kinds, kind.__subclasses__()))
+
+    assert packaged_table("pickout.serve", "openapi.toml")["status"].keys() <= kinds(PickoutError)

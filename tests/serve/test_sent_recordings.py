@@ -120,6 +120,20 @@ def test_a_recording_whose_server_died_before_it_was_noted_down_expires(seeing):
     assert not folder.exists()
 
 
+def test_a_recording_of_which_nothing_can_be_read_keeps_no_other_from_expiring(seeing, tmp_path):
+    sent = send(seeing, moving(tmp_path / "x.mkv", 1)).json()["recording"]
+    garbled = seeing.state / "recordings" / "people" / ("0" * 32)
+    garbled.mkdir()
+    (garbled / "about.json").write_text("x")
+    assert [each["recording"] for each in seeing.client.get(RECORDINGS).json()["recordings"]] == [sent]
+    assert seeing.client.delete(f"{RECORDINGS}/{garbled.name}").status_code == 404
+    kept = seeing.service.recordings(seeing.galleries["people"])
+    kept.expire(1, lambda _: False)
+    assert garbled.exists() and len(seeing.client.get(RECORDINGS).json()["recordings"]) == 1
+    kept.expire(0, lambda _: False)
+    assert not garbled.exists() and left(seeing) == []
+
+
 def test_a_token_of_some_cameras_looks_through_theirs_only(seeing, tmp_path, detector):
     mine = seeing.token("index", cameras=["gate"])
     sent = send(seeing, moving(tmp_path / "x.mkv", 1), headers=mine).json()["recording"]
