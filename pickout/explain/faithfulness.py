@@ -10,12 +10,12 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from datetime import date
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from pickout.checkpoints.loaded_model import LoadedModel
 from pickout.config import Settings
@@ -47,6 +47,12 @@ class MeasureSettings(Settings):
     seed: int = Field(default=0, ge=0)  # draws the people, images, sentences, words and random maps
     random_maps: int = Field(default=4, ge=1)  # random maps that each way is held against, on every pair
     bootstrap: BootstrapSettings = BootstrapSettings()  # how intervals are drawn
+
+    @model_validator(mode="after")
+    def _draw_intervals(self) -> Self:
+        if not self.bootstrap.resamples:
+            raise ValueError("bootstrap.resamples = 0: the intervals tell which way is shown; give 1 or more")
+        return self
 
 
 class Tally:

@@ -101,7 +101,7 @@ def calibrate(work: Managing, body: CalibrateBody) -> Response:
             place = folder or draw_strangers(Path(own), lambda *at: steps("drawing", *at))
             splits = open_data(body.data or "street", place).splits
             if body.split not in splits:
-                raise UsageError(f"{body.data} has no split '{body.split}'; it has {', '.join(splits)}")
+                raise UsageError(f"{body.data or 'street'} has no split '{body.split}'; it has {', '.join(splits)}")
             record_event(work.hosted.path, "calibrated", data=body.data, split=body.split)
             found = work.hosted.open().calibrate(splits[body.split], settings=body.settings, tell=steps)
         return {"check": found.check.model_dump(mode="json", exclude={"bins"}), "doubts": list(found.warnings())}

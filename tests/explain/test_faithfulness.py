@@ -66,7 +66,9 @@ def test_a_split_that_is_not_there_or_shows_one_person_is_refused(load_tiny, str
         measure(load_tiny("dual"), data, "train")
 
 
-@pytest.mark.parametrize("values", [{"people": 1}, {"fill": "red"}, {"random_maps": 0}, {"pairs": 3}])
+@pytest.mark.parametrize(
+    "values", [{"people": 1}, {"fill": "red"}, {"random_maps": 0}, {"pairs": 3}, {"bootstrap": {"resamples": 0}}]
+)
 def test_impossible_settings_are_refused(values):
     with pytest.raises(RecipeError):
         parse_settings(MeasureSettings, values, source="--set")
