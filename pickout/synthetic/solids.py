@@ -3,6 +3,7 @@
 A solid lives in a local frame: `local = axes @ (world - origin)`. The world is x right, y up, z towards the camera. A
 ray is `position + t * direction` with a direction whose part along forward is 1, so t is the depth."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -62,7 +63,7 @@ def _root(a: Array, b: Array, c: Array) -> Array:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Solid:
+class Solid(ABC):
     """What lies in a local frame."""
 
     origin: Vector
@@ -80,13 +81,13 @@ class Solid:
         first = self._hit(home[:, None, :] + (depth * down)[:, :, None], across[:, None, :] + down[:, :, None])
         return np.asarray(first + depth)
 
+    @abstractmethod
     def _hit(self, start: Array, step: Array) -> Array:
         """First t of each ray `start + t * step` (three coordinates each) inside it, infinite where it misses."""
-        raise NotImplementedError
 
+    @abstractmethod
     def unroll(self, place: Array) -> tuple[Array, Array, Array]:
         """Normals (3, n) of local places, and cloth coordinates around and down, metres."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True, slots=True, eq=False)
