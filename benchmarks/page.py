@@ -23,7 +23,7 @@ from playwright.sync_api import Page, sync_playwright
 from serve import PURPOSE, fill
 from serving import start
 
-from pickout.gallery.search.query import SEARCHES
+from pickout.gallery.search.saved_searches import SEARCHES
 from pickout.gallery.storage.rows import row_id
 
 PAGE = Path(__file__).parents[1] / "pickout" / "serve" / "page"

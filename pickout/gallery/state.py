@@ -21,7 +21,7 @@ from pickout.gallery.intake.left_out import Quarantined, read_quarantine
 from pickout.gallery.intake.report import Progress
 from pickout.gallery.portable.writer import ExportReport, export_gallery
 from pickout.gallery.search.filters import ANYWHERE, Where, allowed
-from pickout.gallery.search.query import SavedSearches
+from pickout.gallery.search.saved_searches import SavedSearches
 from pickout.gallery.storage.reading import MakeVectors, slices
 from pickout.gallery.storage.rows import Metadata, Resident, Row
 from pickout.gallery.storage.store import Store

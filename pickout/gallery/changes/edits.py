@@ -18,7 +18,8 @@ from pickout.gallery.audit.log import crops_with_keys, forget
 from pickout.gallery.intake.left_out import update_quarantine, update_suppression
 from pickout.gallery.intake.metadata import LARGEST_NUMBER
 from pickout.gallery.search.filters import Where, allowed, check_where
-from pickout.gallery.search.query import SavedSearches, is_end, possible_ids, possible_paths
+from pickout.gallery.search.query import is_end, possible_ids, possible_paths
+from pickout.gallery.search.saved_searches import SavedSearches
 from pickout.gallery.storage import tables
 from pickout.gallery.storage.lock import clear_half_written
 from pickout.gallery.storage.rows import ROW_ID, Metadata, Resident, composed, without_zone

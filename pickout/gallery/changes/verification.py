@@ -23,7 +23,7 @@ from pickout.gallery.intake.left_out import read_quarantine, read_suppression
 from pickout.gallery.intake.picture import digest, read_file
 from pickout.gallery.intake.report import Progress
 from pickout.gallery.search.probability import read_calibration
-from pickout.gallery.search.query import SavedSearches
+from pickout.gallery.search.saved_searches import SavedSearches
 from pickout.gallery.storage.rows import Row, row_id, row_seal
 from pickout.gallery.storage.store import FROM_BACKUP, Store
 from pickout.gallery.storage.tables import MANIFEST, Manifest, leftover_tables, pending, read_manifest, table_folder

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import NamedTuple
 
 import numpy as np
@@ -11,11 +12,18 @@ from pickout.config import Settings
 from pickout.errors import UsageError
 from pickout.gallery.encoder import Encoder, Matching, picture_vectors, sentence_vectors
 from pickout.gallery.search.filters import ANYWHERE, Where, allowed, check_where
-from pickout.gallery.search.query import Grouping as Grouping  # as the documents import it from here
 from pickout.gallery.search.query import Query
 from pickout.gallery.storage.rows import NO_FACET, Resident
 from pickout.gallery.storage.store import Store
 from pickout.gallery.vectors.exact import Doubles, Floats, Penalty, Rows
+
+
+class Grouping(StrEnum):
+    """Which candidates are shown as one."""
+
+    NONE = "none"  # each crop by itself
+    TRACK = "track"  # crops of one track of one camera and video. A crop without track is by itself.
+    DUPLICATE = "duplicate"  # crops whose vectors are nearly equal to that of a better candidate
 
 
 def grouped(positions_k: Rows, resident: Resident, grouping: Grouping, *, duplicate: float) -> list[list[int]]:

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from PIL import Image
 
 from pickout.errors import ImageUnreadable
-from pickout.gallery.search.query import Grouping, Query
+from pickout.gallery.search.query import Query
+from pickout.gallery.search.ranking import Grouping
 from pickout.gallery.search.search import Answer, Hit
 from pickout.pages import bytes_address, picture_address, render
 
