@@ -9,11 +9,12 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 import pickout
+from pickout.checkpoints import saved_model
 from pickout.checkpoints.loaded_model import LoadedModel
 from pickout.checkpoints.saved_model import Bits, is_bundle, write_bundle
 from pickout.checkpoints.weight_file import KeyReport, safetensors_header
 from pickout.data.transforms import ImageSettings
-from pickout.errors import CheckpointError, CheckpointMismatch, CheckpointTruncated, PickoutError
+from pickout.errors import CheckpointError, CheckpointMismatch, CheckpointTruncated, PickoutError, StorageFull
 from pickout.methods.model import ModelSettings, build_model
 from pickout.nn.towers import TextSettings, VisionSettings
 from pickout.text.build import wordpiece_tokenizer
@@ -59,6 +60,20 @@ def test_one_file_holds_the_whole_model(model: LoadedModel, tmp_path: Path, bits
     assert pickout.load(tmp_path / "again.safetensors").fingerprint == loaded.fingerprint
     whole = sum(tensor.numel() for tensor in model.method.state_dict().values())
     assert file.stat().st_size < whole * {"float16": 2.6, "int8": 2.0}[bits] + 60_000
+
+
+def test_a_full_disk_leaves_the_file_before_it(
+    model: LoadedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise saved_model.SafetensorError("I/O error: No space left on device (os error 28)")
+
+    file = tmp_path / "whole.safetensors"
+    file.write_bytes(b"before")
+    monkeypatch.setattr(saved_model, "save_file", full)
+    with pytest.raises(StorageFull, match=r"whole\.safetensors: no space left"):
+        write_bundle(model, file)
+    assert file.read_bytes() == b"before" and not list(tmp_path.glob(".*"))
 
 
 def test_the_list_of_learnt_words_goes_along(model: LoadedModel, tmp_path: Path) -> None:

@@ -340,3 +340,13 @@ def test_what_is_known_can_be_taken_back(gallery):
     gallery.update(ids, Metadata(labels={"hat": "green"}), forget=["camera", "shoe", "nothing"])
     for row in gallery.rows(ids).values():
         assert row.metadata == Metadata(time=datetime(2026, 1, 1), labels={"hat": "green"})
+
+
+def test_a_crop_is_named_also_where_the_current_folder_is_gone(gallery, tmp_path, monkeypatch):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    assert len(gallery.choose(["0001_c1.png"])) == 1
+    with pytest.raises(UsageError, match="no crop has this id or path"):
+        gallery.choose(["cam_a/none.png"])
