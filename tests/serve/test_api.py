@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 from small_server import draw_crop, result_of
 
+from pickout.data.data_set import DataSet
 from pickout.gallery.gallery import Gallery
 from pickout.gallery.search.filters import Where
 from pickout.gallery.storage.rows import Metadata
@@ -354,6 +355,29 @@ def test_an_encoder_that_cannot_be_explained_is_told(server):
     assert answer.status_code == 409 and "cannot be explained" in answer.json()["error"]
 
 
+def test_an_explanation_that_an_erasure_clears_meanwhile_is_given(server, encoder, tmp_path, monkeypatch):
+    class Found:
+        def as_json(self):
+            server.service.explained.clear()
+            given = {
+                "sentence": "a teal jacket",
+                "score": 0.5,
+                "words": [],
+                "patches": None,
+                "grid": [1, 1],
+                "bank": None,
+            }
+            return {"schema": "", "meaning": "", "model": "", "fingerprint": "", "shown": {}, **given}
+
+    monkeypatch.setattr("pickout.checkpoints.loaded_model.LoadedModel", type(encoder))
+    monkeypatch.setattr("pickout.explain.explanation.measurement_file", lambda _: tmp_path / "none.json")
+    monkeypatch.setattr("pickout.explain.explanation.explain", lambda *_, **__: Found())
+    crop, body = server.ids()["0001.png"], {"sentence": "a teal jacket"}
+    answer = server.client.post(f"/v1/galleries/people/crops/{crop}/explain", json=body)
+    assert answer.status_code == 200 and answer.json()["sentence"] == "a teal jacket"
+    assert len(server.service.explained) == 1
+
+
 def test_what_another_process_changes_is_seen(server, encoder):
     path, crop = server.galleries["people"].path, server.ids()["0001.png"]
     Gallery.open(path, encoder).erase([crop])
@@ -420,3 +444,11 @@ def test_calibration_draws_people_where_no_data_is_named(server, monkeypatch):
     answer = server.client.post("/v1/galleries/people/calibrate", json={})
     assert len(seen) == 1 and json.loads(answer.text.splitlines()[-1])["kind"] == "DataMissing"
     assert server.client.post("/v1/galleries/people/calibrate", json={"data": "street"}).status_code == 422
+
+
+def test_a_split_that_drawn_people_lack_is_named_by_its_set(server, tmp_path, monkeypatch):
+    few = DataSet("street", tmp_path, {"val": None, "test": None})
+    monkeypatch.setattr("pickout.serve.upkeep_routes.draw_strangers", lambda folder, _: folder)
+    monkeypatch.setattr("pickout.serve.upkeep_routes.open_data", lambda *_: few)
+    answer = server.client.post("/v1/galleries/people/calibrate", json={"split": "tset"})
+    assert json.loads(answer.text.splitlines()[-1])["error"] == "street has no split 'tset'; it has val, test"

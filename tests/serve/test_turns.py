@@ -16,6 +16,7 @@ from pickout.gallery.search.query import Query
 from pickout.gallery.search.ranking import Asked, Grouping, SearchSettings
 from pickout.gallery.vectors.exact import HeldVectors, exact_top
 from pickout.serve.hosting import Turns
+from pickout.serve.jobs import Jobs
 
 WHO = Acting("somebody", "test")
 
@@ -124,3 +125,23 @@ def test_whoever_went_away_is_not_searched_for(paths, encoder):
     assert second.result(20).hits
     turns.close()
     assert len((gallery.path / "audit.jsonl").read_text().splitlines()) == 1
+
+
+def test_a_stop_waits_for_a_job_that_is_being_started(monkeypatch):
+    made, jobs = threading.Event(), Jobs(1)
+
+    class SlowThread(threading.Thread):
+        def start(self):
+            if self.name == "draw":
+                made.set()
+                time.sleep(0.2)
+            super().start()
+
+    monkeypatch.setattr(threading, "Thread", SlowThread)
+    with ThreadPoolExecutor(2) as pool:
+        begun = pool.submit(jobs.start, "draw", "people", None, lambda _: {"crops": 1})
+        assert made.wait(20)
+        pool.submit(jobs.close).result(20)
+    assert begun.result().result == {"crops": 1}
+    with pytest.raises(ServerBusy):
+        jobs.start("draw", "people", None, lambda _: {})
