@@ -10,7 +10,7 @@ from math import sqrt
 from typing import Any, ClassVar, Literal
 
 import torch
-from pydantic import Field, model_validator
+from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -86,15 +86,6 @@ class ItselfSettings(ObjectiveSettings):
     """Lambda_S, the weight of the global score (ITSELF, Eq. 8, no value given; RDE averages)."""
     grab_rate: float = Field(default=100.0, gt=0)
     """Learning rate of the GRAB heads relative to the recipe's (RDE, released program: 1e-3 beside 1e-5)."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _join_number_and_unit(cls, values: Any) -> Any:
-        """Runs of before have two keys, so that `as_paper` could turn 1450 steps into as many epochs."""
-        if not isinstance(values, dict) or not isinstance(values.get("budget_duration"), int):
-            return values
-        rest = {key: value for key, value in values.items() if key != "budget_unit"}
-        return rest | {"budget_duration": f"{values['budget_duration']} {values.get('budget_unit', 'steps')}"}
 
     def kind_of(self, name: str) -> tuple[str, float] | None:
         """As in `ObjectiveSettings`; the GRAB heads are new too."""
