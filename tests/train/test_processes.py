@@ -48,8 +48,8 @@ _FUSION = [
     [
         ('{name = "dual"}', []),
         (
-            '{name = "itself", selection_layers = [1, 2], local_dimension = 32, hidden = 16, budget_duration = "10 steps"}',
-            [],
+            '{name = "itself", selection_layers = [1, 2], local_dimension = 32, hidden = 16}',
+            ["model.method.budget_duration=10 steps"],
         ),
         ('{name = "aga", queue = 12, candidates = 5}', _FUSION),
     ],
