@@ -15,7 +15,6 @@ turns, and change who goes first. A ratio of 1 means that adding costs nothing b
 """
 
 import argparse
-import io
 import os
 import statistics
 import tempfile
@@ -35,7 +34,7 @@ from pickout.checkpoints.weight_file import KeyReport
 from pickout.data.transforms import prepare
 from pickout.export.exported_images import with_runtime
 from pickout.gallery.gallery import Gallery
-from pickout.gallery.intake.picture import decode, digest, read_file, thumbnail
+from pickout.gallery.intake.picture import decode, digest, read_file
 from pickout.gallery.intake.report import IngestSettings
 from pickout.gallery.storage.rows import Metadata, Row
 from pickout.gallery.storage.store import Store
@@ -183,14 +182,12 @@ def tell_parts(model: LoadedModel, crops: Path) -> None:
         replace(plain, id=f"{number:032x}", content=digest(content), path=str(number), thumbnail=picture.thumbnail)
         for number, (content, picture) in enumerate(zip(contents, pictures, strict=True))
     ]
-    buffers = [io.BytesIO(content) for content in contents]
     with tempfile.TemporaryDirectory(dir=crops.parent) as folder:
         store = Store(Path(folder), model.dimension, create=True)
         parts: dict[str, Callable[[], object]] = {
             "read": lambda: [read_file(file) for file in files],
             "digest": lambda: [digest(content) for content in contents],
-            "decode": lambda: [Image.open(buffer).load() for buffer in buffers],
-            "thumbnail": lambda: [thumbnail(picture.image) for picture in pictures],
+            "decode, thumbnail": lambda: [decode(file, content) for file, content in zip(files, contents, strict=True)],
             "prepare (both sides)": lambda: [prepare(picture.image, model.image_settings) for picture in pictures],
             "write rows": lambda: [store.put(rows[start : start + 256]) for start in range(0, len(rows), 256)],
             "merge pieces": store.compact,

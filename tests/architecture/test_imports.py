@@ -113,6 +113,36 @@ def test_files_of_one_package_do_not_import_each_other_in_a_circle(repository: P
                 stack += [n for n in graph[node] if n in graph and n != node]
 
 
+def _bound(file: Path) -> set[str]:
+    """The names that a module has, by its text."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            found |= {(alias.asname or alias.name).split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            found.add(node.name)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            found.add(node.id)
+    return found
+
+
+@pytest.mark.parametrize("folder", ["benchmarks", "models"])
+def test_what_stands_beside_the_package_imports_what_is_there(repository: Path, folder: str) -> None:
+    """No other test runs the scripts that measure and that make the models."""
+    lost = []
+    for file in sorted((repository / folder).rglob("*.py")):
+        for name in _imports(file):
+            module, _, what = name.rpartition(".")
+            place = repository / module.replace(".", "/")
+            there = place / what
+            if there.is_dir() or there.with_suffix(".py").exists():
+                continue
+            source = place.with_suffix(".py") if place.with_suffix(".py").exists() else place / "__init__.py"
+            if not source.exists() or what not in _bound(source):
+                lost.append(f"{file.relative_to(repository)}: {name}")
+    assert lost == []
+
+
 _ROOMS = ["audit", "vectors", "storage", "approximate", "intake", "search", "calibration", "changes", "portable"]
 """Rooms of a gallery: each may import those before it."""
 
