@@ -85,8 +85,8 @@ class Gallery(OpenGallery):
 
         `DataMissing` where the folder is not there or holds no image, `AnnotationError` where the table is wrong."""
         model, store, given = self._model(encoder), self._writable(), settings or IngestSettings()
-        told = None if table is None else MetadataTable(Path(table))
         folder, keep = Path(crops).resolve(), self.retention.keep
+        told = None if table is None else MetadataTable(Path(table), folder)
         ingest = Ingest(self.path, store, model, folder, told, camera_from, given, again, exclude, keep)
         return ingest.run(prune=prune, prune_folders=prune_folders, on_progress=on_progress)
 

@@ -105,7 +105,7 @@ class Ingest:
             with changing(self._gallery, self._store):
                 update_suppression(self._gallery, back=self._back)
         report.passed_over = dict(self._scan.passed_over)
-        report.notes += [] if self._table is None else self._table.unasked(self._root)
+        report.notes += [] if self._table is None else self._table.unasked()
         report.seconds = round(time.monotonic() - began, 3)
         return report
 
@@ -128,7 +128,7 @@ class Ingest:
     def _examine(self, file: Path) -> _Examined:
         """Read one file, and decode it unless its bytes are known; runs in threads."""
         identifier, told = row_id(file), Metadata(camera=camera_of(self._root, file, self._camera_from))
-        if self._table is not None and (own := self._table.of(self._root, file)) is not None:
+        if self._table is not None and (own := self._table.of(file)) is not None:
             told = own.over(told)
         known, before = self._inventory.row(identifier)
         erased = known is None and self._suppression.covers(identifier)
@@ -150,7 +150,7 @@ class Ingest:
     def _is_changed(self, examined: _Examined) -> bool:
         self._report.found += 1
         if examined.problem is None and self._table is not None:
-            self._report.untold += self._table.of(self._root, examined.file) is None
+            self._report.untold += self._table.of(examined.file) is None
         self._touched[examined.file.parent if examined.problem is None else examined.file] = examined.file
         if examined.erased and not self._again:
             self._report.erased += 1
