@@ -2,21 +2,18 @@
 
 import json
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import fields
-from datetime import datetime
+from dataclasses import replace
 from fnmatch import fnmatchcase
-from operator import index
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from pickout.errors import UsageError
 from pickout.files import write_atomically
 from pickout.gallery.approximate.build import keep_codes
 from pickout.gallery.audit.log import crops_with_keys, forget
 from pickout.gallery.intake.left_out import update_quarantine, update_suppression
-from pickout.gallery.intake.metadata import LARGEST_NUMBER
 from pickout.gallery.search.filters import Where, allowed, check_where
 from pickout.gallery.search.query import is_end, possible_ids, possible_paths
 from pickout.gallery.search.saved_searches import SavedSearches
@@ -25,22 +22,9 @@ from pickout.gallery.storage.lock import clear_half_written
 from pickout.gallery.storage.rows import ROW_ID, Metadata, Resident, composed, without_zone
 from pickout.gallery.storage.store import Store
 
-_Text = Annotated[str, AfterValidator(lambda text: text.encode().decode())]  # an error where it is no Unicode
-_Index = BeforeValidator(lambda number: number if isinstance(number, bool) else index(number))  # also NumPy's
-_Whole = Annotated[int, _Index, Field(ge=-LARGEST_NUMBER, le=LARGEST_NUMBER)]
-_Side = Annotated[_Whole, Field(ge=1)]
 _Id = Annotated[str, Field(pattern="^[\\x00-\\x7f]*$")]
+_METADATA = TypeAdapter(Metadata)
 ERASING = "erasing.json"  # ids of the rows that are being erased; there only while that is not finished
-
-
-class _Told(BaseModel, strict=True):
-    camera: _Text | None
-    time: datetime | None
-    labels: Mapping[_Text, _Text]
-    video: _Text | None
-    frame: _Whole | None
-    box: tuple[_Whole, _Whole, _Side, _Side] | None
-    track: _Text | None
 
 
 class Change(NamedTuple):
@@ -89,10 +73,9 @@ def checked_ids(ids: Collection[str]) -> list[str]:
 def checked_metadata(told: Metadata) -> Metadata:
     """Metadata as it will be read: time without zone, a box of four numbers; `UsageError` where it cannot be."""
     try:
-        values = {field.name: getattr(told, field.name) for field in fields(Metadata)}
-        checked = _Told(**{**values, "box": told.box if told.box is None else tuple(told.box)})
-        time = None if checked.time is None else without_zone(checked.time)
-        return Metadata(**{**dict(checked), "time": time})
+        box: Any = None if told.box is None else tuple(told.box)
+        checked = _METADATA.validate_python(replace(told, box=box))
+        return replace(checked, time=checked.time and without_zone(checked.time))
     except ValidationError as error:
         raise UsageError(f"metadata: {tables.first_fault(error)}") from None
     except (TypeError, AttributeError, OverflowError) as error:

@@ -16,9 +16,8 @@ from PIL.ExifTags import IFD, Base
 from pickout.data.images import without_notes
 from pickout.data.spreadsheet import Row, is_whole, read_spreadsheet, whole
 from pickout.errors import AnnotationError, UsageError
-from pickout.gallery.storage.rows import Metadata, parse_time, storable, without_zone
+from pickout.gallery.storage.rows import LARGEST_NUMBER, Metadata, parse_time, storable, without_zone
 
-LARGEST_NUMBER = 2**31 - 1  # of a frame's number and a box's sides
 _NAMES = ("camera", "video", "track")
 _COLUMNS = ("image", "time", "frame", "box", *_NAMES)
 _BLANK = " \0"
