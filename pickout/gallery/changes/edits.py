@@ -103,7 +103,8 @@ def erase_rows(gallery: Path, store: Store, ids: Iterable[str], first: Callable[
         keep_codes(gallery, store)
         if (built := tables.pending_store(gallery)) is not None:
             # What was removed or replaced before goes too, and the table that is being built may still have it.
-            built.erase({*wanted, *tables.strays(store, built)})
+            marks = dict(store.marks())
+            built.erase({*wanted, *(each for each, mark in built.marks() if marks.get(each) != mark)})
         forget(gallery, set(crops_with_keys(gallery)) - {identifier for identifier, _ in store.files()})
         clear_half_written(gallery)
         # Another process may have listed more meanwhile; those are its to finish.

@@ -276,9 +276,3 @@ def swap(gallery: Path, told: Manifest) -> None:
     caller holds the lock. What a kill leaves is the next writer's to delete (`finish_swap`)."""
     write_manifest(gallery, told)
     _clear(gallery)
-
-
-def strays(store: Store, other: Store) -> list[str]:
-    """Ids of rows of `other` that `store` does not have, or has otherwise."""
-    marks = dict(store.marks())
-    return [identifier for identifier, mark in other.marks() if marks.get(identifier) != mark]
