@@ -215,7 +215,8 @@ class Rebuilding:
         if lost:
             record_change(self._gallery, "remove", len(lost))
         record_change(self._gallery, "rebuild", built)
-        tables.swap(self._gallery, told)
+        tables.write_manifest(self._gallery, told)  # from here on its table is the gallery's, whoever clears up
+        tables.clear(self._gallery)
         return lost
 
     def _tell(self) -> None:

@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -63,11 +64,8 @@ class _Commit(threading.Thread):
         self.held: list[Quarantined] = []
         self.erased, self.merges, self.written = 0, False, False
         self.error: BaseException | None = None
-        self._write, self._gate = write, threading.Lock()
-
-    def claim(self) -> bool:
+        self._write, self.claim = write, partial(threading.Lock().acquire, blocking=False)
         """True for the first who asks: the thread that is about to write it, or the caller who gives it up."""
-        return self._gate.acquire(blocking=False)
 
     def run(self) -> None:
         try:

@@ -38,12 +38,9 @@ class Scan:
 
     def files(self) -> Iterator[Path]:
         """Every image file below the folder, by name, folder after folder; `DataMissing` where it cannot be read."""
-        open_folders = [iter(_entries(self._folder))]  # a list, not calls: folders may lie deeper than calls may
-        while open_folders:
-            entry = next(open_folders[-1], None)
-            if entry is None:
-                open_folders.pop()
-                continue
+        waiting = _entries(self._folder)  # a list, not calls: folders may lie deeper than calls may
+        while waiting:
+            entry = waiting.pop()
             try:
                 is_folder = entry.is_dir(follow_symlinks=False)
             except OSError:  # the list of names does not tell kinds here, and the name may not be looked at
@@ -54,7 +51,7 @@ class Scan:
                 self.passed_over[kind] += 1
             elif is_folder:
                 try:
-                    open_folders.append(iter(_entries(Path(entry.path))))
+                    waiting += _entries(Path(entry.path))
                 except DataMissing:
                     yield Path(entry.path)  # reading it as a file fails: it ends on the quarantine list
             else:
@@ -89,9 +86,10 @@ def _excluded(pattern: str) -> str:
 
 
 def _entries(folder: Path) -> list["os.DirEntry[str]"]:
+    """What lies in a folder, the last name first."""
     try:
         with os.scandir(folder) as found:
-            return sorted(found, key=lambda entry: entry.name)
+            return sorted(found, key=lambda entry: entry.name, reverse=True)
     except OSError as error:
         otherwise = f"cannot be read ({error.strerror}); check that its disk is there"
         raise DataMissing(f"{folder}: {_REMEDIES.get(type(error), otherwise)}") from None

@@ -12,7 +12,7 @@ from pickout.config import Settings
 from pickout.errors import UsageError
 from pickout.gallery.encoder import Encoder, Matching, picture_vectors, sentence_vectors
 from pickout.gallery.search.filters import ANYWHERE, Where, allowed, check_where
-from pickout.gallery.search.query import Query
+from pickout.gallery.search.query import Query, is_end, possible_ids
 from pickout.gallery.storage.rows import NO_FACET, Resident
 from pickout.gallery.storage.store import Store
 from pickout.gallery.vectors.exact import Doubles, Floats, Penalty, Rows
@@ -70,7 +70,6 @@ class AimSettings(Settings):
 
 
 Known = Mapping[str, Floats]  # vectors of sentences that were encoded together
-Locate = Callable[[str], int]  # tells a crop's row by its id or path
 
 
 class Aim(NamedTuple):
@@ -81,14 +80,14 @@ class Aim(NamedTuple):
 
 
 def take_aim(
-    query: Query, encoder: Encoder, resident: Resident, locate: Locate, settings: AimSettings, known: Known
+    query: Query, encoder: Encoder, resident: Resident, store: Store, settings: AimSettings, known: Known
 ) -> Aim:
     """Encode a query. Sentences are averaged, and so are pictures with liked crops; where there are both, the vector is
     `(1 - w) sentences + w pictures`. For each unwanted part n, `weight * sigma_q * max(0, z_n(x) - from)` is taken off,
     where `z_n` is the likeness to n in standard deviations over the gallery and `sigma_q` the standard deviation of the
     score. `known` are sentences that were encoded already."""
     names = [*query.more_like, *query.less_like]
-    crops = list(resident.vectors.at([locate(name) for name in names])) if names else []
+    crops = list(resident.vectors.at([_located(name, resident, store) for name in names])) if names else []
     for name, crop in zip(names, crops, strict=True):
         if not np.isfinite(crop).all():
             raise UsageError(f"no crop '{name}' in the gallery any more")
@@ -109,6 +108,23 @@ def take_aim(
     share = spread * settings.less_like / max(len(disliked), 1)
     penalties += [_penalty(sample, each, share, settings.less_like_from) for each in disliked]
     return Aim(vector, tuple(penalties))
+
+
+def _located(name: str, resident: Resident, store: Store) -> int:
+    """The row of a crop by its id, its path or the end of its path."""
+
+    def rows(ids: Iterable[str]) -> Iterator[int]:
+        found = (int(row) for each in ids for row in np.flatnonzero(resident.ids == each.encode(errors="replace")))
+        return (row for row in found if resident.hidden is None or not resident.hidden[row])
+
+    if (position := next(rows(possible_ids(name)), None)) is not None:
+        return position
+    alike = list(rows(identifier for identifier, file in store.files() if is_end(name, file)))
+    if len(alike) > 1:
+        raise UsageError(f"'{name}' is the end of {len(alike)} crops' paths; give the id of one")
+    if not alike:
+        raise UsageError(f"no crop '{name}' in the gallery; give an id or a path as --json tells them")
+    return alike[0]
 
 
 def _mean(vectors: list[Floats]) -> Floats:

@@ -225,10 +225,10 @@ def finish_swap(gallery: Path) -> None:
     if half_written(gallery, below=False) or (gallery / REBUILD).exists() or len(_tables(gallery)) > 1:
         with writing(gallery):
             clear_half_written(gallery)
-            _clear(gallery)
+            clear(gallery)
 
 
-def _clear(gallery: Path) -> None:
+def clear(gallery: Path) -> None:
     """Delete the calibration of a model that was swapped for another, and tables that nothing names; the caller holds
     the lock."""
     own, swapped = read_manifest(gallery).model, pending(gallery) is None and (gallery / REBUILD).exists()
@@ -250,7 +250,7 @@ def begin(gallery: Path, encoder: Encoder, run: str | None, *, restart: bool) ->
     with writing(gallery):
         if restart:
             (gallery / REBUILD).unlink(missing_ok=True)
-        _clear(gallery)
+        clear(gallery)
         begun, store = pending(gallery), pending_store(gallery)
         if begun is not None and store is not None:
             if not (model := begun.model).made(encoder):
@@ -269,10 +269,3 @@ def begin(gallery: Path, encoder: Encoder, run: str | None, *, restart: bool) ->
         store = Store(gallery, encoder.dimension, table, create=True)
         write_manifest(gallery, told, REBUILD)
         return told, store
-
-
-def swap(gallery: Path, told: Manifest) -> None:
-    """Put the table that was built in the place of the gallery's, at the moment that `gallery.json` is replaced; the
-    caller holds the lock. What a kill leaves is the next writer's to delete (`finish_swap`)."""
-    write_manifest(gallery, told)
-    _clear(gallery)
