@@ -18,7 +18,6 @@ from pickout.gallery.search.filters import Where, allowed, check_where
 from pickout.gallery.search.query import is_end, possible_ids, possible_paths
 from pickout.gallery.search.saved_searches import SavedSearches
 from pickout.gallery.storage import tables
-from pickout.gallery.storage.lock import clear_half_written
 from pickout.gallery.storage.rows import ROW_ID, Metadata, Resident, composed, without_zone
 from pickout.gallery.storage.store import Store
 
@@ -106,7 +105,7 @@ def erase_rows(gallery: Path, store: Store, ids: Iterable[str], first: Callable[
             marks = dict(store.marks())
             built.erase({*wanted, *(each for each, mark in built.marks() if marks.get(each) != mark)})
         forget(gallery, set(crops_with_keys(gallery)) - {identifier for identifier, _ in store.files()})
-        clear_half_written(gallery)
+        tables.clear(gallery)
         # Another process may have listed more meanwhile; those are its to finish.
         if others := sorted(set(unfinished(gallery)) - chosen):
             write_atomically(gallery / ERASING, json.dumps(others) + "\n")

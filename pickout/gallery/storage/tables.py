@@ -19,7 +19,7 @@ from pickout.config import Settings
 from pickout.errors import GalleryDamaged, GalleryError, GalleryMissing, GalleryModelMismatch
 from pickout.files import half_written, storage_errors, write_atomically
 from pickout.gallery.encoder import Encoder
-from pickout.gallery.storage.lock import clear_half_written, writing
+from pickout.gallery.storage.lock import writing
 from pickout.gallery.storage.store import FROM_BACKUP, TABLE, Store
 
 FORMAT = 2
@@ -224,13 +224,14 @@ def finish_swap(gallery: Path) -> None:
     since. Every writer calls this before it writes."""
     if half_written(gallery, below=False) or (gallery / REBUILD).exists() or len(_tables(gallery)) > 1:
         with writing(gallery):
-            clear_half_written(gallery)
             clear(gallery)
 
 
 def clear(gallery: Path) -> None:
-    """Delete the calibration of a model that was swapped for another, and tables that nothing names; the caller holds
-    the lock."""
+    """Delete halves of files, the calibration of a model that was swapped for another, and tables that nothing names;
+    the caller holds the lock, as does whoever writes one of these files."""
+    for file in half_written(gallery, below=False):
+        file.unlink(missing_ok=True)
     own, swapped = read_manifest(gallery).model, pending(gallery) is None and (gallery / REBUILD).exists()
     if swapped:
         with suppress(GalleryDamaged):  # a garbled calibration stays to be told of
