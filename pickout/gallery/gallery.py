@@ -24,8 +24,7 @@ from pickout.gallery.search.query import Query
 from pickout.gallery.search.ranking import Asked, Grouping, SearchSettings
 from pickout.gallery.search.search import Answer, Hit, Scored, answer, every_score, together
 from pickout.gallery.state import OpenGallery
-from pickout.gallery.storage import tables
-from pickout.gallery.storage.lock import writing
+from pickout.gallery.storage import lock, tables
 from pickout.gallery.storage.store import Store
 
 _log = logging.getLogger(__name__)
@@ -208,7 +207,7 @@ class Gallery(OpenGallery):
         model, store = self._model(encoder), self._writable()
         found = calibrate(split, model, self._current(), store, settings or CalibrationSettings(), tell)
         self._refresh()  # a calibration of a model that went meanwhile is of no use
-        with writing(self.path):
+        with lock.writing(self.path):
             write_atomically(self.path / tables.CALIBRATION, found.model_dump_json(indent=2) + "\n")
         return found
 
