@@ -205,15 +205,11 @@ class Ingest:
     def _settle_absent(self, prune: bool, prune_folders: bool) -> None:
         """Count, and on request remove, the rows below the folder whose files are gone."""
         # Asks the disk, not this run's memory: another run may have added a file since this one passed its folder.
-        absent = scan.find_absent(
-            self._root, self._store.files(self._root), new=self._committer.added, touched=self._touched
-        )
-        report, deserted = self._report, absent.deserted
-        report.vanished, report.unseen = len(absent.gone), absent.unseen
-        report.deserted, report.folders = sum(map(len, deserted.values())), tuple(map(str, sorted(deserted)))
-        wanted = absent.gone if prune else []
-        if prune_folders:
-            wanted = [*wanted, *(identifier for ids in deserted.values() for identifier in ids)]
+        report, rows, new = self._report, self._store.files(self._root), self._committer.added
+        gone, deserted, report.unseen = scan.find_absent(self._root, rows, new=new, touched=self._touched)
+        far = [identifier for ids in deserted.values() for identifier in ids]
+        report.vanished, report.deserted, report.folders = len(gone), len(far), tuple(map(str, sorted(deserted)))
+        wanted = (gone if prune else []) + (far if prune_folders else [])
         if not wanted:
             return
         with tables.changing(self._gallery, self._store):

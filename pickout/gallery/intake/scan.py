@@ -3,7 +3,6 @@
 import os
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -100,30 +99,23 @@ def count_images(folder: Path, exclude: Sequence[str] = ()) -> int:
     return sum(1 for _ in Scan(folder, exclude).files())
 
 
-@dataclass(slots=True)
-class Absence:
-    """Rows whose files were not found."""
-
-    # ids of those whose folder can be read, does not list them, and has other files of the gallery's
-    gone: list[str] = field(default_factory=list)
-    # ids by folder that is not there, or has no file any more that was indexed: its disk may not be mounted
-    deserted: dict[Path, list[str]] = field(default_factory=dict)
-    unseen: int = 0  # how many could not be looked for, or whose folder went away while the run was in it
-
-
 def find_absent(
     root: Path, rows: Iterable[tuple[str, Path]], *, new: Collection[str], touched: Mapping[Path, Path]
-) -> Absence:
-    """Look for the files of all rows (id, file) below a folder. Only "not found" is gone; any other error tells
-    nothing. Rows that this run added (`new`) do not show that a folder is the one that it was. `touched` tells for each
-    folder that this run read a file of, that file, and for what it could not read, itself."""
-    found, missing, witnesses = Absence(), dict[Path, list[tuple[str, str]]](), dict[Path, Path]()
+) -> tuple[list[str], dict[Path, list[str]], int]:
+    """Look for the files of all rows (id, file) below a folder. Gives the ids of those whose folder can be read, does
+    not list them, and has other files of the gallery's; ids by folder that is not there, or has no file any more that
+    was indexed: its disk may not be mounted; and how many could not be looked for, or lost their folder while the run
+    was in it. Only "not found" is gone; any other error tells nothing. Rows that this run added (`new`) do not show
+    that a folder is the one that it was. `touched` tells for each folder that this run read a file of, that file, and
+    for what it could not read, itself."""
+    gone, deserted, unseen = list[str](), dict[Path, list[str]](), 0
+    missing, witnesses = dict[Path, list[tuple[str, str]]](), dict[Path, Path]()
     for identifier, file in rows:
         if not file.is_relative_to(root):
             continue
         there = _is_there(file)
         if there is None:
-            found.unseen += 1
+            unseen += 1
         elif not there:
             missing.setdefault(file.parent, []).append((identifier, file.name))
         elif identifier not in new:
@@ -135,23 +127,23 @@ def find_absent(
     for folder, absent in missing.items():
         names = _names(folder)
         if names is None:
-            found.unseen += len(absent)
+            unseen += len(absent)
             continue
         ids = [identifier for identifier, name in absent if name not in names]
         witness = witnesses.get(folder)
         # The witness comes after the list: a folder that went away in between is not taken for one without the files.
         if witness is not None and witness.relative_to(folder).parts[0] in names and _is_there(witness):
-            found.gone += ids
+            gone += ids
             continue
         whole = folder  # the outermost folder in which no file is left that was indexed earlier
         while whole != root and whole.parent not in witnesses:
             whole = whole.parent
         unread = _names(root if whole == root else whole.parent) is None
         if unread or any(place.is_relative_to(whole) for place in left):
-            found.unseen += len(ids)
+            unseen += len(ids)
         else:
-            found.deserted.setdefault(whole, []).extend(ids)
-    return found
+            deserted.setdefault(whole, []).extend(ids)
+    return gone, deserted, unseen
 
 
 def _is_there(path: Path) -> bool | None:
