@@ -410,7 +410,7 @@ def test_vectors_of_any_length_have_codes(size):
     points = unit(middles[generator.integers(0, 30, 800)] + 0.3 * generator.standard_normal((800, size)))
     points = points.astype(np.float32)
     codes = Codes.fitted(points[::2]).of(points)
-    assert codes.words.shape == (-(-min(size, 1024) // 64), 800) and codes.alike(Codes.empty(size))
+    assert codes.words.shape == (-(-min(size, 1024) // 64), 800) and codes.are_of(800, size)
     shares = []
     for query in points[:20]:
         near = codes.nearest(query, 100, None, ())

@@ -34,21 +34,15 @@ class Codes:
     levels: NDArray[np.uint8]  # (N, B / 2) levels, two in a byte
 
     @classmethod
-    def empty(cls, dimension: int) -> Self:
-        """No rows, and nothing told yet."""
-        bits = _rotation(dimension).shape[1]
-        mean, steps = np.zeros(dimension, np.float32), np.ones(bits, np.float32)
-        weights, words = np.zeros((2, dimension, bits), np.float32), np.empty((bits // 64, 0), np.uint64)
-        return cls(mean, steps, weights, words, np.empty((0, bits // 2), np.uint8))
-
-    @classmethod
     def fitted(cls, vectors_nD: Floats) -> Self:
         """No rows; how codes are told and tell scores, from such vectors as these, of which there is one at least."""
-        codes = replace(cls.empty(vectors_nD.shape[1]), mean=vectors_nD.mean(axis=0))
-        spread = (vectors_nD - codes.mean) @ _rotation(vectors_nD.shape[1])
-        codes = replace(codes, steps=np.maximum(_STEP * spread.std(axis=0), np.finfo(np.float32).tiny))
+        mean = vectors_nD.mean(axis=0)
+        spread = (vectors_nD - mean) @ _rotation(len(mean))
+        steps = np.maximum(_STEP * spread.std(axis=0), np.finfo(np.float32).tiny)
+        bits, weights = len(steps), np.empty((2, len(mean), len(steps)), np.float32)
+        codes = cls(mean, steps, weights, np.empty((bits // 64, 0), np.uint64), np.empty((0, bits // 2), np.uint8))
         levels = _unpacked(codes.of(vectors_nD).levels)
-        each = [_least_squares(found, vectors_nD - codes.mean) for found in (np.sign(levels), levels)]
+        each = [_least_squares(found, vectors_nD - mean) for found in (np.sign(levels), levels)]
         return replace(codes, weights=np.stack(each))
 
     def of(self, vectors_ND: Floats) -> Self:
@@ -69,12 +63,12 @@ class Codes:
         words = np.zeros((len(self.words), count), np.uint64)
         return replace(self, words=words, levels=np.zeros((count, self.levels.shape[1]), np.uint8))
 
-    def alike(self, other: "Codes") -> bool:
-        """Whether these are finite numbers of the same shapes, but for how many rows there are."""
-        told = [(each.mean.shape, each.steps.shape, each.weights.shape, len(each.words)) for each in (self, other)]
-        rows = (self.words.shape[1], other.levels.shape[1])
-        finite = all(np.isfinite(each).all() for each in (self.mean, self.steps, self.weights))
-        return told[0] == told[1] and self.levels.shape == rows and finite
+    def are_of(self, rows: int, dimension: int) -> bool:
+        """Whether these are finite numbers in the shapes for so many rows."""
+        bits = _rotation(dimension).shape[1]
+        shapes = [(dimension,), (bits,), (2, dimension, bits), (bits // 64, rows), (rows, bits // 2)]
+        own = (self.mean, self.steps, self.weights, self.words, self.levels)
+        return [each.shape for each in own] == shapes and all(np.isfinite(each).all() for each in own[:3])
 
     def nearest(
         self, query_D: Floats, count: int, allowed: Rows | None, penalties: Penalties, *, wide: int = 1

@@ -45,7 +45,7 @@ class FarVectors:
             old = None if before is None else before.vectors
             held, codes = (old._seals, old._codes) if isinstance(old, FarVectors) else kept_codes(store)
             then, stays = known_rows(held, seals)
-            if anew or not stays.any():
+            if codes is None or anew or not stays.any():
                 stays = np.zeros(len(ids), np.bool_)
                 some = np.arange(0, len(ids), -(-len(ids) // FITTED_ON) or 1)
                 codes = Codes.fitted(vectors_at(table, places[some])).of_none(len(ids))
@@ -119,19 +119,19 @@ class FarVectors:
         return np.where(own[rows] == asked, rows, -1)
 
 
-def kept_codes(store: Store) -> tuple[Seals, Codes]:
+def kept_codes(store: Store) -> tuple[Seals, Codes | None]:
     """What the gallery's file holds, no rows where it is not there or of another model's vectors; `GalleryDamaged`
     where it cannot be used."""
-    none, seals = Codes.empty(store.dimension), np.empty((0, 2), np.uint64)
+    none = np.empty((0, 2), np.uint64), None
     try:
         with (store.folder / CODES).open("rb") as file, np.load(file, allow_pickle=False) as held:
-            if held["mean"].shape != none.mean.shape:
-                return seals, none
+            if held["mean"].shape != (store.dimension,):
+                return none
             seals, codes = held["seals"], Codes(**{each.name: held[each.name] for each in fields(Codes)})
-        if seals.shape != (codes.words.shape[1], 2) or not codes.alike(none):
+        if seals.shape[1:] != (2,) or not codes.are_of(len(seals), store.dimension):
             raise ValueError("holds other arrays than it should")
     except FileNotFoundError:
-        return seals, none
+        return none
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         remedy = "delete it: searches are slow to begin until pickout gallery compact has written it again"
         raise GalleryDamaged(f"{store.folder / CODES}: cannot be used ({error}); {remedy}") from None
