@@ -16,8 +16,7 @@ from PIL import Image
 from pickout.errors import GalleryDamaged, UsageError
 from pickout.gallery.approximate import far_vectors
 from pickout.gallery.approximate.build import APPROXIMATE, ApproximateSettings, read_approximation
-from pickout.gallery.approximate.codes import Codes
-from pickout.gallery.approximate.far_vectors import CODES, FarVectors
+from pickout.gallery.approximate.far_vectors import CODES, Codes, FarVectors
 from pickout.gallery.changes.verification import verify
 from pickout.gallery.gallery import Gallery
 from pickout.gallery.search.filters import Where
