@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -114,13 +115,8 @@ class OpenGallery:
         held, a GalleryError where files of the table cannot be deleted; the next change tries again. `first` is called
         before anything goes, once it is sure that nothing is held."""
         wanted, store = edits.checked_ids(ids), self._writable()
-
-        def begin() -> None:
-            self.retention.refuse_held(wanted)
-            record_change(self.path, "erase", len(wanted))
-            first()
-
-        return edits.erase_rows(self.path, store, wanted, begin)
+        record = partial(record_change, self.path, "erase", len(wanted))
+        return edits.erase_rows(self.path, store, wanted, [partial(self.retention.refuse_held, wanted), record, first])
 
     def erase_due(self, now: datetime | None = None) -> Due:
         """Erase what is due by the rules of retention and not held; the erasure leaves its lines in the audit."""

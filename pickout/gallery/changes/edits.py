@@ -81,13 +81,14 @@ def checked_metadata(told: Metadata) -> Metadata:
         raise UsageError(f"expected Metadata, with labels by name and a box of four numbers: {error}") from None
 
 
-def erase_rows(gallery: Path, store: Store, ids: Iterable[str], first: Callable[[], object] = lambda: None) -> Change:
+def erase_rows(gallery: Path, store: Store, ids: Iterable[str], first: Iterable[Callable[[], object]] = ()) -> Change:
     """Remove rows, their quarantine lines, the saved searches that name them, and every trace of them and of what was
     removed or replaced before from the gallery's folder, also from a table that is being built. Killed at any moment,
-    it is finished by the next writer. `first` is called under the lock, and what it raises ends it. `GalleryError`
-    where files of the table cannot be deleted; the next change tries again."""
+    it is finished by the next writer. What is to be done `first` is called under the lock, and what it raises ends it.
+    `GalleryError` where files of the table cannot be deleted; the next change tries again."""
     with tables.changing(gallery, store):
-        first()
+        for each in first:
+            each()
         wanted = sorted({*ids, *unfinished(gallery)})
         write_atomically(gallery / ERASING, json.dumps(wanted) + "\n")
         chosen = frozenset(wanted)

@@ -110,8 +110,6 @@ def _label_facets(column: pa.ChunkedArray) -> dict[str, Facet]:
     read = [json.loads(text) for text in texts.names]
     facets = {}
     for name in sorted({name for labels in read for name in labels}):
-        values = sorted({labels[name] for labels in read if name in labels})
-        place = {value: position for position, value in enumerate(values)}
-        of_text = np.array([*(place.get(labels.get(name), -1) for labels in read), -1], dtype=np.int32)
-        facets[LABEL + name] = Facet(tuple(values), of_text[texts.positions])
+        own = _facet(pa.chunked_array([[labels.get(name) for labels in read]], pa.string()))
+        facets[LABEL + name] = Facet(own.names, np.append(own.positions, np.int32(-1))[texts.positions])
     return facets
