@@ -19,7 +19,7 @@ from pickout.gallery.approximate.far_vectors import CODES, FarVectors, kept_code
 from pickout.gallery.storage import reading, tables
 from pickout.gallery.storage.rows import Resident
 from pickout.gallery.storage.store import Store
-from pickout.gallery.vectors.exact import Doubles, Floats, best_rows, exact_top
+from pickout.gallery.vectors.exact import Aim, Doubles, Floats, best_rows, exact_top
 
 APPROXIMATE = "approximate.json"
 FORMAT = 2  # version of the file that this code writes and reads
@@ -201,9 +201,9 @@ class _Trial:
         taken, order = list[tuple[float, float]](), np.arange(len(self._sample))
         for query in self._queries["crops"]:
             began = time.perf_counter()
-            exact_top(self._sample, query, top=_AT[-1], order_N=order)
+            exact_top(self._sample, Aim(query), top=_AT[-1], order_N=order)
             between = time.perf_counter()
-            self._far.top(query, top=_AT[-1], order_N=self._resident.order, allowed_N=None, penalties=())
+            self._far.top(Aim(query), top=_AT[-1], order_N=self._resident.order)
             taken.append((between - began, time.perf_counter() - between))
         exact, codes = (statistics.median(each[which] for each in taken) for which in (0, 1))
         return exact * len(self._resident.ids) / len(self._sample) / codes
@@ -222,6 +222,6 @@ class _Trial:
         shares = []
         for query, best in zip(self._queries[kind][half::2], self._best[kind][half::2], strict=True):
             least = best[: min(at, len(best))]
-            scores = self._far.top(query, top=len(least), order_N=self._resident.order, allowed_N=None, penalties=())[1]
+            scores = self._far.top(Aim(query), top=len(least), order_N=self._resident.order)[1]
             shares.append(np.count_nonzero(scores >= least[-1] - _EQUAL) / len(least))
         return np.array(shares)

@@ -10,7 +10,7 @@ import math
 import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, Self
 
 import numpy as np
@@ -22,7 +22,7 @@ from pickout.gallery.storage.reading import MakeVectors, batches, matrix, vector
 from pickout.gallery.storage.rows import Located, Resident
 from pickout.gallery.storage.store import Store
 from pickout.gallery.vectors import exact
-from pickout.gallery.vectors.exact import Best, Floats, Ids, Mask, Penalties, Places, Rows, Seals
+from pickout.gallery.vectors.exact import Aim, Best, Floats, Ids, Mask, Places, Rows, Seals
 
 CODES = "approximate.npz"
 _DEEP = 128  # candidates are asked for in steps of so many, so that the first pages of a search come from the same ones
@@ -83,36 +83,32 @@ class Codes:
         own = (self.mean, self.steps, self.weights, self.words, self.levels)
         return [each.shape for each in own] == shapes and all(np.isfinite(each).all() for each in own[:3])
 
-    def nearest(
-        self, query_D: Floats, count: int, allowed: Rows | None, penalties: Penalties, *, wide: int = 1
-    ) -> Rows:
+    def nearest(self, aim: Aim, count: int, allowed: Rows | None = None, *, wide: int = 1) -> Rows:
         """About the `count` best rows, sorted by place, of those `allowed` (None: all), or all where they are fewer;
         `wide` times as many are told apart by their levels."""
         passing = self.words.shape[1] if allowed is None else len(allowed)
         if passing <= count:
             return np.arange(passing) if allowed is None else allowed
-        worse = self._worse(query_D, allowed, penalties)
+        worse = self._worse(aim, allowed)
         # The least value up to which there are enough rows. All of the same value are taken.
         bound = int(np.searchsorted(np.bincount(worse).cumsum(), min(_ROUGHLY * wide * count, passing)))
         rows = np.flatnonzero(worse <= bound)
         rows = rows if allowed is None else allowed[rows]
         for score, kept in ((self._by_signs, wide * count), (self._by_levels, count)):
-            scores = score(query_D, rows)
-            for penalty in penalties:
-                scores -= penalty.weight * np.maximum(score(penalty.vector, rows) - penalty.free, 0)
+            scores = aim.scores(partial(score, rows=rows))
             if len(rows) > kept:
                 rows = rows[np.argpartition(-scores, kept - 1)[:kept]]
         return np.sort(rows)
 
-    def _worse(self, query_D: Floats, allowed: Rows | None, penalties: Penalties) -> NDArray[np.uint16]:
+    def _worse(self, aim: Aim, allowed: Rows | None) -> NDArray[np.uint16]:
         """A whole number for each row: the smaller, the better it looks."""
-        differing = self._differing(query_D, allowed)
-        if not penalties:
+        differing = self._differing(aim.vector, allowed)
+        if not aim.penalties:
             return differing
         bits = 64 * len(self.words)
         cosines = np.cos(np.arange(bits + 1) * math.pi / bits).astype(np.float32)
-        scores = cosines[differing] * np.float32(np.linalg.norm(query_D))
-        for penalty in penalties:
+        scores = cosines[differing] * np.float32(np.linalg.norm(aim.vector))
+        for penalty in aim.penalties:
             over = np.maximum(cosines - np.float32(penalty.free), 0) * np.float32(penalty.weight)
             scores -= over[self._differing(penalty.vector, allowed)]
         return np.asarray(np.clip((scores.max() - scores) * bits, 0, 2**16 - 1).astype(np.uint16))
@@ -242,18 +238,18 @@ class FarVectors:
                 rows = self._rows(batch["id"].to_numpy(zero_copy_only=False))
                 yield rows[rows >= 0], matrix(batch["vector"])[rows >= 0]
 
-    def top(self, query_D: Floats, *, top: int, order_N: Rows, allowed_N: Mask | None, penalties: Penalties) -> Best:
+    def top(self, aim: Aim, *, top: int, order_N: Rows, allowed_N: Mask | None = None) -> Best:
         """About the best rows, and their exact scores."""
         allowed = None if allowed_N is None else np.flatnonzero(allowed_N)
         passed = len(order_N) if allowed is None else len(allowed)
         limit = _SCORED * -(-top // _DEEP) * _DEEP
         while True:
-            near = self._codes.nearest(query_D, limit, allowed, penalties, wide=self.wide)
+            near = self._codes.nearest(aim, limit, allowed, wide=self.wide)
             found, vectors = self._fetch(near)
             if len(found) >= top or limit >= passed:
                 break
             limit *= 4  # rows have gone since the gallery was read
-        places, scores = exact.exact_top(vectors, query_D, top=top, order_N=order_N[found], penalties=penalties)
+        places, scores = exact.exact_top(vectors, aim, top=top, order_N=order_N[found])
         return found[places], scores
 
     def _fetch(self, rows: Rows) -> tuple[Rows, Floats]:

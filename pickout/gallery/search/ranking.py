@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import NamedTuple
 
 import numpy as np
 from pydantic import Field
@@ -15,7 +14,7 @@ from pickout.gallery.search.filters import ANYWHERE, Where, allowed, check_where
 from pickout.gallery.search.query import Query, is_end, possible_ids
 from pickout.gallery.storage.rows import NO_FACET, Resident
 from pickout.gallery.storage.store import Store
-from pickout.gallery.vectors.exact import Doubles, Floats, Penalty, Rows
+from pickout.gallery.vectors.exact import Aim, Doubles, Floats, Penalty, Rows
 
 
 class Grouping(StrEnum):
@@ -70,13 +69,6 @@ class AimSettings(Settings):
 
 
 Known = Mapping[str, Floats]  # vectors of sentences that were encoded together
-
-
-class Aim(NamedTuple):
-    """A query as a search needs it: (D,) whose inner product with a crop's is the score before penalties."""
-
-    vector: Floats
-    penalties: tuple[Penalty, ...] = ()
 
 
 def take_aim(
@@ -211,9 +203,7 @@ def ranked(resident: Resident, aim: Aim, asked: Asked, candidates: int = 0, look
     looked: dict[int, float] = {}
     came = -1
     while True:
-        rows, scores = resident.vectors.top(
-            aim.vector, top=depth, order_N=resident.order, allowed_N=mask, penalties=aim.penalties
-        )
+        rows, scores = resident.vectors.top(aim, top=depth, order_N=resident.order, allowed_N=mask)
         if look is not None and candidates:
             first = rows[:candidates].tolist()
             if not looked:

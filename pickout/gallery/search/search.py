@@ -188,10 +188,7 @@ def every_score(query: Query, where: Where, encoder: Encoder, resident: Resident
     aim = take_aim(query, encoder, resident, store, SearchSettings().aim, {})
     scores = np.empty(len(resident.ids), np.float32)
     for rows, vectors in resident.vectors.blocks():
-        found = vectors @ aim.vector
-        for penalty in aim.penalties:
-            found -= np.float32(penalty.weight) * np.maximum(vectors @ penalty.vector - np.float32(penalty.free), 0)
-        scores[rows] = found
+        scores[rows] = aim.scores(vectors.__matmul__)
     chosen = slice(None) if (passed := allowed(where, resident)) is None else passed
     return Scored(resident.ids[chosen], scores[chosen], resident.times[chosen])
 
