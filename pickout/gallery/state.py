@@ -275,7 +275,8 @@ class OpenGallery:
             self._resident = None  # let go of the old matrix before the new one is read
             held = earlier._resident if earlier is not None and earlier._opened.name == self._opened.name else None
             before = None if held is None else held[2]
-            make = self.spread or (None if about is None else about.vectors)
-            vectors = None if make is None else make(self._opened, before)
+            vectors = None if self.spread is None else self.spread(self._opened, before)
+            if vectors is None and about is not None:
+                vectors = far_vectors.FarVectors.maker(self._opened, before, about.wide, about.told())
             self._resident = (version, about, self._opened.resident(vectors, before))
         return self._resident[2]

@@ -16,7 +16,7 @@ from pickout.config import Settings
 from pickout.errors import UsageError
 from pickout.files import write_atomically
 from pickout.gallery.approximate.far_vectors import CODES, FarVectors, kept_codes
-from pickout.gallery.storage import reading, tables
+from pickout.gallery.storage import tables
 from pickout.gallery.storage.rows import Resident
 from pickout.gallery.storage.store import Store
 from pickout.gallery.vectors.exact import Aim, Doubles, Floats, best_rows, exact_top
@@ -75,10 +75,6 @@ class Approximation(Settings):
     target: float  # recall at the largest depth that was aimed at
     faster: float  # how many times as fast as an exact search in memory it was
     recalls: tuple[Recall, ...]  # what was measured
-
-    def vectors(self, store: Store, before: Resident | None) -> reading.MakeVectors:
-        """Makes the vectors of the gallery's rows; those that were read `before` help."""
-        return FarVectors.maker(store, before, self.wide, self.told())
 
     def told(self) -> str:
         """What was measured at the largest depth, in words."""

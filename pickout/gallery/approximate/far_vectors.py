@@ -9,9 +9,8 @@ these the levels. The weights are the least squares that tell vectors from signs
 import math
 import zipfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields, replace
 from functools import lru_cache, partial
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,8 +35,7 @@ _ROUGHLY = 16  # rows that are told apart by their signs' weights, for each that
 _STEP = 0.335  # between levels, in standard deviations: the least error for sixteen of a normal number (Max, 1960)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Codes:
+class Codes(NamedTuple):
     """The codes of N rows, and how they are told from vectors of length D and tell scores."""
 
     mean: Floats  # (D,) of vectors
@@ -56,7 +54,7 @@ class Codes:
         codes = cls(mean, steps, weights, np.empty((bits // 64, 0), np.uint64), np.empty((0, bits // 2), np.uint8))
         levels = _unpacked(codes.of(vectors_nD).levels)
         each = [_least_squares(found, vectors_nD - mean) for found in (np.sign(levels), levels)]
-        return replace(codes, weights=np.stack(each))
+        return codes._replace(weights=np.stack(each))
 
     def of(self, vectors_ND: Floats) -> Self:
         """The codes of these vectors."""
@@ -74,7 +72,7 @@ class Codes:
     def of_none(self, count: int) -> Self:
         """Room for the codes of so many rows."""
         words = np.zeros((len(self.words), count), np.uint64)
-        return replace(self, words=words, levels=np.zeros((count, self.levels.shape[1]), np.uint8))
+        return self._replace(words=words, levels=np.zeros((count, self.levels.shape[1]), np.uint8))
 
     def are_of(self, rows: int, dimension: int) -> bool:
         """Whether these are finite numbers in the shapes for so many rows."""
@@ -202,7 +200,7 @@ class FarVectors:
                 some = np.arange(0, len(ids), -(-len(ids) // _FITTED_ON) or 1)
                 codes = Codes.fitted(vectors_at(table, places[some])).of_none(len(ids))
             else:
-                codes = replace(codes, words=codes.words[:, then], levels=codes.levels[then])
+                codes = codes._replace(words=codes.words[:, then], levels=codes.levels[then])
             new = np.flatnonzero(~stays)
             for start in range(0, len(new), _AT_ONCE):
                 some = new[start : start + _AT_ONCE]
@@ -216,7 +214,7 @@ class FarVectors:
         """Write the codes to the gallery's file."""
         codes = self._codes
         with atomic_path(self._store.folder / CODES) as file, file.open("wb") as opened:
-            np.savez(opened, **{each.name: getattr(codes, each.name) for each in fields(codes)}, seals=self._seals)
+            np.savez(opened, **codes._asdict(), seals=self._seals)
 
     def doubt(self, passed: int) -> str | None:
         """What to say beside a search of `passed` rows, where it may miss some."""
@@ -279,7 +277,7 @@ def kept_codes(store: Store) -> tuple[Seals, Codes | None]:
         with (store.folder / CODES).open("rb") as file, np.load(file, allow_pickle=False) as held:
             if held["mean"].shape != (store.dimension,):
                 return none
-            seals, codes = held["seals"], Codes(**{each.name: held[each.name] for each in fields(Codes)})
+            seals, codes = held["seals"], Codes(*(held[name] for name in Codes._fields))
         if seals.shape[1:] != (2,) or not codes.are_of(len(seals), store.dimension):
             raise ValueError("holds other arrays than it should")
     except FileNotFoundError:

@@ -10,11 +10,10 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pickout.errors import GalleryDamaged, GalleryError, GalleryMissing, UsageError, printable
 from pickout.files import atomic_path, storage_errors
@@ -32,8 +31,7 @@ _COLUMNS = ("number", "time", "user", "via", "purpose", "kind", "sentence", "whe
 _RUNS = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet's formula begins with
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
+class Head(NamedTuple):
     """A log's name, which says its key, how many entries it had, the tree's root over them, and the signed note."""
 
     origin: str
@@ -219,8 +217,7 @@ def sign_text(gallery: Path, text: str, key_file: Path | None = None) -> str:
     return f"{text}\n— {origin} {_encoded(identifier + key.sign(text.encode()))}\n"
 
 
-@dataclass(frozen=True, slots=True)
-class Examined:
+class Examined(NamedTuple):
     """How many entries, the root over them, how many earlier heads they were held against, and what is wrong."""
 
     size: int

@@ -14,11 +14,10 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from contextvars import ContextVar
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pickout.errors import GalleryError
 from pickout.files import database_errors, own_file, storage_errors
@@ -30,8 +29,7 @@ _WAIT = 60.0  # seconds to wait for another process that writes keys
 _KEY_OF = "SELECT key FROM keys WHERE crop = ?"
 
 
-@dataclass(frozen=True, slots=True)
-class Acting:
+class Acting(NamedTuple):
     """For whom, through what (as `server`) and to what purpose something is done, where it is not this account."""
 
     user: str

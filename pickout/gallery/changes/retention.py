@@ -2,10 +2,9 @@
 
 import secrets
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from pydantic import Field
@@ -56,8 +55,7 @@ def read_retention(gallery: Path) -> Keeping:
     return tables.read_small_file(gallery / RETENTION, Keeping, remedy) or Keeping()
 
 
-@dataclass(frozen=True, slots=True)
-class Due:
+class Due(NamedTuple):
     """What the rules say now."""
 
     erase: tuple[str, ...]

@@ -4,9 +4,9 @@ import io
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -35,8 +35,7 @@ _LENGTH_OFF = 1e-3  # how far a vector's length may be from one
 _Found = dict[str, tuple[Row | None, Tokens | None]]  # rows with tokens, by id; None where there is none
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
+class Fault(NamedTuple):
     """Something that is not as it should be: where, and what in a few words, with a remedy."""
 
     file: Path
@@ -44,7 +43,7 @@ class Fault:
 
     def as_json(self) -> dict[str, str]:
         """With plain values."""
-        return {name: str(value) for name, value in asdict(self).items()}
+        return {name: str(value) for name, value in self._asdict().items()}
 
 
 def verify(gallery: Path, *, files: bool = False, on_progress: Progress = lambda *_: None) -> Iterator[Fault]:

@@ -3,10 +3,10 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import chain, islice
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -26,8 +26,7 @@ from pickout.gallery.vectors.exact import Floats, Tokens
 _FEW = 1000  # files up to which a run asks for the rows that concern them, instead of reading what all rows are
 
 
-@dataclass(frozen=True, slots=True)
-class _Examined:
+class _Examined(NamedTuple):
     """A file that has been read, in a thread, while the model is busy with earlier ones."""
 
     file: Path

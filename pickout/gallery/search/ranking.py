@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import NamedTuple
 
 import numpy as np
 from pydantic import Field
@@ -172,8 +173,7 @@ class Asked:
     settings: SearchSettings = field(default_factory=SearchSettings)
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """One row in the ranking, with its score, that of a second look, and the rows that are shown as one with it."""
 
     position: int
@@ -182,8 +182,7 @@ class Place:
     others: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Ranking:
+class Ranking(NamedTuple):
     """A page of the ranking and what stands around it."""
 
     places: list[Place]  # best first

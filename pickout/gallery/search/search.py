@@ -1,12 +1,12 @@
 """One search from query to answer, on a gallery's parts."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -134,10 +134,8 @@ def together(asked: Sequence[Asked], encoder: Encoder, resident: Resident) -> It
     sentences = list(dict.fromkeys(text for each in several for text in (*each.query.texts, *each.query.without)))
     known = dict(zip(sentences, sentence_vectors(encoder, sentences), strict=True))
     plain = {each.query.texts[0] for each in several if len(each.query.texts) == 1 and not each.query.images}
-    with ExitStack() as stack:
-        if len(plain) > 1 and isinstance(resident.vectors, HeldVectors):
-            queries = np.stack([known[text] for text in sorted(plain)])
-            stack.enter_context(resident.vectors.scored_together(queries))
+    held = resident.vectors if len(plain) > 1 and isinstance(resident.vectors, HeldVectors) else None
+    with held.scored_together(np.stack([known[text] for text in sorted(plain)])) if held else nullcontext():
         yield known
 
 
@@ -173,8 +171,7 @@ def answer(
     return Answer(query, hits, asked.where, *about, located=shown, unknown=unknown)
 
 
-@dataclass(frozen=True, slots=True)
-class Scored:
+class Scored(NamedTuple):
     """Every crop that passes some filters."""
 
     ids: Ids  # (k,) 32 hexadecimal digits

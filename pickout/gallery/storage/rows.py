@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from operator import index
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -82,8 +82,7 @@ class Row:
         return Path(self.root) / self.path
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
+class Known(NamedTuple):
     """What ingest must know about a row to leave its file alone."""
 
     id: str
@@ -91,8 +90,7 @@ class Known:
     metadata: Metadata
 
 
-@dataclass(frozen=True, slots=True)
-class Facet:
+class Facet(NamedTuple):
     """What each crop says about one thing, for example its camera."""
 
     names: tuple[str, ...]  # the values that occur, sorted

@@ -5,7 +5,6 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, Self
 
 import numpy as np
@@ -31,8 +30,7 @@ Seals = NDArray[np.uint64]  # (N, 2), digests of all that rows hold
 Best = tuple[Rows, Doubles]  # rows (k,), best first, and their scores (k,)
 
 
-@dataclass(frozen=True, slots=True)
-class Penalty:
+class Penalty(NamedTuple):
     """What likeness to something unwanted costs: `weight * max(0, <vector, x> - free)` for a crop x."""
 
     vector: Floats  # (D,) unit vector of the unwanted
