@@ -89,8 +89,7 @@ class Approximation(Settings):
         ]
 
     def _deepest(self) -> list[Recall]:
-        depth = max((each.at for each in self.recalls), default=0)
-        return [each for each in self.recalls if each.at == depth]
+        return [each for each in self.recalls if each.at == max(other.at for other in self.recalls)]
 
 
 def read_approximation(gallery: Path, manifest: tables.Manifest) -> Approximation | None:

@@ -26,7 +26,7 @@ from pickout.gallery.search.probability import read_calibration
 from pickout.gallery.search.saved_searches import SavedSearches
 from pickout.gallery.storage.rows import Row, row_id, row_seal
 from pickout.gallery.storage.store import FROM_BACKUP, Store
-from pickout.gallery.storage.tables import MANIFEST, Manifest, leftover_tables, pending, read_manifest, table_folder
+from pickout.gallery.storage.tables import MANIFEST, Manifest, leftover_tables, pending, read_manifest
 from pickout.gallery.vectors.exact import Tokens
 
 _AT_ONCE = 200
@@ -83,7 +83,7 @@ def _rows(gallery: Path, manifest: Manifest, files: bool, on_progress: Progress)
     if lost := sorted(there - store.fetch(there).keys()):
         what = f"{len(lost)} rows are there but not found by their ids ({lost[0]}, ...): the index over the ids, of an"
         told = f"{what} earlier version, is damaged; any change of the gallery removes it"
-        yield Fault(table_folder(gallery, manifest.table), told)
+        yield Fault(gallery / f"{manifest.table}.lance", told)
     kept_codes(store)
     if len(shapes) > 1:
         yield Fault(gallery, f"tokens of {len(shapes)} shapes {sorted(shapes)}; index again into a new folder")

@@ -32,7 +32,7 @@ class Scan:
             if not pattern.strip("/") or pattern.count("[") > pattern.count("]"):
                 raise UsageError(f"exclude '{pattern}': expected a pattern like *_mask.png or thumbs, brackets closed")
         self._folder, self._exclude = folder, [pattern.rstrip("/") for pattern in exclude]
-        self.passed_over: Counter[str] = Counter(dict.fromkeys(map(_excluded, self._exclude), 0))
+        self.passed_over = Counter({f"excluded by '{pattern}'": 0 for pattern in self._exclude})
         """How many files or folders were passed over so far, by kind: an ending, a folder's name, or words."""
 
     def files(self) -> Iterator[Path]:
@@ -61,7 +61,7 @@ class Scan:
         name = entry.name
         for pattern in self._exclude:
             if fnmatchcase(name, pattern) or fnmatchcase(os.path.relpath(entry.path, self._folder), pattern):
-                return _excluded(pattern)
+                return f"excluded by '{pattern}'"
         if name.startswith("."):
             return "names that begin with a dot"
         if is_folder:
@@ -78,10 +78,6 @@ class Scan:
         except OSError:  # a link that leads in a circle, for one: reading it tells what is wrong
             return None
         return None if not bare or is_image(Path(entry.path)) else ending or "without an ending"
-
-
-def _excluded(pattern: str) -> str:
-    return f"excluded by '{pattern}'"
 
 
 def _entries(folder: Path) -> list["os.DirEntry[str]"]:

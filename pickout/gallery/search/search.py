@@ -67,8 +67,7 @@ class Hit:
         return {**told, "file": str(self.file), **about, "others": list(self.others)}
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """Whether the best probability reaches a threshold that a share `error` of searches for absent people reach."""
 
     best: float

@@ -3,9 +3,9 @@
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from pickout.errors import UsageError
 from pickout.files import packaged_table
@@ -26,8 +26,7 @@ _OPEN = re.compile(_filled("{open}"), re.IGNORECASE)
 _MOMENT = "from when until when?"
 
 
-@dataclass(frozen=True, slots=True)
-class Parse:
+class Parse(NamedTuple):
     """What a sentence says: the person, the filters, and the pieces that became filters with their meaning."""
 
     description: str

@@ -194,7 +194,7 @@ def pending(gallery: Path) -> Manifest | None:
 def pending_store(gallery: Path) -> Store | None:
     """The table that is being built; None where none is, or it is gone."""
     told = pending(gallery)
-    if told is None or not (folder := table_folder(gallery, told.table)).exists():
+    if told is None or not (folder := gallery / f"{told.table}.lance").exists():
         return None
     try:
         return Store(gallery, told.model.dimension, told.table)
@@ -204,15 +204,10 @@ def pending_store(gallery: Path) -> Store | None:
         raise GalleryDamaged(f"{folder}: {what}; {remedy}") from error
 
 
-def table_folder(gallery: Path, name: str) -> Path:
-    """Where a table's files lie."""
-    return gallery / f"{name}.lance"
-
-
 def leftover_tables(gallery: Path) -> list[Path]:
     """Tables that nothing names: of another model, left by an interrupted swap or an abandoned rebuild."""
     named = [each.table for each in (read_manifest(gallery), pending(gallery)) if each is not None]
-    return sorted(set(_tables(gallery)) - {table_folder(gallery, name) for name in named})
+    return sorted(set(_tables(gallery)) - {gallery / f"{name}.lance" for name in named})
 
 
 def _tables(gallery: Path) -> list[Path]:
