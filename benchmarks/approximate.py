@@ -30,7 +30,7 @@ from pickout.gallery.approximate.build import ApproximateSettings, Approximation
 from pickout.gallery.storage.rows import Metadata, Row, row_id
 from pickout.gallery.storage.store import Store
 from pickout.gallery.storage.tables import make_gallery, new_manifest, read_manifest
-from pickout.gallery.vectors.exact import best_rows, exact_top
+from pickout.gallery.vectors.exact import Aim, best_rows, exact_top
 
 Array = NDArray[np.float32]
 CROPS_A_PERSON = 4
@@ -151,9 +151,9 @@ def compare(store: Store, found: Approximation, sentences: Array, most: int) -> 
         for query, first in zip(sentences, best, strict=True):
             some = None if allowed is None else allowed[: len(held)]
             began = time.perf_counter()
-            whole, _ = exact_top(held, query, top=TOP, order_N=far.order[: len(held)], allowed_N=some)
+            whole, _ = exact_top(held, Aim(query), top=TOP, order_N=far.order[: len(held)], allowed_N=some)
             between = time.perf_counter()
-            own, _ = far.vectors.top(query, top=TOP, order_N=far.order, allowed_N=allowed, penalties=())
+            own, _ = far.vectors.top(Aim(query), top=TOP, order_N=far.order, allowed_N=allowed)
             taken["codes"].append(time.perf_counter() - between)
             taken["exact"].append((between - began) * rows / len(held))
             # Those of the best of all that pass are the best that pass.

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from pickout.gallery.search.filters import Where, allowed
 from pickout.gallery.storage.rows import Facet, Metadata, Resident, Row
 from pickout.gallery.storage.store import Store
-from pickout.gallery.vectors.exact import HeldVectors, exact_top
+from pickout.gallery.vectors.exact import Aim, HeldVectors, exact_top
 
 Vectors = NDArray[np.float32]
 CAMERAS, DAYS = 24, 30
@@ -92,7 +92,10 @@ def times(resident: Resident, queries: Vectors, where: Where) -> list[float]:
     for query in queries:
         for name, action in (
             ("read", lambda: list(pool.map(np.sum, parts))),
-            ("exact", lambda query=query: exact_top(resident.vectors.array, query, top=100, order_N=resident.order)),
+            (
+                "exact",
+                lambda query=query: exact_top(resident.vectors.array, Aim(query), top=100, order_N=resident.order),
+            ),
             ("filtered", lambda query=query: search_filtered(resident, query, where)),
         ):
             began = time.perf_counter()
@@ -111,10 +114,7 @@ def many(resident: Resident, repeats: int) -> list[str]:
 
     def ours() -> list[list[int]]:
         with resident.vectors.scored_together(queries):
-            return [
-                resident.vectors.top(query, top=100, order_N=resident.order, allowed_N=None, penalties=())[0].tolist()
-                for query in queries
-            ]
+            return [resident.vectors.top(Aim(query), top=100, order_N=resident.order)[0].tolist() for query in queries]
 
     def product() -> list[list[int]]:
         return np.argpartition(-(queries @ array.T), 100, axis=1)[:, :100].tolist()
@@ -144,7 +144,9 @@ def many(resident: Resident, repeats: int) -> list[str]:
 
 
 def search_filtered(resident: Resident, query: Vectors, where: Where) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    return exact_top(resident.vectors.array, query, top=100, order_N=resident.order, allowed_N=allowed(where, resident))
+    return exact_top(
+        resident.vectors.array, Aim(query), top=100, order_N=resident.order, allowed_N=allowed(where, resident)
+    )
 
 
 def check(resident: Resident, query: Vectors, where: Where) -> None:

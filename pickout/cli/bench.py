@@ -159,7 +159,7 @@ def _indexing(plain: "LoadedModel", ours: "LoadedModel", files: list[Path], fold
 def _searching(rows: int, dimension: int) -> dict[str, Sides]:
     import numpy as np
 
-    from pickout.gallery.vectors.exact import HeldVectors
+    from pickout.gallery.vectors.exact import Aim, HeldVectors
 
     array = np.random.default_rng(0).standard_normal((rows, dimension), np.float32)
     array /= np.linalg.norm(array, axis=1, keepdims=True)
@@ -170,8 +170,7 @@ def _searching(rows: int, dimension: int) -> dict[str, Sides]:
 
         def search() -> list[Any]:
             with held.scored_together(asked):
-                how: dict[str, Any] = {"top": _TOP, "order_N": order, "allowed_N": None, "penalties": ()}
-                return [held.top(query, **how)[0] for query in asked]
+                return [held.top(Aim(query), top=_TOP, order_N=order)[0] for query in asked]
 
         plain = lambda: np.argpartition(-(asked @ array.T), _TOP, axis=1)[:, :_TOP]  # noqa: E731
         return {"numpy: product and partial sort": plain, "exact search": search}

@@ -17,7 +17,7 @@ from pickout.errors import ServerBusy
 from pickout.gallery.storage.reading import MakeVectors, batches, matrix, slices, taken
 from pickout.gallery.storage.rows import Located, Resident
 from pickout.gallery.storage.store import Store
-from pickout.gallery.vectors.exact import Best, Floats, HeldVectors, Mask, Penalties, Rows, damaged_rows, known_rows
+from pickout.gallery.vectors.exact import Aim, Best, Floats, HeldVectors, Mask, Rows, damaged_rows, known_rows
 
 _BLOCK = 65_536  # rows that are fetched at a time
 _ATTEMPTS = 4
@@ -81,13 +81,13 @@ class _VectorWorker:
         self._parts[number] = (held, there, part.columns.order)
         return damaged_rows(held.array[there])
 
-    def top(self, number: int, query_D: Floats, top: int, allowed: Mask | None, penalties: Penalties) -> Best | None:
+    def top(self, number: int, aim: Aim, top: int, allowed: Mask | None) -> Best | None:
         """The best of a part, as `exact_top` tells them."""
         if number not in self._parts:
             return None
         held, there, order = self._parts[number]
         allowed = allowed if there.all() else there if allowed is None else allowed & there
-        return held.top(query_D, top=top, order_N=order, allowed_N=allowed, penalties=penalties)
+        return held.top(aim, top=top, order_N=order, allowed_N=allowed)
 
     def at(self, number: int, rows: Rows) -> Floats | None:
         """The vectors of some rows of a part."""
@@ -147,10 +147,10 @@ class ClusterVectors:
             rows = np.arange(start, min(start + _BLOCK, len(self._part)))
             yield rows, self.at(rows)
 
-    def top(self, query_D: Floats, *, top: int, order_N: Rows, allowed_N: Mask | None, penalties: Penalties) -> Best:
+    def top(self, aim: Aim, *, top: int, order_N: Rows, allowed_N: Mask | None = None) -> Best:
         """See `exact_top`: the best of all parts' best."""
         allowed = [None if allowed_N is None else allowed_N[rows] for rows in self._rows_of]
-        found = self._ask("top", {part: (query_D, top, own, penalties) for part, own in enumerate(allowed)})
+        found = self._ask("top", {part: (aim, top, own) for part, own in enumerate(allowed)})
         rows = np.concatenate([self._rows_of[part][best] for part, (best, _) in found.items()])
         scores = np.concatenate([scores for _, scores in found.values()])
         best = np.lexsort((order_N[rows], -scores))[:top]

@@ -102,7 +102,6 @@ def _checked(encoder: Encoder, vectors: Floats | None, count: int, whose: str = 
 
 SIZES = (8, 16, 32)  # batches tried in turns; small ones stay in the processor's caches, large ones suit a GPU
 _TURNS = 2  # how often each is timed; the better time counts, since other work on a machine only ever adds
-LARGEST = max(SIZES)
 
 
 class BatchSize:
@@ -110,7 +109,7 @@ class BatchSize:
 
     def __init__(self, told: int | None) -> None:
         # The first batch of all is not counted: a model is still making itself ready.
-        self._plan = [] if told else [LARGEST, *SIZES * _TURNS]
+        self._plan = [] if told else [max(SIZES), *SIZES * _TURNS]
         self._times: dict[int, float] = {}
         self.now = told or self._plan[0]
 

@@ -24,8 +24,7 @@ from pickout.gallery.search.query import Query
 from pickout.gallery.search.ranking import Asked, Grouping, SearchSettings
 from pickout.gallery.search.search import Answer, Hit, Scored, answer, every_score, together
 from pickout.gallery.state import OpenGallery
-from pickout.gallery.storage import tables
-from pickout.gallery.storage.lock import writing
+from pickout.gallery.storage import lock, tables
 from pickout.gallery.storage.store import Store
 
 _log = logging.getLogger(__name__)
@@ -85,8 +84,8 @@ class Gallery(OpenGallery):
 
         `DataMissing` where the folder is not there or holds no image, `AnnotationError` where the table is wrong."""
         model, store, given = self._model(encoder), self._writable(), settings or IngestSettings()
-        told = None if table is None else MetadataTable(Path(table))
         folder, keep = Path(crops).resolve(), self.retention.keep
+        told = None if table is None else MetadataTable(Path(table), folder)
         ingest = Ingest(self.path, store, model, folder, told, camera_from, given, again, exclude, keep)
         return ingest.run(prune=prune, prune_folders=prune_folders, on_progress=on_progress)
 
@@ -208,7 +207,7 @@ class Gallery(OpenGallery):
         model, store = self._model(encoder), self._writable()
         found = calibrate(split, model, self._current(), store, settings or CalibrationSettings(), tell)
         self._refresh()  # a calibration of a model that went meanwhile is of no use
-        with writing(self.path):
+        with lock.writing(self.path):
             write_atomically(self.path / tables.CALIBRATION, found.model_dump_json(indent=2) + "\n")
         return found
 

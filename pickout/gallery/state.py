@@ -5,13 +5,13 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from pickout.errors import GalleryDamaged, GalleryMissing, UsageError
-from pickout.gallery.approximate import build
-from pickout.gallery.approximate.far_vectors import CODES
+from pickout.gallery.approximate import build, far_vectors
 from pickout.gallery.arguments import checked_arguments
 from pickout.gallery.audit.log import record_change, record_event
 from pickout.gallery.changes import edits
@@ -22,10 +22,9 @@ from pickout.gallery.intake.report import Progress
 from pickout.gallery.portable.writer import ExportReport, export_gallery
 from pickout.gallery.search.filters import ANYWHERE, Where, allowed
 from pickout.gallery.search.saved_searches import SavedSearches
-from pickout.gallery.storage.reading import MakeVectors, slices
+from pickout.gallery.storage import reading, tables
 from pickout.gallery.storage.rows import Metadata, Resident, Row
 from pickout.gallery.storage.store import Store
-from pickout.gallery.storage.tables import MANIFEST, Manifest, changing, read_manifest
 from pickout.gallery.vectors.exact import Ids, Mask
 
 
@@ -33,7 +32,7 @@ from pickout.gallery.vectors.exact import Ids, Mask
 class OpenGallery:
     """A gallery's rows: looked at, chosen, changed. `Gallery` adds and searches."""
 
-    def __init__(self, path: Path, manifest: Manifest, store: Store, encoder: Encoder | None = None) -> None:
+    def __init__(self, path: Path, manifest: tables.Manifest, store: Store, encoder: Encoder | None = None) -> None:
         self.path, self.manifest = path, manifest
         self._opened, self._encoder = store, encoder
         self._seen: tuple[int, int] | None = None
@@ -42,14 +41,14 @@ class OpenGallery:
         """Among which ids, those whose erasure has begun, and which rows these are: `Resident.hidden`."""
         self.follows = True
         """Whether a search reads the rows again when they have changed. A server does that beside its searches."""
-        self.spread: Callable[[Store, Resident | None], MakeVectors] | None = None
+        self.spread: Callable[[Store, Resident | None], reading.MakeVectors] | None = None
         """Makes the vectors that a search asks, from what was read before; None: they are held here, or their codes."""
         if encoder is not None:
             manifest.check(encoder, path)
 
     def use(self, encoder: Encoder) -> None:
         """Search and add with this model; `GalleryModelMismatch` where the gallery was built with another one."""
-        read_manifest(self.path).check(encoder, self.path)
+        tables.read_manifest(self.path).check(encoder, self.path)
         self._encoder = encoder
         self._refresh()
 
@@ -103,7 +102,7 @@ class OpenGallery:
         """Take crops out. They are found no more, but their bytes stay in the table's files; see `erase`. A UsageError
         where one of them is held."""
         wanted, store = edits.checked_ids(ids), self._writable()
-        with changing(self.path, store):
+        with tables.changing(self.path, store):
             self.retention.refuse_held(wanted)
             record_change(self.path, "remove", len(wanted))
             before = store.count()
@@ -116,13 +115,8 @@ class OpenGallery:
         held, a GalleryError where files of the table cannot be deleted; the next change tries again. `first` is called
         before anything goes, once it is sure that nothing is held."""
         wanted, store = edits.checked_ids(ids), self._writable()
-
-        def begin() -> None:
-            self.retention.refuse_held(wanted)
-            record_change(self.path, "erase", len(wanted))
-            first()
-
-        return edits.erase_rows(self.path, store, wanted, begin)
+        record = partial(record_change, self.path, "erase", len(wanted))
+        return edits.erase_rows(self.path, store, wanted, [partial(self.retention.refuse_held, wanted), record, first])
 
     def erase_due(self, now: datetime | None = None) -> Due:
         """Erase what is due by the rules of retention and not held; the erasure leaves its lines in the audit."""
@@ -140,8 +134,8 @@ class OpenGallery:
         wanted, store = edits.checked_ids(ids), self._writable()
         record_change(self.path, "update", len(wanted), told=[*checked.told(), *forget])
         updated, kept = 0, None
-        for some in slices(wanted, 500):
-            with changing(self.path, store):
+        for some in reading.slices(wanted, 500):
+            with tables.changing(self.path, store):
                 if self.retention.kept != kept:  # the first, or somebody has set a hold meanwhile
                     self.retention.keep(wanted)
                     kept = self.retention.kept
@@ -168,7 +162,7 @@ class OpenGallery:
     def compact(self) -> None:
         """Merge the small pieces that many commits leave on disk; changes no row."""
         store = self._writable()
-        with changing(self.path, store):
+        with tables.changing(self.path, store):
             store.compact()
             build.keep_codes(self.path, store)
 
@@ -193,8 +187,8 @@ class OpenGallery:
     def search_exactly(self) -> None:
         """Remove the codes: a search holds all vectors from now on."""
         store = self._writable()
-        with changing(self.path, store):
-            for name in (build.APPROXIMATE, CODES):
+        with tables.changing(self.path, store):
+            for name in (build.APPROXIMATE, far_vectors.CODES):
                 (self.path / name).unlink(missing_ok=True)
 
     @property
@@ -205,13 +199,13 @@ class OpenGallery:
     def _refresh(self) -> None:
         """Take note of a rebuild by any process, or that the gallery is gone."""
         try:
-            status = os.stat(self.path / MANIFEST)  # noqa: PTH116
+            status = os.stat(self.path / tables.MANIFEST)  # noqa: PTH116
         except OSError:
             raise GalleryMissing(f"{self.path}: the gallery is not there any more") from None
         seen = (status.st_mtime_ns, status.st_ino)
         if seen == self._seen:
             return
-        told = read_manifest(self.path)
+        told = tables.read_manifest(self.path)
         if told.table != self._opened.name:
             if self._encoder is not None:
                 told.check(self._encoder, self.path)
@@ -281,7 +275,8 @@ class OpenGallery:
             self._resident = None  # let go of the old matrix before the new one is read
             held = earlier._resident if earlier is not None and earlier._opened.name == self._opened.name else None
             before = None if held is None else held[2]
-            make = self.spread or (None if about is None else about.vectors)
-            vectors = None if make is None else make(self._opened, before)
+            vectors = None if self.spread is None else self.spread(self._opened, before)
+            if vectors is None and about is not None:
+                vectors = far_vectors.FarVectors.maker(self._opened, before, about.wide, about.told())
             self._resident = (version, about, self._opened.resident(vectors, before))
         return self._resident[2]

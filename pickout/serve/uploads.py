@@ -65,9 +65,9 @@ class Uploads:
             for name, (content, _) in named.items():
                 write_atomically(folder / name, content, durable=False)
             write_atomically(folder / _TABLE, table)
-            read = MetadataTable(folder / _TABLE)
+            read = MetadataTable(folder / _TABLE, folder)
             for name, (_, told) in named.items():
-                _refuse_loss(told, read.of(folder, folder / name) or Metadata())
+                _refuse_loss(told, read.of(folder / name) or Metadata())
             yield folder
         except Exception:
             if not before:

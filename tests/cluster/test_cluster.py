@@ -24,6 +24,7 @@ from pickout.gallery.intake.report import IngestSettings
 from pickout.gallery.search.filters import Where
 from pickout.gallery.search.query import Query
 from pickout.gallery.storage.rows import Metadata
+from pickout.gallery.vectors.exact import Aim
 from pickout.serve.hosting import hosted
 from pickout.serve.settings import ServeSettings
 
@@ -110,7 +111,7 @@ def test_workers_answer_as_one_process_does_after_every_change(pair, folder):
         one.remove(ids[3:4])
     query, hidden = ColourEncoder().encode_texts([TEAL])[0], one._current().ids[0]
     found = [
-        each.vectors.top(query, top=7, order_N=each.order, allowed_N=each.ids != hidden, penalties=())
+        each.vectors.top(Aim(query), top=7, order_N=each.order, allowed_N=each.ids != hidden)
         for each in (many._current(), one._current())
     ]
     assert all(map(np.array_equal, *found))

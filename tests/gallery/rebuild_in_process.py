@@ -48,7 +48,7 @@ MOMENTS = {
     "the new table has no name yet": lambda: dying(tables, "write_manifest", before=die),
     "nothing is brought": lambda: dying(tables, "write_manifest", after=die),
     "within the second commit": lambda: dying(Store, "put", call=2, before=die),
-    "before the swap": lambda: dying(tables, "swap", before=die),
+    "before the swap": lambda: dying(tables, "write_manifest", call=2, before=die),
     "after the swap": lambda: dying(tables, "write_manifest", call=2, after=die),
     "the old table half gone": lambda: dying(shutil, "rmtree", before=half_gone),
     "the old table gone": lambda: dying(shutil, "rmtree", after=die),

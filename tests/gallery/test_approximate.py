@@ -16,16 +16,15 @@ from PIL import Image
 from pickout.errors import GalleryDamaged, UsageError
 from pickout.gallery.approximate import far_vectors
 from pickout.gallery.approximate.build import APPROXIMATE, ApproximateSettings, read_approximation
-from pickout.gallery.approximate.codes import Codes
-from pickout.gallery.approximate.far_vectors import CODES, FarVectors
+from pickout.gallery.approximate.far_vectors import CODES, Codes, FarVectors
 from pickout.gallery.changes.verification import verify
 from pickout.gallery.gallery import Gallery
 from pickout.gallery.search.filters import Where
 from pickout.gallery.search.query import Query
-from pickout.gallery.search.ranking import Aim, Asked, Grouping, SearchSettings, ranked
+from pickout.gallery.search.ranking import Asked, Grouping, SearchSettings, ranked
 from pickout.gallery.storage.rows import Metadata, Row, row_id
 from pickout.gallery.storage.store import Store
-from pickout.gallery.vectors.exact import HeldVectors, Penalty, best_rows, exact_top
+from pickout.gallery.vectors.exact import Aim, HeldVectors, Penalty, best_rows, exact_top
 
 ROWS, SIZE = 1500, 16
 ANYONE = Query(["anyone"])
@@ -358,12 +357,10 @@ def test_feedback_groups_and_pages_work_through_the_index(large, points):
 
 def test_penalties_are_taken_off_exactly(large, points):
     resident = large._current()
-    penalty = Penalty(points[5].astype(np.float32), 0.2, 0.7)
-    rows, scores = resident.vectors.top(
-        points[11].astype(np.float32), top=5, order_N=resident.order, allowed_N=None, penalties=[penalty]
-    )
+    aim = Aim(points[11].astype(np.float32), (Penalty(points[5].astype(np.float32), 0.2, 0.7),))
+    rows, scores = resident.vectors.top(aim, top=5, order_N=resident.order)
     vectors = resident.vectors.at(rows)
-    _, expected = exact_top(vectors, points[11].astype(np.float32), top=5, order_N=np.arange(5), penalties=[penalty])
+    _, expected = exact_top(vectors, aim, top=5, order_N=np.arange(5))
     assert scores.tolist() == expected.tolist()
 
 
@@ -410,10 +407,10 @@ def test_vectors_of_any_length_have_codes(size):
     points = unit(middles[generator.integers(0, 30, 800)] + 0.3 * generator.standard_normal((800, size)))
     points = points.astype(np.float32)
     codes = Codes.fitted(points[::2]).of(points)
-    assert codes.words.shape == (-(-min(size, 1024) // 64), 800) and codes.alike(Codes.empty(size))
+    assert codes.words.shape == (-(-min(size, 1024) // 64), 800) and codes.are_of(800, size)
     shares = []
     for query in points[:20]:
-        near = codes.nearest(query, 100, None, ())
+        near = codes.nearest(Aim(query), 100)
         assert near.tolist() == sorted(set(near.tolist())) and len(near) == 100
         shares.append(np.isin(np.argsort(-(points @ query), kind="stable")[:10], near).mean())
     assert np.mean(shares) > (0.9 if size > 1 else -1)
@@ -440,7 +437,7 @@ def test_the_nearest_by_codes_are_those_of_a_slow_loop(points, count, share, wid
     codes = Codes.fitted(points.astype(np.float32)).of(points.astype(np.float32))
     rows = np.flatnonzero(np.random.default_rng(4).random(ROWS) < share)
     for query in points[:5].astype(np.float32):
-        found = codes.nearest(query, count, None if share == 1 else rows, (), wide=wide)
+        found = codes.nearest(Aim(query), count, None if share == 1 else rows, wide=wide)
         slow = slow_nearest(codes, query, count, rows.tolist(), wide)
         assert len(set(found.tolist()) & set(slow)) >= count - 1  # equal sums may come in any order
         assert len(found) == min(count, len(rows)) and set(found.tolist()) <= set(rows.tolist())
@@ -465,8 +462,8 @@ def test_what_is_unwanted_is_left_out_of_the_candidates_too(points):
     crowd = unit(crowd)
     codes = Codes.fitted(crowd).of(crowd)
     query, penalty = crowd[11], Penalty(crowd[11], 0.5, 5.0)
-    assert codes.nearest(query, 100, None, ()).min() >= 0
-    plain, fewer = codes.nearest(query, 100, None, ()), codes.nearest(query, 100, None, [penalty])
+    assert codes.nearest(Aim(query), 100).min() >= 0
+    plain, fewer = codes.nearest(Aim(query), 100), codes.nearest(Aim(query, (penalty,)), 100)
     assert (plain >= ROWS).sum() > 90 and (fewer >= ROWS).sum() < 10
 
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from pickout.gallery.search.query import Query
-from pickout.gallery.search.ranking import Aim, Asked, Grouping, grouped, ranked
+from pickout.gallery.search.ranking import Asked, Grouping, grouped, ranked
 from pickout.gallery.storage.rows import Facet, Resident
-from pickout.gallery.vectors.exact import HeldVectors
+from pickout.gallery.vectors.exact import Aim, HeldVectors
 
 ANYONE = Query(["anyone"])
 

@@ -18,25 +18,25 @@ from pickout.gallery.storage.rows import Metadata
 
 def told_by(tmp_path, text, image="a.png"):
     (tmp_path / "table.csv").write_text(text)
-    return MetadataTable(tmp_path / "table.csv").of(tmp_path, tmp_path / image)
+    return MetadataTable(tmp_path / "table.csv", tmp_path).of(tmp_path / image)
 
 
 @pytest.mark.parametrize("name", ["", "Unnamed: 0"])
 def test_a_column_with_a_data_frames_row_numbers_is_passed_over(tmp_path, name):
     table = tmp_path / "table.csv"
     table.write_text(f'{name},image,camera\n0,a.png,lobby\n1,b.png,"the ""yard"", north"\n')
-    told = MetadataTable(table)
-    assert told.of(tmp_path, tmp_path / "a.png").labels == {}
-    assert told.of(tmp_path, tmp_path / "b.png").camera == 'the "yard", north'
+    told = MetadataTable(table, tmp_path)
+    assert told.of(tmp_path / "a.png").labels == {}
+    assert told.of(tmp_path / "b.png").camera == 'the "yard", north'
 
 
 def test_a_line_of_json_ends_only_where_the_line_ends(tmp_path):
     table = tmp_path / "table.jsonl"
     lines = [{"image": "a.png", "note": "first\u2028second\x85third"}, {"image": "b.png", "note": "plain"}]
     table.write_text("".join(json.dumps(line, ensure_ascii=False) + "\r\n" for line in lines), encoding="utf-8")
-    told = MetadataTable(table)
-    assert told.of(tmp_path, tmp_path / "a.png").labels == {"note": "first\u2028second\x85third"}
-    assert told.of(tmp_path, tmp_path / "b.png").labels == {"note": "plain"}
+    told = MetadataTable(table, tmp_path)
+    assert told.of(tmp_path / "a.png").labels == {"note": "first\u2028second\x85third"}
+    assert told.of(tmp_path / "b.png").labels == {"note": "plain"}
 
 
 def test_columns_are_known_in_capitals_and_by_their_other_names(tmp_path):
@@ -45,7 +45,7 @@ def test_columns_are_known_in_capitals_and_by_their_other_names(tmp_path):
     assert told == Metadata(
         camera="lobby", time=datetime(2026, 3, 1, 10), frame=7, box=(5, 6, 7, 8), track="3", labels={"Zone": "north"}
     )
-    assert MetadataTable(tmp_path / "table.csv").notes == (
+    assert MetadataTable(tmp_path / "table.csv", tmp_path).notes == (
         "column 'Timestamp' is read as time",
         "column 'Frame_ID' is read as frame",
         "column 'BBox' is read as box",
@@ -55,29 +55,31 @@ def test_columns_are_known_in_capitals_and_by_their_other_names(tmp_path):
 
 def test_a_label_that_is_nearly_a_columns_name_stays_a_label_and_is_told(tmp_path):
     assert told_by(tmp_path, "image,timer,id\na.png,12,7\n").labels == {"timer": "12", "id": "7"}
-    assert MetadataTable(tmp_path / "table.csv").notes == (
+    assert MetadataTable(tmp_path / "table.csv", tmp_path).notes == (
         "column 'timer' is taken as it is; call it time if it means that",
     )
 
 
 def test_a_label_beside_the_column_that_it_is_like_is_not_told(tmp_path):
     assert told_by(tmp_path, "image,timer,time\na.png,12,2026-03-01\n").labels == {"timer": "12"}
-    assert MetadataTable(tmp_path / "table.csv").notes == ()
+    assert MetadataTable(tmp_path / "table.csv", tmp_path).notes == ()
 
 
 @pytest.mark.parametrize("name", ["imge", "imag", "Image_"])
 def test_a_table_without_images_tells_what_is_nearly_that(tmp_path, name):
     (tmp_path / "table.csv").write_text(f"{name},camera\na.png,lobby\n")
     if name == "Image_":  # a synonym
-        assert MetadataTable(tmp_path / "table.csv").of(tmp_path, tmp_path / "a.png").camera == "lobby"
+        assert MetadataTable(tmp_path / "table.csv", tmp_path).of(tmp_path / "a.png").camera == "lobby"
     else:
         with pytest.raises(AnnotationError, match=f"'image': no such column, but '{name}'; rename one that means it"):
-            MetadataTable(tmp_path / "table.csv")
+            MetadataTable(tmp_path / "table.csv", tmp_path)
 
 
 def test_another_name_beside_the_column_is_a_label_and_is_told(tmp_path):
     assert told_by(tmp_path, "image,cam,camera\na.png,x,y\n") == Metadata(camera="y", labels={"cam": "x"})
-    assert MetadataTable(tmp_path / "table.csv").notes == ("column 'cam' is taken as it is, since camera is there too",)
+    assert MetadataTable(tmp_path / "table.csv", tmp_path).notes == (
+        "column 'cam' is taken as it is, since camera is there too",
+    )
 
 
 @pytest.mark.parametrize("rows", [("a.png", "{root}/a.png"), ("a.png", "../{name}/a.png"), ("{root}/a.png", "./a.png")])
@@ -85,9 +87,9 @@ def test_one_file_told_differently_by_two_spellings_is_an_error(tmp_path, rows):
     first, second = (row.format(root=tmp_path, name=tmp_path.name) for row in rows)
     (tmp_path / "table.csv").write_text(f"image,camera\n{first},one\n{second},two\n")
     with pytest.raises(AnnotationError, match=r"are one file, told differently|stands in the table twice, differently"):
-        MetadataTable(tmp_path / "table.csv").of(tmp_path, tmp_path / "a.png")
+        MetadataTable(tmp_path / "table.csv", tmp_path).of(tmp_path / "a.png")
     (tmp_path / "table.csv").write_text(f"image,camera\n{first},one\n{second},one\n")
-    assert MetadataTable(tmp_path / "table.csv").of(tmp_path, tmp_path / "a.png").camera == "one"
+    assert MetadataTable(tmp_path / "table.csv", tmp_path).of(tmp_path / "a.png").camera == "one"
 
 
 def test_a_backslash_in_a_name_is_its_own_where_there_is_such_a_file(tmp_path):
@@ -95,14 +97,11 @@ def test_a_backslash_in_a_name_is_its_own_where_there_is_such_a_file(tmp_path):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(name.encode())
     (tmp_path / "table.csv").write_text("image,camera\nc/a\\b.png,name\n")
-    table = MetadataTable(tmp_path / "table.csv")
-    assert (
-        table.of(tmp_path, tmp_path / "c/a\\b.png").camera == "name"
-        and table.of(tmp_path, tmp_path / "c/a/b.png") is None
-    )
+    table = MetadataTable(tmp_path / "table.csv", tmp_path)
+    assert table.of(tmp_path / "c/a\\b.png").camera == "name" and table.of(tmp_path / "c/a/b.png") is None
     (tmp_path / "table.csv").write_text("image,camera\nc/a\\b.png,name\nc/a/b.png,folder\n")
-    table = MetadataTable(tmp_path / "table.csv")
-    assert [table.of(tmp_path, tmp_path / "c" / name).camera for name in ("a\\b.png", "a/b.png")] == ["name", "folder"]
+    table = MetadataTable(tmp_path / "table.csv", tmp_path)
+    assert [table.of(tmp_path / "c" / name).camera for name in ("a\\b.png", "a/b.png")] == ["name", "folder"]
 
 
 COMPOSED, DECOMPOSED = "\u00e9.png", "e\u0301.png"
@@ -114,10 +113,10 @@ def test_a_row_belongs_to_the_file_of_its_very_name_else_to_the_same_name_in_ano
     for name in there:
         (tmp_path / name).write_bytes(name.encode())
     (tmp_path / "table.csv").write_text("image,camera\n" + "".join(f"{name},{name!a}\n" for name in written))
-    table = MetadataTable(tmp_path / "table.csv")
+    table = MetadataTable(tmp_path / "table.csv", tmp_path)
     for name in there:
         expected = name if name in written else written[0] if len(there) == 1 else None
-        told = table.of(tmp_path, tmp_path / name)
+        told = table.of(tmp_path / name)
         assert (told and told.camera) == (expected and ascii(expected))
 
 
@@ -126,9 +125,10 @@ def test_a_row_belongs_to_the_file_of_its_very_name_else_to_the_same_name_in_ano
 )
 def test_a_path_may_lead_there_by_dots_and_slashes(tmp_path, written):
     (tmp_path / "table.csv").write_text(f"image,camera\n{written},lobby\n")
-    table, root = MetadataTable(tmp_path / "table.csv"), tmp_path / "crops"
-    assert table.of(root, root / "cam_a" / "1.png").camera == "lobby"
-    assert table.unasked(root) == [] and table.of(root, root / "1.png") is None
+    root = tmp_path / "crops"
+    table = MetadataTable(tmp_path / "table.csv", root)
+    assert table.of(root / "cam_a" / "1.png").camera == "lobby"
+    assert table.unasked() == [] and table.of(root / "1.png") is None
 
 
 @pytest.mark.parametrize("missing", ["nan", "NaN", "None", "NaT", "<NA>", "#N/A", "  "])
@@ -158,7 +158,7 @@ def test_a_cell_of_parquet_that_cannot_be_told_is_named(tmp_path, cells, kind):
         pa.table({"image": ["a.png", "b.png"], "time": pa.array(cells, kind)}), tmp_path / "table.parquet"
     )
     with pytest.raises(AnnotationError, match=r"table.parquet, record 1, field 'time': cannot be read \("):
-        MetadataTable(tmp_path / "table.parquet")
+        MetadataTable(tmp_path / "table.parquet", tmp_path)
 
 
 def test_parquet_tells_times_of_nanoseconds_and_dates(tmp_path):
@@ -170,11 +170,11 @@ def test_parquet_tells_times_of_nanoseconds_and_dates(tmp_path):
         "box": [[1, 2, 3, 4], None],
     }
     parquet.write_table(pa.table(table), tmp_path / "table.parquet")
-    told = MetadataTable(tmp_path / "table.parquet")
-    assert told.of(tmp_path, tmp_path / "a.png") == Metadata(
+    told = MetadataTable(tmp_path / "table.parquet", tmp_path)
+    assert told.of(tmp_path / "a.png") == Metadata(
         camera="3", time=datetime(2026, 3, 1, 10, 0, 0, 123456), box=(1, 2, 3, 4), labels={"bought": "2026-03-01"}
     )
-    assert told.of(tmp_path, tmp_path / "b.png") == Metadata()
+    assert told.of(tmp_path / "b.png") == Metadata()
 
 
 @pytest.mark.parametrize("image", ["./cam/é.png", "cam\\é.png", "cam//e\u0301.png", "cam/./é.png"])

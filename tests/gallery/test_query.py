@@ -13,7 +13,7 @@ from pickout.errors import GalleryError, ImageUnreadable, UsageError
 from pickout.gallery.search.filters import Where
 from pickout.gallery.search.query import MOST, Query
 from pickout.gallery.search.ranking import AimSettings, SearchSettings
-from pickout.gallery.vectors.exact import Penalty, exact_top
+from pickout.gallery.vectors.exact import Aim, Penalty, exact_top
 
 
 def scores_by_loops(gallery, encoder, query, weights=None):
@@ -124,7 +124,7 @@ def test_exact_top_with_penalties_equals_its_loop_twin(seed):
             score -= each.weight * np.maximum(likeness - each.free, 0)
         found.append((-score, order[row], row))
     expected = [int(row) for _, _, row in sorted(found)[:9]]
-    positions, scores = exact_top(vectors, query, top=9, order_N=order, allowed_N=allowed, penalties=penalties)
+    positions, scores = exact_top(vectors, Aim(query, tuple(penalties)), top=9, order_N=order, allowed_N=allowed)
     assert positions.tolist() == expected
     assert scores.tolist() == [-score for score, _, _ in sorted(found)[:9]]
 

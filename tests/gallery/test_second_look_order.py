@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from pickout.gallery.search.query import Query
-from pickout.gallery.search.ranking import Aim, Asked, looks_again, ranked, second_look
+from pickout.gallery.search.ranking import Asked, looks_again, ranked, second_look
 from pickout.gallery.storage.rows import Resident
-from pickout.gallery.vectors.exact import HeldVectors
+from pickout.gallery.vectors.exact import Aim, HeldVectors
 
 ROWS, CANDIDATES = 40, 12
 

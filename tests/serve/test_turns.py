@@ -14,7 +14,7 @@ from pickout.gallery.gallery import Gallery
 from pickout.gallery.search.filters import ANYWHERE, Where
 from pickout.gallery.search.query import Query
 from pickout.gallery.search.ranking import Asked, Grouping, SearchSettings
-from pickout.gallery.vectors.exact import HeldVectors, exact_top
+from pickout.gallery.vectors.exact import Aim, HeldVectors, exact_top
 from pickout.serve.hosting import Turns
 from pickout.serve.jobs import Jobs
 
@@ -67,8 +67,8 @@ def test_scores_of_many_queries_at_once_choose_the_same_rows():
     with held.scored_together(queries):
         for query in queries:
             for mask in (None, allowed):
-                one = held.top(query, top=20, order_N=order, allowed_N=mask, penalties=())
-                other = exact_top(vectors, query, top=20, order_N=order, allowed_N=mask)
+                one = held.top(Aim(query), top=20, order_N=order, allowed_N=mask)
+                other = exact_top(vectors, Aim(query), top=20, order_N=order, allowed_N=mask)
                 assert (one[0] == other[0]).all() and (one[1] == other[1]).all()
 
 

@@ -51,9 +51,9 @@ def test_each_person_is_a_track_with_its_best_crops(tmp_path, recording, block_d
 
 def test_the_table_is_one_that_indexing_reads(tmp_path, recording, block_detector):
     run(recording, tmp_path / "out")
-    table = MetadataTable(tmp_path / "out" / TABLE)
+    table = MetadataTable(tmp_path / "out" / TABLE, tmp_path / "out")
     for row in rows(tmp_path / "out"):
-        told = table.of(tmp_path / "out", tmp_path / "out" / row["image"])
+        told = table.of(tmp_path / "out" / row["image"])
         assert (told.camera, told.track, told.frame) == ("lobby", row["track"], row["frame"])
         assert told.box == tuple(map(int, row["box"].split()))
 

@@ -16,11 +16,10 @@ from pickout.config import Settings
 from pickout.errors import UsageError
 from pickout.files import write_atomically
 from pickout.gallery.approximate.far_vectors import CODES, FarVectors, kept_codes
-from pickout.gallery.storage.reading import MakeVectors
+from pickout.gallery.storage import tables
 from pickout.gallery.storage.rows import Resident
 from pickout.gallery.storage.store import Store
-from pickout.gallery.storage.tables import Manifest, changing, read_manifest, read_small_file
-from pickout.gallery.vectors.exact import Doubles, Floats, best_rows, exact_top
+from pickout.gallery.vectors.exact import Aim, Doubles, Floats, best_rows, exact_top
 
 APPROXIMATE = "approximate.json"
 FORMAT = 2  # version of the file that this code writes and reads
@@ -77,10 +76,6 @@ class Approximation(Settings):
     faster: float  # how many times as fast as an exact search in memory it was
     recalls: tuple[Recall, ...]  # what was measured
 
-    def vectors(self, store: Store, before: Resident | None) -> MakeVectors:
-        """Makes the vectors of the gallery's rows; those that were read `before` help."""
-        return FarVectors.maker(store, before, self.wide, self.told())
-
     def told(self) -> str:
         """What was measured at the largest depth, in words."""
         return "; ".join(each.told() for each in self._deepest())
@@ -94,18 +89,17 @@ class Approximation(Settings):
         ]
 
     def _deepest(self) -> list[Recall]:
-        depth = max((each.at for each in self.recalls), default=0)
-        return [each for each in self.recalls if each.at == depth]
+        return [each for each in self.recalls if each.at == max(other.at for other in self.recalls)]
 
 
-def read_approximation(gallery: Path, manifest: Manifest) -> Approximation | None:
+def read_approximation(gallery: Path, manifest: tables.Manifest) -> Approximation | None:
     """How the gallery's table is searched approximately; None where it is not."""
     remedy = f"run pickout gallery approximate {gallery} again, or delete the file"
-    found = read_small_file(gallery / APPROXIMATE, Approximation, remedy, version=FORMAT)
+    found = tables.read_small_file(gallery / APPROXIMATE, Approximation, remedy, version=FORMAT)
     return found if found is not None and found.table == manifest.table else None
 
 
-def usable(gallery: Path, manifest: Manifest, store: Store) -> Approximation | None:
+def usable(gallery: Path, manifest: tables.Manifest, store: Store) -> Approximation | None:
     """How to search the rows of `store`: None means exactly, because they are few enough or nothing was measured."""
     found = read_approximation(gallery, manifest)
     return found if found is not None and store.count() > found.above else None
@@ -138,7 +132,7 @@ def approximate(
         what = f"only {faster:.1f} times as fast as an exact search in memory, {settings.faster:g} was asked for"
         remedy = "search exactly, or ask for less: --set faster=0, or --set target=0.95"
         raise UsageError(f"{gallery}: a search by codes is {what}, at a {found.told()}; {remedy}")
-    with changing(gallery, store):
+    with tables.changing(gallery, store):
         cast(FarVectors, resident.vectors).keep()
         write_atomically(gallery / APPROXIMATE, found.model_dump_json(indent=2) + "\n")
     return found
@@ -154,7 +148,7 @@ def check_size(gallery: Path, rows: int, above: int) -> None:
 def keep_codes(gallery: Path, store: Store, *, unless: float = 0.0) -> None:
     """Write the codes of all rows that are there now, and of no others, where they are kept; the caller holds the
     gallery's lock. Nothing is written where the number of rows has changed by less than this share."""
-    if usable(gallery, read_manifest(gallery), store) is None:
+    if usable(gallery, tables.read_manifest(gallery), store) is None:
         (gallery / CODES).unlink(missing_ok=True)  # remade when they are needed again
     elif not unless or abs(store.count() - len(held := kept_codes(store)[0])) > unless * len(held):
         cast(FarVectors, store.resident(FarVectors.maker(store)).vectors).keep()
@@ -202,9 +196,9 @@ class _Trial:
         taken, order = list[tuple[float, float]](), np.arange(len(self._sample))
         for query in self._queries["crops"]:
             began = time.perf_counter()
-            exact_top(self._sample, query, top=_AT[-1], order_N=order)
+            exact_top(self._sample, Aim(query), top=_AT[-1], order_N=order)
             between = time.perf_counter()
-            self._far.top(query, top=_AT[-1], order_N=self._resident.order, allowed_N=None, penalties=())
+            self._far.top(Aim(query), top=_AT[-1], order_N=self._resident.order)
             taken.append((between - began, time.perf_counter() - between))
         exact, codes = (statistics.median(each[which] for each in taken) for which in (0, 1))
         return exact * len(self._resident.ids) / len(self._sample) / codes
@@ -223,6 +217,6 @@ class _Trial:
         shares = []
         for query, best in zip(self._queries[kind][half::2], self._best[kind][half::2], strict=True):
             least = best[: min(at, len(best))]
-            scores = self._far.top(query, top=len(least), order_N=self._resident.order, allowed_N=None, penalties=())[1]
+            scores = self._far.top(Aim(query), top=len(least), order_N=self._resident.order)[1]
             shares.append(np.count_nonzero(scores >= least[-1] - _EQUAL) / len(least))
         return np.array(shares)

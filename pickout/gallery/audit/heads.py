@@ -5,16 +5,15 @@ signed-note with Ed25519 and tlog-witness), over the hash tree of RFC 6962 of th
 import base64
 import csv
 import hashlib
-import io
 import json
 import os
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pickout.errors import GalleryDamaged, GalleryError, GalleryMissing, UsageError, printable
 from pickout.files import atomic_path, storage_errors
@@ -29,10 +28,10 @@ _ED25519 = b"\x01"
 _COUNT = re.compile(r"\d{1,18}", re.ASCII)
 _LARGEST = 100_000  # characters of a head or proof at most
 _COLUMNS = ("number", "time", "user", "via", "purpose", "kind", "sentence", "where", "results", "rows", "details")
+_RUNS = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet's formula begins with
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
+class Head(NamedTuple):
     """A log's name, which says its key, how many entries it had, the tree's root over them, and the signed note."""
 
     origin: str
@@ -44,11 +43,10 @@ class Head:
 def sign_head(gallery: Path, key_file: Path | None = None) -> Head:
     """The head of the log as it is now, signed and noted down in `audit-heads.txt`. The private key lies in the gallery
     unless `key_file` is given, and is made where there is none."""
-    key = _private_key(key_file or gallery / KEY)
+    origin = verifier(gallery, key_file).partition("+")[0]
     leaves = [leaf(line) for line in lines(gallery)]
-    top, (origin, identifier) = root(leaves), _names(key.public_key().public_bytes_raw())
-    body = f"{origin}\n{len(leaves)}\n{_encoded(top)}\n"
-    text = f"{body}\n— {origin} {_encoded(identifier + key.sign(body.encode()))}\n"
+    top = root(leaves)
+    text = sign_text(gallery, f"{origin}\n{len(leaves)}\n{_encoded(top)}\n", key_file)
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW
     with storage_errors(gallery / HEADS), os.fdopen(os.open(gallery / HEADS, flags, 0o600), "a") as file:
         file.write(text + "\n")
@@ -211,16 +209,15 @@ def goes_on(old: int, old_root: bytes, new: int, new_root: bytes, proof: Sequenc
     return False
 
 
-def sign_text(gallery: Path, text: str) -> str:
+def sign_text(gallery: Path, text: str, key_file: Path | None = None) -> str:
     """A text signed with the key of the gallery's log, as a signed note writes it. `GalleryDamaged`: the key cannot be
     used; `GalleryError`: a package is missing."""
-    key = _private_key(gallery / KEY)
+    key = _private_key(key_file or gallery / KEY)
     origin, identifier = _names(key.public_key().public_bytes_raw())
     return f"{text}\n— {origin} {_encoded(identifier + key.sign(text.encode()))}\n"
 
 
-@dataclass(frozen=True, slots=True)
-class Examined:
+class Examined(NamedTuple):
     """How many entries, the root over them, how many earlier heads they were held against, and what is wrong."""
 
     size: int
@@ -285,16 +282,12 @@ def numbered_entries(gallery: Path, start: int = 1) -> Iterator[dict[str, Any]]:
 def as_csv(entries: Iterator[dict[str, Any]]) -> Iterator[str]:
     """Entries as lines of CSV with a header. A cell that a spreadsheet would run gets a quote before it."""
     known = {*_COLUMNS, "change", "event", "nonce", "shown", "query"}
-    yield _csv_row(_COLUMNS)
+    writer = csv.writer(SimpleNamespace(write=str))  # which gives a row's text back
+    yield writer.writerow(_COLUMNS)
     for values in entries:
         kind = values.get("change") or values.get("event") or "search"
         details = {name: value for name, value in values.items() if name not in known}
-        cells = {**values, "kind": kind, "details": details or ""}
-        yield _csv_row([cells.get(name, "") for name in _COLUMNS])
-
-
-def _csv_row(values: Sequence[Any]) -> str:
-    row, runs = io.StringIO(), ("=", "+", "-", "@", "\t", "\r")
-    texts = [json.dumps(value) if isinstance(value, dict) else str(value) for value in values]
-    csv.writer(row).writerow([f"'{text}" if text.startswith(runs) else text for text in texts])
-    return row.getvalue()
+        told = {**values, "kind": kind, "details": details or ""}
+        cells = [told.get(name, "") for name in _COLUMNS]
+        texts = [json.dumps(cell) if isinstance(cell, dict) else str(cell) for cell in cells]
+        yield writer.writerow([f"'{text}" if text.startswith(_RUNS) else text for text in texts])

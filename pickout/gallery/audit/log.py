@@ -14,11 +14,10 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from contextvars import ContextVar
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pickout.errors import GalleryError
 from pickout.files import database_errors, own_file, storage_errors
@@ -26,12 +25,11 @@ from pickout.files import database_errors, own_file, storage_errors
 AUDIT = "audit.jsonl"
 KEYS = "audit-keys.sqlite"
 MENDED = "mended"  # the event that tells of a line whose writer died in the middle of it
-_PATIENCE = 60.0  # seconds to wait for another process that writes keys
+_WAIT = 60.0  # seconds to wait for another process that writes keys
 _KEY_OF = "SELECT key FROM keys WHERE crop = ?"
 
 
-@dataclass(frozen=True, slots=True)
-class Acting:
+class Acting(NamedTuple):
     """For whom, through what (as `server`) and to what purpose something is done, where it is not this account."""
 
     user: str
@@ -197,11 +195,7 @@ def _opened(gallery: Path) -> Iterator[sqlite3.Connection]:
     file = gallery / KEYS
     remedy = "put it back from a backup, or move it away: the log then proves no more which crops were shown until now"
     try:
-        with (
-            database_errors(file, remedy),
-            own_file(file),
-            closing(sqlite3.connect(file, timeout=_PATIENCE)) as database,
-        ):
+        with database_errors(file, remedy), own_file(file), closing(sqlite3.connect(file, timeout=_WAIT)) as database:
             # Deleted keys are overwritten. No log of changes beside the file, which would keep them.
             for setting in ("secure_delete = ON", "temp_store = MEMORY", "synchronous = NORMAL"):
                 database.execute(f"PRAGMA {setting}")

@@ -1,8 +1,7 @@
 """What calibration rests on: validation sentences searched in the gallery, with their people there and not there."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,8 +25,7 @@ SecondLook = Callable[[int, Rows, Rows], Doubles]
 """From a sentence, its person's images and rows of the gallery to matching scores of all of them."""
 
 
-@dataclass(frozen=True, slots=True)
-class People:
+class People(NamedTuple):
     """The people of a validation split, encoded: n images and q sentences."""
 
     vectors: Floats  # (n, D)
@@ -59,8 +57,7 @@ class People:
         return look
 
 
-@dataclass(frozen=True, slots=True)
-class Evidence:
+class Evidence(NamedTuple):
     """One sentence searched in the gallery; scores are two, by vector and the one that ranks."""
 
     person: int
@@ -69,8 +66,7 @@ class Evidence:
     candidates: int  # how many of the best by vector are ranked by the second score; 0: there is none
 
 
-@dataclass(frozen=True, slots=True)
-class Lists:
+class Lists(NamedTuple):
     """The n candidates of many searches."""
 
     inputs: Doubles  # (n, 2) measures

@@ -115,19 +115,13 @@ def calibrate(
 
 
 def fit_and_check(
-    fitting: list[Evidence],
-    checking: list[Evidence],
-    *,
-    size: int,
-    settings: CalibrationSettings,
-    second_look: bool,
-    **about: Any,
+    fitting: list[Evidence], checking: list[Evidence], *, size: int, settings: CalibrationSettings, **about: Any
 ) -> Calibration:
     """Fit on the evidence of some people in a gallery of `size` crops, and check on that of others. `about` is what the
-    calibration says about itself: `model`, `data` and `shift`."""
+    calibration says about itself: `model`, `data`, `shift` and `second_look`."""
     generator = np.random.default_rng(settings.seed)
     # A second look was only taken at the best of the whole gallery, so only that size can be searched.
-    fractions = FRACTIONS[:1] if second_look else [f for f in FRACTIONS if size * f >= FEWEST_CROPS / 2]
+    fractions = FRACTIONS[:1] if about["second_look"] else [f for f in FRACTIONS if size * f >= FEWEST_CROPS / 2]
     searched = [simulate(fitting, fraction, generator) for fraction in fractions]
     sizes = [round(size * fraction) for fraction in fractions]
     levels = tuple(_level(lists, each, settings.present) for lists, each in zip(searched, sizes, strict=True))
@@ -139,7 +133,6 @@ def fit_and_check(
         identities=len({each.person for each in fitting}),
         searches=2 * len(fractions) * len(fitting),
         present=settings.present,
-        second_look=second_look,
         levels=levels,
         floor=float(np.quantile(best, 0.01)),
         check=_check(lists, levels[0], settings.present, passing(levels, _ERROR, size), generator),

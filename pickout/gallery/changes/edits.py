@@ -2,45 +2,28 @@
 
 import json
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import fields
-from datetime import datetime
+from dataclasses import replace
 from fnmatch import fnmatchcase
-from operator import index
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from pickout.errors import UsageError
 from pickout.files import write_atomically
 from pickout.gallery.approximate.build import keep_codes
 from pickout.gallery.audit.log import crops_with_keys, forget
 from pickout.gallery.intake.left_out import update_quarantine, update_suppression
-from pickout.gallery.intake.metadata import LARGEST_NUMBER
 from pickout.gallery.search.filters import Where, allowed, check_where
 from pickout.gallery.search.query import is_end, possible_ids, possible_paths
 from pickout.gallery.search.saved_searches import SavedSearches
 from pickout.gallery.storage import tables
-from pickout.gallery.storage.lock import clear_half_written
 from pickout.gallery.storage.rows import ROW_ID, Metadata, Resident, composed, without_zone
 from pickout.gallery.storage.store import Store
 
-_Text = Annotated[str, AfterValidator(lambda text: text.encode().decode())]  # an error where it is no Unicode
-_Index = BeforeValidator(lambda number: number if isinstance(number, bool) else index(number))  # also NumPy's
-_Whole = Annotated[int, _Index, Field(ge=-LARGEST_NUMBER, le=LARGEST_NUMBER)]
-_Side = Annotated[_Whole, Field(ge=1)]
 _Id = Annotated[str, Field(pattern="^[\\x00-\\x7f]*$")]
+_METADATA = TypeAdapter(Metadata)
 ERASING = "erasing.json"  # ids of the rows that are being erased; there only while that is not finished
-
-
-class _Told(BaseModel, strict=True):
-    camera: _Text | None
-    time: datetime | None
-    labels: Mapping[_Text, _Text]
-    video: _Text | None
-    frame: _Whole | None
-    box: tuple[_Whole, _Whole, _Side, _Side] | None
-    track: _Text | None
 
 
 class Change(NamedTuple):
@@ -89,23 +72,23 @@ def checked_ids(ids: Collection[str]) -> list[str]:
 def checked_metadata(told: Metadata) -> Metadata:
     """Metadata as it will be read: time without zone, a box of four numbers; `UsageError` where it cannot be."""
     try:
-        values = {field.name: getattr(told, field.name) for field in fields(Metadata)}
-        checked = _Told(**{**values, "box": told.box if told.box is None else tuple(told.box)})
-        time = None if checked.time is None else without_zone(checked.time)
-        return Metadata(**{**dict(checked), "time": time})
+        box: Any = None if told.box is None else tuple(told.box)
+        checked = _METADATA.validate_python(replace(told, box=box))
+        return replace(checked, time=checked.time and without_zone(checked.time))
     except ValidationError as error:
         raise UsageError(f"metadata: {tables.first_fault(error)}") from None
     except (TypeError, AttributeError, OverflowError) as error:
         raise UsageError(f"expected Metadata, with labels by name and a box of four numbers: {error}") from None
 
 
-def erase_rows(gallery: Path, store: Store, ids: Iterable[str], first: Callable[[], object] = lambda: None) -> Change:
+def erase_rows(gallery: Path, store: Store, ids: Iterable[str], first: Iterable[Callable[[], object]] = ()) -> Change:
     """Remove rows, their quarantine lines, the saved searches that name them, and every trace of them and of what was
     removed or replaced before from the gallery's folder, also from a table that is being built. Killed at any moment,
-    it is finished by the next writer. `first` is called under the lock, and what it raises ends it. `GalleryError`
-    where files of the table cannot be deleted; the next change tries again."""
+    it is finished by the next writer. What is to be done `first` is called under the lock, and what it raises ends it.
+    `GalleryError` where files of the table cannot be deleted; the next change tries again."""
     with tables.changing(gallery, store):
-        first()
+        for each in first:
+            each()
         wanted = sorted({*ids, *unfinished(gallery)})
         write_atomically(gallery / ERASING, json.dumps(wanted) + "\n")
         chosen = frozenset(wanted)
@@ -120,9 +103,10 @@ def erase_rows(gallery: Path, store: Store, ids: Iterable[str], first: Callable[
         keep_codes(gallery, store)
         if (built := tables.pending_store(gallery)) is not None:
             # What was removed or replaced before goes too, and the table that is being built may still have it.
-            built.erase({*wanted, *tables.strays(store, built)})
+            marks = dict(store.marks())
+            built.erase({*wanted, *(each for each, mark in built.marks() if marks.get(each) != mark)})
         forget(gallery, set(crops_with_keys(gallery)) - {identifier for identifier, _ in store.files()})
-        clear_half_written(gallery)
+        tables.clear(gallery)
         # Another process may have listed more meanwhile; those are its to finish.
         if others := sorted(set(unfinished(gallery)) - chosen):
             write_atomically(gallery / ERASING, json.dumps(others) + "\n")

@@ -18,12 +18,10 @@ from pickout.gallery.encoder import BatchSize, Encoder, keeps_tokens, vectors_an
 from pickout.gallery.intake.left_out import QUARANTINE, Quarantined, read_quarantine, update_quarantine
 from pickout.gallery.intake.picture import Picture, decode, digest, read_file, reading_ahead
 from pickout.gallery.intake.report import IngestProgress, IngestSettings
-from pickout.gallery.storage import tables
+from pickout.gallery.storage import reading, tables
 from pickout.gallery.storage.lock import locked
-from pickout.gallery.storage.reading import slices
 from pickout.gallery.storage.rows import Row, row_mark
 from pickout.gallery.storage.store import KEEP_NONE, Store
-from pickout.gallery.storage.tables import CALIBRATION, REBUILD, Manifest, changing, pending, read_manifest
 
 REBUILDING = ".rebuilding"  # held while a process rebuilds the gallery; empty
 _ROUNDS = 20  # times that changes made meanwhile are caught up with before other writers have to wait for the rest
@@ -74,9 +72,9 @@ class Rebuilding:
         `GalleryModelMismatch` where a rebuild for a third model has begun; `StorageFull` without space: the next run
         goes on."""
         gallery, self._on_progress = self._gallery, on_progress
-        swapped = (gallery / REBUILD).exists() and pending(gallery) is None  # killed before it was cleaned up
+        swapped = (gallery / tables.REBUILD).exists() and tables.pending(gallery) is None  # killed behind the swap
         with locked(gallery / REBUILDING, 0.0, f"{gallery}: another process is rebuilding it; wait until it has ended"):
-            before = read_manifest(gallery)
+            before = tables.read_manifest(gallery)
             self._old = old = Store(gallery, before.model.dimension, before.table)
             finish_everything(gallery, old, before)
             if before.model.fingerprint == self._encoder.fingerprint:
@@ -85,16 +83,16 @@ class Rebuilding:
                 model = f"{before.model.name} {before.model.fingerprint[:8]}"
                 raise UsageError(f"{gallery}: is of this model already ({model}); there is nothing to do")
             told, self._new = tables.begin(gallery, self._encoder, run, restart=restart)
-            calibrated, indexed = (gallery / CALIBRATION).exists(), read_approximation(gallery, before)
+            calibrated, indexed = (gallery / tables.CALIBRATION).exists(), read_approximation(gallery, before)
             self._listed = {entry.file for entry in read_quarantine(gallery)}
             dropped = self._replace(told, drop_missing)
             if indexed is not None:
                 carry_over(gallery, indexed, self._new)
-            uncalibrated = calibrated and not (gallery / CALIBRATION).exists()
+            uncalibrated = calibrated and not (gallery / tables.CALIBRATION).exists()
             about = (self._encoded, self._resumed, dropped, uncalibrated)
             return RebuildReport(self._new.count(), *about, round(time.monotonic() - self._began, 3))
 
-    def _replace(self, told: Manifest, drop_missing: bool) -> tuple[Quarantined, ...]:
+    def _replace(self, told: tables.Manifest, drop_missing: bool) -> tuple[Quarantined, ...]:
         """Bring every row, then swap the tables; those that cannot be brought are an error, or left out and told."""
         todo = self._difference()
         self._resumed, self._committed_at = self._done, time.monotonic()
@@ -104,10 +102,10 @@ class Rebuilding:
             if len(todo) <= self._batch.now:
                 break
         if self._commits > 1:
-            with changing(self._gallery, self._old):
+            with tables.changing(self._gallery, self._old):
                 self._new.tidy(KEEP_NONE)
         while True:
-            with changing(self._gallery, self._old):
+            with tables.changing(self._gallery, self._old):
                 if not unfinished(self._gallery):
                     if self._old.version() != self._seen:
                         todo = self._difference()
@@ -129,7 +127,7 @@ class Rebuilding:
     def _bring(self, todo: Sequence[str], *, alone: bool) -> None:
         """Bring rows, and take out those that must go. `alone`: the caller holds the gallery's lock."""
         rows, batch, settings = list[Row](), list[tuple[Row, Picture]](), self._settings
-        wanted = (row for some in slices(todo, _AT_ONCE) for row in self._old.fetch(some).values())
+        wanted = (row for some in reading.slices(todo, _AT_ONCE) for row in self._old.fetch(some).values())
         with reading_ahead(_read, wanted, threads=settings.threads, ahead=2 * self._batch.now) as reads:
             for row, picture in reads:
                 if isinstance(picture, str):
@@ -191,7 +189,7 @@ class Rebuilding:
         if row.id in self._stale:
             self._gone.append(row.id)
 
-    def _finish(self, told: Manifest, drop_missing: bool) -> tuple[Quarantined, ...]:
+    def _finish(self, told: tables.Manifest, drop_missing: bool) -> tuple[Quarantined, ...]:
         """Swap, or refuse to; the lock is held and nothing is left to bring."""
         lost = tuple(sorted((entry for _, entry in self._lost.values()), key=lambda entry: str(entry.file)))
         update_quarantine(self._gallery, lost, self._arrived)
@@ -215,14 +213,15 @@ class Rebuilding:
         if lost:
             record_change(self._gallery, "remove", len(lost))
         record_change(self._gallery, "rebuild", built)
-        tables.swap(self._gallery, told)
+        tables.write_manifest(self._gallery, told)  # from here on its table is the gallery's, whoever clears up
+        tables.clear(self._gallery)
         return lost
 
     def _tell(self) -> None:
         self._on_progress(IngestProgress(self._done, max(self._total, self._done), self._encoded, len(self._lost)))
 
     def _lock(self, alone: bool) -> AbstractContextManager[None]:
-        return nullcontext() if alone else changing(self._gallery, self._old)
+        return nullcontext() if alone else tables.changing(self._gallery, self._old)
 
 
 def _read(row: Row) -> tuple[Row, Picture | str]:

@@ -2,10 +2,9 @@
 
 import secrets
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from pydantic import Field
@@ -16,9 +15,8 @@ from pickout.files import write_atomically
 from pickout.gallery.audit.log import record_event, user_name
 from pickout.gallery.changes.edits import checked_ids
 from pickout.gallery.search.filters import Where, allowed
-from pickout.gallery.storage.lock import writing
+from pickout.gallery.storage import lock, tables
 from pickout.gallery.storage.rows import Resident, composed
-from pickout.gallery.storage.tables import read_small_file
 
 RETENTION = "retention.json"
 _FEW = 1000  # crops that are looked for by their ids sooner than by reading every row
@@ -53,11 +51,11 @@ class Keeping(Settings):
 
 def read_retention(gallery: Path) -> Keeping:
     """Rules and holds. `GalleryDamaged` where their file is garbled: nothing is erased before it is mended."""
-    return read_small_file(gallery / RETENTION, Keeping, "mend it; nothing is removed or erased before") or Keeping()
+    remedy = "mend it; nothing is removed or erased before"
+    return tables.read_small_file(gallery / RETENTION, Keeping, remedy) or Keeping()
 
 
-@dataclass(frozen=True, slots=True)
-class Due:
+class Due(NamedTuple):
     """What the rules say now."""
 
     erase: tuple[str, ...]
@@ -83,7 +81,7 @@ class Retention:
         cameras = [rule.camera and composed(rule.camera) for rule in rules]
         if len(set(cameras)) < len(cameras):
             raise UsageError("two rules for one camera; give one for each")
-        with writing(self._gallery):
+        with lock.writing(self._gallery):
             record_event(self._gallery, "retention", rules=[rule.model_dump() for rule in rules])
             self._write(rules=tuple(rules))
 
@@ -97,7 +95,7 @@ class Retention:
             raise UsageError("a hold needs crops or filters")
         since = datetime.now(UTC).replace(microsecond=0)
         made = Hold(id=secrets.token_hex(4), reason=reason, crops=ids, where=told, by=user_name(), since=since)
-        with writing(self._gallery):
+        with lock.writing(self._gallery):
             if gone := set(ids) - ({each.decode() for each in self._rows().ids} if ids else set()):
                 raise UsageError(f"{len(gone)} of these crops are not in the gallery, for one {min(gone)}")
             record_event(self._gallery, "hold", hold=made.id, reason=reason, crops=len(ids), where=told)
@@ -106,7 +104,7 @@ class Retention:
 
     def lift(self, identifier: str) -> None:
         """End a hold; `NotThere` where there is none of this id."""
-        with writing(self._gallery):
+        with lock.writing(self._gallery):
             holds = self.kept.holds
             if all(hold.id != identifier for hold in holds):
                 known = f"there are {listed([hold.id for hold in holds], 10)}" if holds else "there is none"

@@ -4,9 +4,9 @@ import io
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -26,7 +26,7 @@ from pickout.gallery.search.probability import read_calibration
 from pickout.gallery.search.saved_searches import SavedSearches
 from pickout.gallery.storage.rows import Row, row_id, row_seal
 from pickout.gallery.storage.store import FROM_BACKUP, Store
-from pickout.gallery.storage.tables import MANIFEST, Manifest, leftover_tables, pending, read_manifest, table_folder
+from pickout.gallery.storage.tables import MANIFEST, Manifest, leftover_tables, pending, read_manifest
 from pickout.gallery.vectors.exact import Tokens
 
 _AT_ONCE = 200
@@ -35,8 +35,7 @@ _LENGTH_OFF = 1e-3  # how far a vector's length may be from one
 _Found = dict[str, tuple[Row | None, Tokens | None]]  # rows with tokens, by id; None where there is none
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
+class Fault(NamedTuple):
     """Something that is not as it should be: where, and what in a few words, with a remedy."""
 
     file: Path
@@ -44,7 +43,7 @@ class Fault:
 
     def as_json(self) -> dict[str, str]:
         """With plain values."""
-        return {name: str(value) for name, value in asdict(self).items()}
+        return {name: str(value) for name, value in self._asdict().items()}
 
 
 def verify(gallery: Path, *, files: bool = False, on_progress: Progress = lambda *_: None) -> Iterator[Fault]:
@@ -84,7 +83,7 @@ def _rows(gallery: Path, manifest: Manifest, files: bool, on_progress: Progress)
     if lost := sorted(there - store.fetch(there).keys()):
         what = f"{len(lost)} rows are there but not found by their ids ({lost[0]}, ...): the index over the ids, of an"
         told = f"{what} earlier version, is damaged; any change of the gallery removes it"
-        yield Fault(table_folder(gallery, manifest.table), told)
+        yield Fault(gallery / f"{manifest.table}.lance", told)
     kept_codes(store)
     if len(shapes) > 1:
         yield Fault(gallery, f"tokens of {len(shapes)} shapes {sorted(shapes)}; index again into a new folder")

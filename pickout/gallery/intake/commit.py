@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -11,10 +12,9 @@ from pickout.gallery.approximate.build import keep_codes
 from pickout.gallery.audit.log import record_change
 from pickout.gallery.intake.left_out import Quarantined, Suppression, read_suppression, update_quarantine
 from pickout.gallery.intake.report import IngestReport, IngestSettings
-from pickout.gallery.storage.lock import writing
+from pickout.gallery.storage import lock, tables
 from pickout.gallery.storage.rows import Known, Metadata, Row
 from pickout.gallery.storage.store import Store
-from pickout.gallery.storage.tables import changing
 
 Keep = Callable[[Collection[str]], Collection[str]]
 """Those of some crops that are held; they are held by name from now on."""
@@ -63,11 +63,8 @@ class _Commit(threading.Thread):
         self.held: list[Quarantined] = []
         self.erased, self.merges, self.written = 0, False, False
         self.error: BaseException | None = None
-        self._write, self._gate = write, threading.Lock()
-
-    def claim(self) -> bool:
+        self._write, self.claim = write, partial(threading.Lock().acquire, blocking=False)
         """True for the first who asks: the thread that is about to write it, or the caller who gives it up."""
-        return self._gate.acquire(blocking=False)
 
     def run(self) -> None:
         try:
@@ -149,7 +146,7 @@ class Committer:
         """Write the rest, wait until it is written, and leave few pieces on disk."""
         self.commit()
         self._settle()
-        with changing(self._gallery, self._store):
+        with tables.changing(self._gallery, self._store):
             if self._commits > 1:
                 self._store.tidy()
             keep_codes(self._gallery, self._store, unless=0.1)
@@ -157,7 +154,7 @@ class Committer:
     def _write(self, commit: _Commit) -> None:
         """In the other thread: touches nothing but the disk and the commit."""
         if commit.rows:
-            with changing(self._gallery, self._store):
+            with tables.changing(self._gallery, self._store):
                 if not commit.claim():
                     return
                 self._leave_held(commit)
@@ -174,7 +171,7 @@ class Committer:
         elif not commit.claim():
             return
         if commit.bad:
-            with writing(self._gallery):
+            with lock.writing(self._gallery):
                 update_quarantine(self._gallery, commit.bad, ())
 
     def _leave_held(self, commit: _Commit) -> None:

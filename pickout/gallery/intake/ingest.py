@@ -3,33 +3,30 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import chain, islice
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from pickout.errors import DataMissing, ImageUnreadable
 from pickout.gallery.audit.log import record_change
 from pickout.gallery.encoder import BatchSize, Encoder, keeps_tokens, vectors_and_tokens
+from pickout.gallery.intake import left_out, scan
 from pickout.gallery.intake.commit import Committer, Inventory, Keep
-from pickout.gallery.intake.left_out import read_quarantine, read_suppression, update_quarantine, update_suppression
 from pickout.gallery.intake.metadata import CameraFrom, MetadataTable, camera_of, exif_time
 from pickout.gallery.intake.picture import Picture, decode, digest, read_file, reading_ahead
 from pickout.gallery.intake.report import IngestProgress, IngestReport, IngestSettings
-from pickout.gallery.intake.scan import Scan, count_images, find_absent
-from pickout.gallery.storage.lock import writing
+from pickout.gallery.storage import lock, tables
 from pickout.gallery.storage.rows import Known, Metadata, Row, row_id
 from pickout.gallery.storage.store import Store
-from pickout.gallery.storage.tables import changing
 from pickout.gallery.vectors.exact import Floats, Tokens
 
 _FEW = 1000  # files up to which a run asks for the rows that concern them, instead of reading what all rows are
 
 
-@dataclass(frozen=True, slots=True)
-class _Examined:
+class _Examined(NamedTuple):
     """A file that has been read, in a thread, while the model is busy with earlier ones."""
 
     file: Path
@@ -69,15 +66,15 @@ class Ingest:
         self._gallery, self._store, self._encoder, self._root = gallery, store, encoder, root
         self._table, self._camera_from, self._settings, self._again = table, camera_from, settings, again
         self._batch = BatchSize(settings.batch)
-        self._listed = [entry.file for entry in read_quarantine(gallery) if entry.file.is_relative_to(root)]
+        self._listed = [entry.file for entry in left_out.read_quarantine(gallery) if entry.file.is_relative_to(root)]
         self._keeps_tokens = keeps_tokens(encoder) and settings.tokens == "auto"
         self._report = IngestReport(notes=[] if table is None else list(table.notes))
-        self._keep, self._exclude, self._scan = keep, exclude, Scan(root, exclude)
+        self._keep, self._exclude, self._scan = keep, exclude, scan.Scan(root, exclude)
         files = self._scan.files()
         few = list(islice(files, _FEW + 1))
         self._files = chain(few, files)
         # Before the rows: of what is erased in between no row is known, and the commit sees that it was erased since.
-        self._suppression = read_suppression(gallery)
+        self._suppression = left_out.read_suppression(gallery)
         self._inventory = Inventory(store.known() if len(few) > _FEW else _known_of(store, few))
         self._touched: dict[Path, Path] = {}
         self._back: list[tuple[str, str]] = []  # ids and contents
@@ -86,7 +83,7 @@ class Ingest:
     def run(self, *, prune: bool, prune_folders: bool, on_progress: Callable[[IngestProgress], None]) -> IngestReport:
         """Bring the gallery up to date with the folder; arguments and errors as of `Gallery.add`."""
         began, report = time.monotonic(), self._report
-        total = count_images(self._root, self._exclude)
+        total = scan.count_images(self._root, self._exclude)
         if not total:
             raise DataMissing(f"{self._root}: holds no image file; give the folder that holds the crops")
         if self._again and self._suppression.crops:
@@ -98,14 +95,14 @@ class Ingest:
         # Lines that stood on the list before the run, and were not told again, are mended or gone.
         refused = self._committer.refused
         if told := [file for file in self._listed if not refused & {file, *file.parents}]:
-            with writing(self._gallery):
-                update_quarantine(self._gallery, (), told)
+            with lock.writing(self._gallery):
+                left_out.update_quarantine(self._gallery, (), told)
         self._settle_absent(prune or prune_folders, prune_folders)
         if self._back:
-            with changing(self._gallery, self._store):
-                update_suppression(self._gallery, back=self._back)
+            with tables.changing(self._gallery, self._store):
+                left_out.update_suppression(self._gallery, back=self._back)
         report.passed_over = dict(self._scan.passed_over)
-        report.notes += [] if self._table is None else self._table.unasked(self._root)
+        report.notes += [] if self._table is None else self._table.unasked()
         report.seconds = round(time.monotonic() - began, 3)
         return report
 
@@ -128,7 +125,7 @@ class Ingest:
     def _examine(self, file: Path) -> _Examined:
         """Read one file, and decode it unless its bytes are known; runs in threads."""
         identifier, told = row_id(file), Metadata(camera=camera_of(self._root, file, self._camera_from))
-        if self._table is not None and (own := self._table.of(self._root, file)) is not None:
+        if self._table is not None and (own := self._table.of(file)) is not None:
             told = own.over(told)
         known, before = self._inventory.row(identifier)
         erased = known is None and self._suppression.covers(identifier)
@@ -150,7 +147,7 @@ class Ingest:
     def _is_changed(self, examined: _Examined) -> bool:
         self._report.found += 1
         if examined.problem is None and self._table is not None:
-            self._report.untold += self._table.of(self._root, examined.file) is None
+            self._report.untold += self._table.of(examined.file) is None
         self._touched[examined.file.parent if examined.problem is None else examined.file] = examined.file
         if examined.erased and not self._again:
             self._report.erased += 1
@@ -207,18 +204,14 @@ class Ingest:
     def _settle_absent(self, prune: bool, prune_folders: bool) -> None:
         """Count, and on request remove, the rows below the folder whose files are gone."""
         # Asks the disk, not this run's memory: another run may have added a file since this one passed its folder.
-        absent = find_absent(
-            self._root, self._store.files(self._root), new=self._committer.added, touched=self._touched
-        )
-        report, deserted = self._report, absent.deserted
-        report.vanished, report.unseen = len(absent.gone), absent.unseen
-        report.deserted, report.folders = sum(map(len, deserted.values())), tuple(map(str, sorted(deserted)))
-        wanted = absent.gone if prune else []
-        if prune_folders:
-            wanted = [*wanted, *(identifier for ids in deserted.values() for identifier in ids)]
+        report, rows, new = self._report, self._store.files(self._root), self._committer.added
+        gone, deserted, report.unseen = scan.find_absent(self._root, rows, new=new, touched=self._touched)
+        far = [identifier for ids in deserted.values() for identifier in ids]
+        report.vanished, report.deserted, report.folders = len(gone), len(far), tuple(map(str, sorted(deserted)))
+        wanted = (gone if prune else []) + (far if prune_folders else [])
         if not wanted:
             return
-        with changing(self._gallery, self._store):
+        with tables.changing(self._gallery, self._store):
             held = self._keep(wanted)
             pruned = [each for each in wanted if each not in held]
             if pruned:

@@ -6,10 +6,9 @@ import json
 import os
 import secrets
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 from pydantic import Field
 
@@ -26,8 +25,7 @@ _SIZE = 8  # bytes of a digest: of a million erased crops and ten million files,
 Crop = tuple[str, str]  # a row's id, which is the digest of its path, and its content
 
 
-@dataclass(frozen=True, slots=True)
-class Quarantined:
+class Quarantined(NamedTuple):
     """One file that could not be indexed: its absolute path, and why in a few words."""
 
     file: Path

@@ -16,9 +16,8 @@ from PIL.ExifTags import IFD, Base
 from pickout.data.images import without_notes
 from pickout.data.spreadsheet import Row, is_whole, read_spreadsheet, whole
 from pickout.errors import AnnotationError, UsageError
-from pickout.gallery.storage.rows import Metadata, parse_time, storable, without_zone
+from pickout.gallery.storage.rows import LARGEST_NUMBER, Metadata, parse_time, storable, without_zone
 
-LARGEST_NUMBER = 2**31 - 1  # of a frame's number and a box's sides
 _NAMES = ("camera", "video", "track")
 _COLUMNS = ("image", "time", "frame", "box", *_NAMES)
 _BLANK = " \0"
@@ -42,61 +41,52 @@ def camera_of(root: Path, image: Path, source: CameraFrom) -> str | None:
 
 
 class MetadataTable:
-    """A table of metadata by image (path below the indexed folder, or absolute): `camera`, `time`, `video`, `frame`,
-    `box`, `track`, and labels. An empty cell tells nothing. `AnnotationError` for a value that is none, and for an
-    image told twice differently; else as of `read_spreadsheet`."""
+    """A table of metadata by image (path below the folder `root` that is indexed, or absolute): `camera`, `time`,
+    `video`, `frame`, `box`, `track`, and labels. An empty cell tells nothing. `AnnotationError` for a value that is
+    none, and for an image told twice differently; else as of `read_spreadsheet`."""
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, root: Path) -> None:
         sheet = read_spreadsheet(file, _COLUMNS, others=True)
-        self.file, self.notes = file, tuple(sheet.notes)
+        self._file, self._root, self.notes = file, root, tuple(sheet.notes)
         if sheet.problems:
             raise sheet.problems[0]
         counted = {name for name in sheet.columns if all(is_whole(row[name]) for _, row in sheet.rows)}
         self._rows: dict[str, Metadata] = {}
-        self._below: tuple[Path, dict[str, str], dict[str, list[str]]] | None = None
-        """The root that was asked for last, each row by the place of its image below it, and the places that may be
-        spelled in another way by how they are plainly."""
-        self._asked = set[str]()
         for record, values in sheet.rows:
             if values["image"] is None:
                 raise AnnotationError(file, record, "image", "missing; expected the path of a crop")
             image, metadata = str(values["image"]), _metadata(file, record, values, counted)
             if self._rows.setdefault(_place(image), metadata) != metadata:
                 raise AnnotationError(file, record, "image", f"'{image}' stands in the table twice, differently")
+        self._asked, self._places, self._spelled = set[str](), dict[str, str](), dict[str, list[str]]()
+        """Each row by the place of its image, and the places that may be spelled in another way by how they are
+        plainly."""
+        for key, metadata in self._rows.items():
+            place = _place(str(root), key)
+            first = self._places.setdefault(place, key)
+            if self._rows[first] != metadata:
+                raise AnnotationError(file, None, "image", f"'{first}' and '{key}' are one file, told differently")
+            if first == key and (not place.isascii() or "\\" in place):
+                self._spelled.setdefault(_plainly(place), []).append(place)
 
-    def of(self, root: Path, image: Path) -> Metadata | None:
-        """What the table tells about `image`, a path below `root`; None where it does not name it."""
-        if self._below is None or self._below[0] != root:  # threads may ask at once: each makes it whole
-            self._below = (root, *self._placed(str(root)))
-        _, places, spelled = self._below
+    def of(self, image: Path) -> Metadata | None:
+        """What the table tells about `image`, a path below the root; None where it does not name it."""
         place = _place(str(image))
-        if place not in places and spelled:
+        if place not in self._places and self._spelled:
             # Another file may have the very name that a row has; this one is meant where there is none.
-            others = spelled.get(_plainly(place), [])
+            others = self._spelled.get(_plainly(place), [])
             place = next((other for other in others if not _is_another(Path(other), image)), place)
-        if (key := places.get(place)) is None:
+        if (key := self._places.get(place)) is None:
             return None
         self._asked.add(key)
         return self._rows[key]
 
-    def _placed(self, root: str) -> tuple[dict[str, str], dict[str, list[str]]]:
-        places, spelled = dict[str, str](), dict[str, list[str]]()
-        for key in self._rows:
-            place = _place(root, key)
-            first = places.setdefault(place, key)
-            if self._rows[first] != self._rows[key]:
-                problem = f"'{first}' and '{key}' are one file, told differently"
-                raise AnnotationError(self.file, None, "image", problem)
-            if first == key and (not place.isascii() or "\\" in place):
-                spelled.setdefault(_plainly(place), []).append(place)
-        return places, spelled
-
-    def unasked(self, root: Path) -> list[str]:
+    def unasked(self) -> list[str]:
         """A note where rows name no image that `of` was asked for."""
         unasked = [key for key in self._rows if key not in self._asked]
         if not unasked:
             return []
-        return [f"{self.file}: {len(unasked)} rows name no image below {root}, the first '{unasked[0]}'"]
+        return [f"{self._file}: {len(unasked)} rows name no image below {self._root}, the first '{unasked[0]}'"]
 
 
 def exif_time(content: bytes) -> datetime | None:

@@ -6,11 +6,11 @@ import stat
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from PIL import Image
 
@@ -26,8 +26,7 @@ _Item = TypeVar("_Item")
 _Done = TypeVar("_Done")
 
 
-@dataclass(frozen=True, slots=True)
-class Picture:
+class Picture(NamedTuple):
     """A decoded crop."""
 
     image: Image.Image  # upright RGB pixels, at most `LARGEST_SIDE` on the longer side
@@ -82,13 +81,11 @@ def reading_ahead(
     pool = ThreadPoolExecutor(threads, thread_name_prefix="reading")
 
     def in_order() -> Iterator[_Done]:
-        waiting: deque[Future[_Done]] = deque()
-        for item in items:
-            waiting.append(pool.submit(work, item))
-            if len(waiting) >= ahead:
-                yield waiting.popleft().result()
+        begun = (pool.submit(work, item) for item in items)
+        waiting = deque(islice(begun, ahead))
         while waiting:
             yield waiting.popleft().result()
+            waiting.extend(islice(begun, 1))
 
     # Set here, before the threads start and after they end: warning filters are shared by all threads.
     with warnings.catch_warnings():

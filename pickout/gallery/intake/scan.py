@@ -3,7 +3,6 @@
 import os
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -33,17 +32,14 @@ class Scan:
             if not pattern.strip("/") or pattern.count("[") > pattern.count("]"):
                 raise UsageError(f"exclude '{pattern}': expected a pattern like *_mask.png or thumbs, brackets closed")
         self._folder, self._exclude = folder, [pattern.rstrip("/") for pattern in exclude]
-        self.passed_over: Counter[str] = Counter(dict.fromkeys(map(_excluded, self._exclude), 0))
+        self.passed_over = Counter({f"excluded by '{pattern}'": 0 for pattern in self._exclude})
         """How many files or folders were passed over so far, by kind: an ending, a folder's name, or words."""
 
     def files(self) -> Iterator[Path]:
         """Every image file below the folder, by name, folder after folder; `DataMissing` where it cannot be read."""
-        open_folders = [iter(_entries(self._folder))]  # a list, not calls: folders may lie deeper than calls may
-        while open_folders:
-            entry = next(open_folders[-1], None)
-            if entry is None:
-                open_folders.pop()
-                continue
+        waiting = _entries(self._folder)  # a list, not calls: folders may lie deeper than calls may
+        while waiting:
+            entry = waiting.pop()
             try:
                 is_folder = entry.is_dir(follow_symlinks=False)
             except OSError:  # the list of names does not tell kinds here, and the name may not be looked at
@@ -54,7 +50,7 @@ class Scan:
                 self.passed_over[kind] += 1
             elif is_folder:
                 try:
-                    open_folders.append(iter(_entries(Path(entry.path))))
+                    waiting += _entries(Path(entry.path))
                 except DataMissing:
                     yield Path(entry.path)  # reading it as a file fails: it ends on the quarantine list
             else:
@@ -65,7 +61,7 @@ class Scan:
         name = entry.name
         for pattern in self._exclude:
             if fnmatchcase(name, pattern) or fnmatchcase(os.path.relpath(entry.path, self._folder), pattern):
-                return _excluded(pattern)
+                return f"excluded by '{pattern}'"
         if name.startswith("."):
             return "names that begin with a dot"
         if is_folder:
@@ -84,14 +80,11 @@ class Scan:
         return None if not bare or is_image(Path(entry.path)) else ending or "without an ending"
 
 
-def _excluded(pattern: str) -> str:
-    return f"excluded by '{pattern}'"
-
-
 def _entries(folder: Path) -> list["os.DirEntry[str]"]:
+    """What lies in a folder, the last name first."""
     try:
         with os.scandir(folder) as found:
-            return sorted(found, key=lambda entry: entry.name)
+            return sorted(found, key=lambda entry: entry.name, reverse=True)
     except OSError as error:
         otherwise = f"cannot be read ({error.strerror}); check that its disk is there"
         raise DataMissing(f"{folder}: {_REMEDIES.get(type(error), otherwise)}") from None
@@ -102,30 +95,23 @@ def count_images(folder: Path, exclude: Sequence[str] = ()) -> int:
     return sum(1 for _ in Scan(folder, exclude).files())
 
 
-@dataclass(slots=True)
-class Absence:
-    """Rows whose files were not found."""
-
-    # ids of those whose folder can be read, does not list them, and has other files of the gallery's
-    gone: list[str] = field(default_factory=list)
-    # ids by folder that is not there, or has no file any more that was indexed: its disk may not be mounted
-    deserted: dict[Path, list[str]] = field(default_factory=dict)
-    unseen: int = 0  # how many could not be looked for, or whose folder went away while the run was in it
-
-
 def find_absent(
     root: Path, rows: Iterable[tuple[str, Path]], *, new: Collection[str], touched: Mapping[Path, Path]
-) -> Absence:
-    """Look for the files of all rows (id, file) below a folder. Only "not found" is gone; any other error tells
-    nothing. Rows that this run added (`new`) do not show that a folder is the one that it was. `touched` tells for each
-    folder that this run read a file of, that file, and for what it could not read, itself."""
-    found, missing, witnesses = Absence(), dict[Path, list[tuple[str, str]]](), dict[Path, Path]()
+) -> tuple[list[str], dict[Path, list[str]], int]:
+    """Look for the files of all rows (id, file) below a folder. Gives the ids of those whose folder can be read, does
+    not list them, and has other files of the gallery's; ids by folder that is not there, or has no file any more that
+    was indexed: its disk may not be mounted; and how many could not be looked for, or lost their folder while the run
+    was in it. Only "not found" is gone; any other error tells nothing. Rows that this run added (`new`) do not show
+    that a folder is the one that it was. `touched` tells for each folder that this run read a file of, that file, and
+    for what it could not read, itself."""
+    gone, deserted, unseen = list[str](), dict[Path, list[str]](), 0
+    missing, witnesses = dict[Path, list[tuple[str, str]]](), dict[Path, Path]()
     for identifier, file in rows:
         if not file.is_relative_to(root):
             continue
         there = _is_there(file)
         if there is None:
-            found.unseen += 1
+            unseen += 1
         elif not there:
             missing.setdefault(file.parent, []).append((identifier, file.name))
         elif identifier not in new:
@@ -137,23 +123,23 @@ def find_absent(
     for folder, absent in missing.items():
         names = _names(folder)
         if names is None:
-            found.unseen += len(absent)
+            unseen += len(absent)
             continue
         ids = [identifier for identifier, name in absent if name not in names]
         witness = witnesses.get(folder)
         # The witness comes after the list: a folder that went away in between is not taken for one without the files.
         if witness is not None and witness.relative_to(folder).parts[0] in names and _is_there(witness):
-            found.gone += ids
+            gone += ids
             continue
         whole = folder  # the outermost folder in which no file is left that was indexed earlier
         while whole != root and whole.parent not in witnesses:
             whole = whole.parent
         unread = _names(root if whole == root else whole.parent) is None
         if unread or any(place.is_relative_to(whole) for place in left):
-            found.unseen += len(ids)
+            unseen += len(ids)
         else:
-            found.deserted.setdefault(whole, []).extend(ids)
-    return found
+            deserted.setdefault(whole, []).extend(ids)
+    return gone, deserted, unseen
 
 
 def _is_there(path: Path) -> bool | None:

@@ -11,8 +11,7 @@ from pathlib import Path
 from pickout.errors import GalleryError, GalleryModelMismatch, ImageUnreadable, UsageError
 from pickout.files import atomic_path
 from pickout.gallery.audit.log import record_change
-from pickout.gallery.changes.edits import finish_everything
-from pickout.gallery.changes.retention import Retention
+from pickout.gallery.changes import edits, retention
 from pickout.gallery.intake.left_out import Crop, Suppression, read_suppression, update_suppression
 from pickout.gallery.intake.picture import digest, read_file
 from pickout.gallery.intake.report import Report
@@ -110,7 +109,7 @@ class _Import:
         if not (gallery / tables.MANIFEST).exists():
             tables.make_gallery(gallery, tables.new_manifest(contents.model, contents.model.run))
         manifest, store = self._opened()
-        finish_everything(gallery, store, manifest)
+        edits.finish_everything(gallery, store, manifest)
         suppression, back = read_suppression(gallery), list[Crop]()
         for member in contents.members:
             for row in read_rows(self._portable, member):
@@ -167,7 +166,7 @@ class _Import:
         """Write the rows that have gathered, but none that was erased after `suppression` was read."""
         rows, self._rows, self._bytes = self._rows, [], 0
         with tables.changing(self._gallery, store):
-            held = Retention(self._gallery, store.resident, store.present).held([row.id for row in rows])
+            held = retention.Retention(self._gallery, store.resident, store.present).held([row.id for row in rows])
             # What is there is looked up under the lock, so that no change of another process is lost.
             there = store.fetch(row.id for row in rows)
             unsealed = store.fetch_tokens(before.id for before in there.values() if before.seal is None)

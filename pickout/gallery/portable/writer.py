@@ -61,7 +61,12 @@ def export_gallery(
             with zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
                 writing = _Writing(gallery, manifest, archive, crops)
                 for start in range(0, len(positions), _AT_ONCE):
-                    writing.add(_taken(gallery, opened, positions[start : start + _AT_ONCE], manifest))
+                    some = positions[start : start + _AT_ONCE]
+                    with _reading(gallery):
+                        table = completed(opened.take_row_ids(some).to_arrow(), row_schema(manifest.model.dimension))
+                        if table.num_rows != len(some):
+                            raise ValueError(f"{table.num_rows} rows instead of {len(some)}")
+                    writing.add(table)
                     tell(writing.rows, len(positions))
                 writing.finish()
             _check_target(gallery, file, force)
@@ -79,15 +84,6 @@ def _check_target(gallery: Path, file: Path, force: bool) -> None:
         raise UsageError(f"{file}: is a folder; give the name of a file to make")
     if not force and os.path.lexists(file):
         raise UsageError(f"{file}: is there already; give another name, or --force to replace it")
-
-
-def _taken(gallery: Path, table: Any, positions: list[int], manifest: Manifest) -> pa.Table:
-    """The rows at these positions, in their order; columns that an older table lacks are empty."""
-    with _reading(gallery):
-        rows = completed(table.take_row_ids(positions).to_arrow(), row_schema(manifest.model.dimension))
-        if rows.num_rows != len(positions):
-            raise ValueError(f"{rows.num_rows} rows instead of {len(positions)}")
-        return rows
 
 
 @contextmanager

@@ -12,10 +12,10 @@ from pickout.config import Settings
 from pickout.errors import UsageError
 from pickout.gallery.encoder import Encoder, Matching, picture_vectors, sentence_vectors
 from pickout.gallery.search.filters import ANYWHERE, Where, allowed, check_where
-from pickout.gallery.search.query import Query
+from pickout.gallery.search.query import Query, is_end, possible_ids
 from pickout.gallery.storage.rows import NO_FACET, Resident
 from pickout.gallery.storage.store import Store
-from pickout.gallery.vectors.exact import Doubles, Floats, Penalty, Rows
+from pickout.gallery.vectors.exact import Aim, Doubles, Floats, Penalty, Rows
 
 
 class Grouping(StrEnum):
@@ -70,25 +70,17 @@ class AimSettings(Settings):
 
 
 Known = Mapping[str, Floats]  # vectors of sentences that were encoded together
-Locate = Callable[[str], int]  # tells a crop's row by its id or path
-
-
-class Aim(NamedTuple):
-    """A query as a search needs it: (D,) whose inner product with a crop's is the score before penalties."""
-
-    vector: Floats
-    penalties: tuple[Penalty, ...] = ()
 
 
 def take_aim(
-    query: Query, encoder: Encoder, resident: Resident, locate: Locate, settings: AimSettings, known: Known
+    query: Query, encoder: Encoder, resident: Resident, store: Store, settings: AimSettings, known: Known
 ) -> Aim:
     """Encode a query. Sentences are averaged, and so are pictures with liked crops; where there are both, the vector is
     `(1 - w) sentences + w pictures`. For each unwanted part n, `weight * sigma_q * max(0, z_n(x) - from)` is taken off,
     where `z_n` is the likeness to n in standard deviations over the gallery and `sigma_q` the standard deviation of the
     score. `known` are sentences that were encoded already."""
     names = [*query.more_like, *query.less_like]
-    crops = list(resident.vectors.at([locate(name) for name in names])) if names else []
+    crops = list(resident.vectors.at([_located(name, resident, store) for name in names])) if names else []
     for name, crop in zip(names, crops, strict=True):
         if not np.isfinite(crop).all():
             raise UsageError(f"no crop '{name}' in the gallery any more")
@@ -109,6 +101,23 @@ def take_aim(
     share = spread * settings.less_like / max(len(disliked), 1)
     penalties += [_penalty(sample, each, share, settings.less_like_from) for each in disliked]
     return Aim(vector, tuple(penalties))
+
+
+def _located(name: str, resident: Resident, store: Store) -> int:
+    """The row of a crop by its id, its path or the end of its path."""
+
+    def rows(ids: Iterable[str]) -> Iterator[int]:
+        found = (int(row) for each in ids for row in np.flatnonzero(resident.ids == each.encode(errors="replace")))
+        return (row for row in found if resident.hidden is None or not resident.hidden[row])
+
+    if (position := next(rows(possible_ids(name)), None)) is not None:
+        return position
+    alike = list(rows(identifier for identifier, file in store.files() if is_end(name, file)))
+    if len(alike) > 1:
+        raise UsageError(f"'{name}' is the end of {len(alike)} crops' paths; give the id of one")
+    if not alike:
+        raise UsageError(f"no crop '{name}' in the gallery; give an id or a path as --json tells them")
+    return alike[0]
 
 
 def _mean(vectors: list[Floats]) -> Floats:
@@ -164,8 +173,7 @@ class Asked:
     settings: SearchSettings = field(default_factory=SearchSettings)
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """One row in the ranking, with its score, that of a second look, and the rows that are shown as one with it."""
 
     position: int
@@ -174,8 +182,7 @@ class Place:
     others: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Ranking:
+class Ranking(NamedTuple):
     """A page of the ranking and what stands around it."""
 
     places: list[Place]  # best first
@@ -195,9 +202,7 @@ def ranked(resident: Resident, aim: Aim, asked: Asked, candidates: int = 0, look
     looked: dict[int, float] = {}
     came = -1
     while True:
-        rows, scores = resident.vectors.top(
-            aim.vector, top=depth, order_N=resident.order, allowed_N=mask, penalties=aim.penalties
-        )
+        rows, scores = resident.vectors.top(aim, top=depth, order_N=resident.order, allowed_N=mask)
         if look is not None and candidates:
             first = rows[:candidates].tolist()
             if not looked:

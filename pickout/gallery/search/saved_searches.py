@@ -13,8 +13,7 @@ from pickout.gallery.audit.log import user_name
 from pickout.gallery.search.filters import ANYWHERE, Where
 from pickout.gallery.search.query import Query
 from pickout.gallery.search.ranking import Grouping
-from pickout.gallery.storage.lock import writing
-from pickout.gallery.storage.tables import read_small_file
+from pickout.gallery.storage import lock, tables
 
 SEARCHES = "searches.json"
 _LONGEST_NAME = 100
@@ -49,7 +48,7 @@ class SavedSearches:
 
     def all(self) -> list[SavedSearch]:
         """Every one, by name; GalleryDamaged where the file is garbled."""
-        searches = read_small_file(self.gallery / SEARCHES, list[SavedSearch], "mend it or delete it")
+        searches = tables.read_small_file(self.gallery / SEARCHES, list[SavedSearch], "mend it or delete it")
         return sorted(searches or (), key=lambda search: search.name)
 
     def get(self, name: str) -> SavedSearch:
@@ -68,7 +67,7 @@ class SavedSearches:
         told, now = query.savable().as_json(), datetime.now(UTC).replace(microsecond=0)
         how: dict[str, Any] = {"where": where.as_json(), "group": grouping.value, "saved": now, "user": user_name()}
         search = SavedSearch(name=name, query=told, **how)
-        with writing(self.gallery):
+        with lock.writing(self.gallery):
             searches = self.all()
             if any(each.name == name for each in searches):
                 raise UsageError(f"there is a saved search '{name}'; remove it first: pickout saved ... --remove ...")
@@ -76,7 +75,7 @@ class SavedSearches:
 
     def remove(self, name: str) -> None:
         """Forget a search; a UsageError where there is none of that name."""
-        with writing(self.gallery):
+        with lock.writing(self.gallery):
             gone = self.get(name)
             self._write([search for search in self.all() if search != gone])
 

@@ -1,24 +1,24 @@
 """One search from query to answer, on a gallery's parts."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pickout.errors import UsageError, listed
+from pickout.errors import listed
 from pickout.gallery.approximate.far_vectors import FarVectors
 from pickout.gallery.encoder import Encoder, Matching, Reading, sentence_vectors
 from pickout.gallery.search import ranking
 from pickout.gallery.search.filters import ANYWHERE, Where, allowed, check_where
 from pickout.gallery.search.probability import Calibration, passing
-from pickout.gallery.search.query import Query, is_end, possible_ids
-from pickout.gallery.search.ranking import Asked, Grouping, Known, Locate, Ranking, SearchSettings, take_aim
+from pickout.gallery.search.query import Query
+from pickout.gallery.search.ranking import Asked, Grouping, Known, Ranking, SearchSettings, take_aim
 from pickout.gallery.storage.rows import Located, Metadata, Resident, Row, row_seal
 from pickout.gallery.storage.store import Store
 from pickout.gallery.vectors.exact import Floats, HeldVectors, Ids
@@ -67,8 +67,7 @@ class Hit:
         return {**told, "file": str(self.file), **about, "others": list(self.others)}
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """Whether the best probability reaches a threshold that a share `error` of searches for absent people reach."""
 
     best: float
@@ -134,10 +133,8 @@ def together(asked: Sequence[Asked], encoder: Encoder, resident: Resident) -> It
     sentences = list(dict.fromkeys(text for each in several for text in (*each.query.texts, *each.query.without)))
     known = dict(zip(sentences, sentence_vectors(encoder, sentences), strict=True))
     plain = {each.query.texts[0] for each in several if len(each.query.texts) == 1 and not each.query.images}
-    with ExitStack() as stack:
-        if len(plain) > 1 and isinstance(resident.vectors, HeldVectors):
-            queries = np.stack([known[text] for text in sorted(plain)])
-            stack.enter_context(resident.vectors.scored_together(queries))
+    held = resident.vectors if len(plain) > 1 and isinstance(resident.vectors, HeldVectors) else None
+    with held.scored_together(np.stack([known[text] for text in sorted(plain)])) if held else nullcontext():
         yield known
 
 
@@ -146,7 +143,7 @@ def answer(
 ) -> Answer:
     """Search, and say how sure the result is. `known` comes from `together`; errors as of `Gallery.ask`."""
     query, settings = asked.query, asked.settings
-    aim = take_aim(query, encoder, resident, _finder(resident, store), settings.aim, known)
+    aim = take_aim(query, encoder, resident, store, settings.aim, known)
     candidates, look, verdict = ranking.looks_again(encoder, query, settings.candidates), None, None
     if candidates and isinstance(encoder, Matching):
         look = ranking.second_look(encoder, query, resident, store, settings.aim.without)
@@ -173,8 +170,7 @@ def answer(
     return Answer(query, hits, asked.where, *about, located=shown, unknown=unknown)
 
 
-@dataclass(frozen=True, slots=True)
-class Scored:
+class Scored(NamedTuple):
     """Every crop that passes some filters."""
 
     ids: Ids  # (k,) 32 hexadecimal digits
@@ -185,13 +181,10 @@ class Scored:
 def every_score(query: Query, where: Where, encoder: Encoder, resident: Resident, store: Store) -> Scored:
     """The score of every crop that passes the filters, in one pass over the vectors."""
     check_where(where, resident)
-    aim = take_aim(query, encoder, resident, _finder(resident, store), SearchSettings().aim, {})
+    aim = take_aim(query, encoder, resident, store, SearchSettings().aim, {})
     scores = np.empty(len(resident.ids), np.float32)
     for rows, vectors in resident.vectors.blocks():
-        found = vectors @ aim.vector
-        for penalty in aim.penalties:
-            found -= np.float32(penalty.weight) * np.maximum(vectors @ penalty.vector - np.float32(penalty.free), 0)
-        scores[rows] = found
+        scores[rows] = aim.scores(vectors.__matmul__)
     chosen = slice(None) if (passed := allowed(where, resident)) is None else passed
     return Scored(resident.ids[chosen], scores[chosen], resident.times[chosen])
 
@@ -244,23 +237,3 @@ def _hits(
         known = {"match": place.match, "probability": probability, "others": tuple(resident.located(place.others))}
         hits.append(Hit.of(row, first + len(hits), place.score, **known))
     return tuple(hits)
-
-
-def _finder(resident: Resident, store: Store) -> Locate:
-    """Finds the row of a crop by its id, its path or the end of its path."""
-
-    def rows(ids: Iterable[str]) -> Iterator[int]:
-        found = (int(row) for each in ids for row in np.flatnonzero(resident.ids == each.encode(errors="replace")))
-        return (row for row in found if resident.hidden is None or not resident.hidden[row])
-
-    def find(name: str) -> int:
-        if (position := next(rows(possible_ids(name)), None)) is not None:
-            return position
-        alike = list(rows(identifier for identifier, file in store.files() if is_end(name, file)))
-        if len(alike) > 1:
-            raise UsageError(f"'{name}' is the end of {len(alike)} crops' paths; give the id of one")
-        if not alike:
-            raise UsageError(f"no crop '{name}' in the gallery; give an id or a path as --json tells them")
-        return alike[0]
-
-    return find

@@ -1,42 +1,32 @@
 """A sentence read for its filters: cameras by the gallery's own names, and times. What is not certain stays in it."""
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from pickout.errors import UsageError
+from pickout.files import packaged_table
 from pickout.gallery.search.filters import ANYWHERE, Where
 
-_NEAR = r"(?:near|at|by|beside|outside|inside|around|from|in|on)(?:\s+the)?"
-_NOT = r"(?:not|never|but\s+not|except|other\s+than)"
-_CLOCK = r"(?:(?:[01]?\d|2[0-3]):[0-5]\d(?:\s*[ap]\.?m\b\.?)?|(?:1[0-2]|0?[1-9])\s*[ap]\.?m\b\.?|noon|midnight)"
-_FIRST_HALF = ("january", "february", "march", "april", "may", "june")
-_MONTHS = (*_FIRST_HALF, "july", "august", "september", "october", "november", "december")
-_WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
-_MONTH = "(?:" + "|".join(f"{name}|{name[:3]}" for name in _MONTHS) + r")\b\.?"
-_DATE = (
-    rf"\d{{4}}-\d\d-\d\d|\d{{1,2}}(?:st|nd|rd|th)?\s+(?:of\s+)?{_MONTH}(?:,?\s+\d{{4}})?"
-    rf"|{_MONTH}\s+\d{{1,2}}(?:st|nd|rd|th)?(?:,?\s+\d{{4}})?"
-)
-_DAY = rf"(?:today|yesterday|(?:last\s+)?(?:{'|'.join(_WEEKDAYS)})|{_DATE})"
-_PARTS = {"morning": (6, 12), "afternoon": (12, 18), "evening": (18, 22), "night": (22, 30)}
-_PART = "|".join(_PARTS)
-_UNITS = {"minute": timedelta(minutes=1), "hour": timedelta(hours=1), "day": timedelta(days=1), "week": timedelta(7)}
-_CLOTHES = re.compile(
-    r"\b(red|blue|green|black|white|gr[ea]y|brown|yellow|orange|pink|purple|beige|teal|jacket|coat|shirt|jeans|dress|suit"
-    r"|hat|cap|hood|bag|backpack|rucksack|uniform|skirt|shorts|trousers|shoes|boots|front|back|left|right|middle)\b"
-)  # words that describe a person: a camera of such a name is only meant where the sentence says `camera`
-_GOES_ON = re.compile(
-    rf"[,.;]|and\b|or\b|after|before|between|since|until|during|{_NOT}|with|who|wearing|carrying|in\s+a|{_DAY}|on\b|this|last"
-    rf"|{_NEAR}"
-)  # what may follow a place
+_TABLES = packaged_table("pickout.gallery.search", "sentence_filters.toml")
+_UNTIL = _TABLES["until"]
 
 
-@dataclass(frozen=True, slots=True)
-class Parse:
+def _filled(pattern: str) -> str:
+    """A pattern with those that it names in their places."""
+    return re.sub(r"{([a-z]+)}", lambda named: _filled(_TABLES["patterns"][named[1]]), pattern)
+
+
+_NEAR, _NOT = _filled("{near}"), _filled("{not}")
+_CLOTHES, _REST = re.compile(_filled("{clothes}")), re.compile(_filled("{rest}"))
+_OPEN = re.compile(_filled("{open}"), re.IGNORECASE)
+_MOMENT = "from when until when?"
+
+
+class Parse(NamedTuple):
     """What a sentence says: the person, the filters, and the pieces that became filters with their meaning."""
 
     description: str
@@ -107,7 +97,7 @@ def _find_cameras(sentence: str, cameras: Sequence[str]) -> Iterator[tuple[re.Ma
         found = [_plain(each) for each in re.findall(name, match["names"], re.IGNORECASE)]
         behind = sentence[match.end() :].strip().lower()
         # "in the lobby uniform", "at the gate post": a noun may follow, and then something else is meant.
-        is_place = not any(map(_CLOTHES.search, found)) and (not behind or _GOES_ON.match(behind))
+        is_place = not any(map(_CLOTHES.search, found)) and (not behind or _REST.match(behind))
         if all(len(spelt[each]) == 1 for each in found) and ("camera" in match[0].lower() or is_place):
             yield match, [spelt[each][0] for each in found]
 
@@ -122,14 +112,15 @@ def _day(text: str, now: datetime) -> datetime:
     if text in ("today", "yesterday"):
         return today - timedelta(days=text == "yesterday")
     weekday = text.removeprefix("last").strip()
-    if weekday in _WEEKDAYS:
-        back = (today.weekday() - _WEEKDAYS.index(weekday)) % 7
+    if weekday in _TABLES["weekdays"]:
+        back = (today.weekday() - _TABLES["weekdays"].index(weekday)) % 7
         return today - timedelta(days=7 if back == 0 and text != weekday else back)
     if re.fullmatch(r"\d{4}-\d\d-\d\d", text):
         return datetime.fromisoformat(text)
     numbers = [int(each) for each in re.findall(r"\d+", text)]
     letters = re.findall(r"[a-z]{3,}", re.sub(r"\d+(?:st|nd|rd|th)", "", text))
-    month = next(number for number, name in enumerate(_MONTHS, 1) if any(name.startswith(w[:3]) for w in letters))
+    months = enumerate(_TABLES["months"], 1)
+    month = next(number for number, name in months if any(name.startswith(word[:3]) for word in letters))
     if len(numbers) == 2:
         return datetime(numbers[1], month, numbers[0])
     found = datetime(now.year, month, numbers[0])
@@ -152,14 +143,13 @@ def _clock(text: str, *, like: str = "") -> timedelta:
 
 
 def _since(match: re.Match[str], now: datetime) -> Where | None:
-    start = _day(match["day"], now)
+    start, way = _day(match["day"], now), match["way"].lower()
     if match["clock"] is None:
-        whole = match["way"].lower() == "after"  # after Monday: from Tuesday on
-        return Where(after=start + timedelta(days=whole)) if match["way"].lower() not in _UNTIL else Where(before=start)
+        # after Monday: from Tuesday on
+        return Where(before=start) if way in _UNTIL else Where(after=start + timedelta(days=way == "after"))
     moment = start + _clock(match["clock"])
-    end = start + timedelta(days=1)
     # "after 3 pm yesterday" speaks of that day.
-    return Where(before=moment, after=start) if match["way"].lower() in _UNTIL else Where(after=moment, before=end)
+    return Where(before=moment, after=start) if way in _UNTIL else Where(after=moment, before=start + timedelta(days=1))
 
 
 def _between(match: re.Match[str], now: datetime) -> Where | None:
@@ -174,7 +164,7 @@ def _part(match: re.Match[str], now: datetime) -> Where | None:
     if day == "last" and part != "night":
         return None  # last morning: of today or of yesterday?
     start = _day({"this": "today", "last": "yesterday"}.get(day, day), now)
-    first, last = (start + timedelta(hours=hours) for hours in _PARTS.get(part, (0, 24)))
+    first, last = (start + timedelta(hours=hours) for hours in _TABLES["hours"].get(part, (0, 24)))
     return Where(during=[(first, last)])
 
 
@@ -182,33 +172,12 @@ def _ago(match: re.Match[str], now: datetime) -> Where | None:
     said = (match["number"] or "1").strip().lower()
     if said == "few":
         return None
-    return Where(after=now - ({"two": 2, "three": 3}.get(said) or int(said)) * _UNITS[match["unit"].lower()])
+    count = _TABLES["numbers"].get(said) or int(said)
+    return Where(after=now - timedelta(**{f"{match['unit'].lower()}s": count}))
 
 
-_UNTIL = ("before", "until", "till")
-_WAY = rf"(?P<way>after|since|from|{'|'.join(_UNTIL)})"
-_ON = rf"(?:on\s+)?(?P<day>{_DAY})"
-_RANGE = rf"(?:between|from)\s+(?P<first>{_CLOCK}|\d{{1,2}})\s+(?:and|to|until)\s+(?P<second>{_CLOCK})"
-_SINCE = rf"{_WAY}\s+(?P<clock>{_CLOCK})"
-_NUMBER = r"(?P<number>\d{1,3}\s+|few\s+|two\s+|three\s+)"
-_TIMES: tuple[tuple[str, Callable[[re.Match[str], datetime], Where | None]], ...] = (
-    (rf"{_RANGE}\s*,?\s*{_ON}", _between),
-    (rf"{_ON}\s*,?\s*{_RANGE}", _between),
-    (rf"{_SINCE}\s*,?\s*{_ON}", _since),
-    (rf"{_ON}\s*,?\s*{_SINCE}", _since),
-    (rf"{_WAY}(?P<clock>)??\s+(?P<day>{_DAY})(?!\s*(?:{_PART}|at\b))", _since),
-    (rf"(?:on\s+|in\s+the\s+)?(?P<day>this|last)\s+(?P<part>{_PART})", _part),
-    (rf"{_ON}(?:\s+(?P<part>{_PART}))?(?!\s*(?:at|around|about)\b)", _part),
-    (rf"(?:in|within|during|over)\s+the\s+(?:last|past)\s+{_NUMBER}?(?P<unit>{'|'.join(_UNITS)})s?", _ago),
-)
-"""Kinds of time, the most telling first."""
-_OPEN = re.compile(
-    rf"(?:,\s*)?(?:\band\s+)?\b(?:(?P<range>{_RANGE}|{_SINCE})|(?:in\s+the|at)\s+(?P<part>{_PART})"
-    rf"(?=\s*(?:$|{_GOES_ON.pattern}))|(?:at|around|about)\s+(?:about\s+)?{_CLOCK})(?:,?\s+{_ON})?"
-    r"(?![\w'])",
-    re.IGNORECASE,
-)
-_MOMENT = "from when until when?"
+_MEANINGS = {"between": _between, "since": _since, "part": _part, "ago": _ago}
+_TIMES = [(_filled(pattern), _MEANINGS[kind]) for kind, patterns in _TABLES["times"].items() for pattern in patterns]
 
 
 def _completed(match: re.Match[str]) -> str:

@@ -1,4 +1,4 @@
-"""One writer at a time, for as long as one commit takes, and the halves of files that a killed one left."""
+"""One writer at a time, for as long as one commit takes."""
 
 import errno
 import fcntl
@@ -53,9 +53,3 @@ def locked(file: Path, patience: float, refusal: str) -> Iterator[None]:
                 _log.warning("%s: waiting for another process that is writing", printable(file.parent))
             time.sleep(_PAUSE)
         yield
-
-
-def clear_half_written(gallery: Path) -> None:
-    """Delete half-written files. The caller holds the gallery's lock, as does whoever writes one of its files."""
-    for file in files.half_written(gallery, below=False):
-        file.unlink(missing_ok=True)

@@ -63,23 +63,21 @@ def read_resident(dimension: int, table: Any, vectors: MakeVectors | None, befor
     old = None if before is None or vectors is not None else before.vectors
     held, filled = old if isinstance(old, HeldVectors) else None, 0
     reads = vectors is None and held is None
-    parts, digests, places = list[pa.Table](), list[bytes](), [np.empty(0, np.uint64)]
-    schema = pa.schema([row_schema(dimension).field(name) for name in RESIDENT])
+    schema = pa.schema([*map(row_schema(dimension).field, (*RESIDENT, "seal")), (PLACE, pa.uint64())])
+    parts = [schema.empty_table()]
     whole = HeldVectors.room(table.count_rows() if reads else 0, dimension)
-    for batch in batches(table, (*RESIDENT, "seal", PLACE, *(["vector"] if reads else ()))):
+    for batch in batches(table, (*schema.names, *(["vector"] if reads else ()))):
         if reads:
             part = matrix(batch["vector"])
             whole[filled : filled + len(part)] = part
             filled += len(part)
-        sealed = batch["seal"].to_pylist() if "seal" in batch.schema.names else [None] * len(batch)
-        digests += [each if each is not None and len(each) == _SEAL else bytes(_SEAL) for each in sealed]
-        places.append(batch[PLACE].to_numpy())
         parts.append(completed(pa.Table.from_batches([batch]), schema))
-    columns = pa.concat_tables([schema.empty_table(), *parts])
+    columns = pa.concat_tables(parts)
+    digests = [each if each and len(each) == _SEAL else bytes(_SEAL) for each in columns["seal"].to_pylist()]
     seals, ids = np.frombuffer(b"".join(digests), np.uint64).reshape(-1, 2), np.array(columns["id"].to_numpy(), "S32")
     order = np.empty(len(ids), dtype=np.int64)
     order[pc.sort_indices(columns, [("root", "ascending"), ("path", "ascending")])] = np.arange(len(ids))
-    stood = np.concatenate(places)
+    stood = columns[PLACE].to_numpy()
     if vectors is not None:
         made = vectors(table, ids, seals, stood, order)
     elif held is None:
@@ -112,8 +110,6 @@ def _label_facets(column: pa.ChunkedArray) -> dict[str, Facet]:
     read = [json.loads(text) for text in texts.names]
     facets = {}
     for name in sorted({name for labels in read for name in labels}):
-        values = sorted({labels[name] for labels in read if name in labels})
-        place = {value: position for position, value in enumerate(values)}
-        of_text = np.array([*(place.get(labels.get(name), -1) for labels in read), -1], dtype=np.int32)
-        facets[LABEL + name] = Facet(tuple(values), of_text[texts.positions])
+        own = _facet(pa.chunked_array([[labels.get(name) for labels in read]], pa.string()))
+        facets[LABEL + name] = Facet(own.names, np.append(own.positions, np.int32(-1))[texts.positions])
     return facets

@@ -8,31 +8,40 @@ import unicodedata
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from operator import index
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
 
 from pickout.errors import UsageError
 from pickout.gallery.vectors.exact import Floats, Ids, Mask, Places, Rows, Tokens, Vectors
 
+LARGEST_NUMBER = 2**31 - 1  # of a frame's number and a box's sides
 Values = dict[str, Any]  # a row's, by column
 LABEL = "label:"  # stands before a label's name in `Resident.facets`
+_Text = Annotated[str, AfterValidator(lambda text: text.encode().decode())]  # an error where it is no Unicode
+_Index = BeforeValidator(lambda number: number if isinstance(number, bool) else index(number))  # also NumPy's
+_Whole = Annotated[int, _Index, Field(ge=-LARGEST_NUMBER, le=LARGEST_NUMBER)]
+_Side = Annotated[_Whole, Field(ge=1)]
 
 
 @dataclass(frozen=True, slots=True)
 class Metadata:
-    """What is known about a crop besides its pixels."""
+    """What is known about a crop besides its pixels. Its types are checked where somebody else tells it."""
 
-    camera: str | None = None  # the camera's name
+    __pydantic_config__ = ConfigDict(strict=True, revalidate_instances="always")
+
+    camera: _Text | None = None  # the camera's name
     time: datetime | None = None  # when the crop was taken, without zone (see `without_zone`)
-    labels: Mapping[str, str] = field(default_factory=dict)  # free names and values
-    video: str | None = None  # the video that it was cut from
-    frame: int | None = None  # the frame's number in the video
-    box: tuple[int, int, int, int] | None = None  # left, top, width and height in that frame, in pixels
-    track: str | None = None  # the track that it belongs to, of one camera and video
+    labels: Mapping[_Text, _Text] = field(default_factory=dict)  # free names and values
+    video: _Text | None = None  # the video that it was cut from
+    frame: _Whole | None = None  # the frame's number in the video
+    box: tuple[_Whole, _Whole, _Side, _Side] | None = None  # left, top, width and height in that frame, in pixels
+    track: _Text | None = None  # the track that it belongs to, of one camera and video
 
     def over(self, older: "Metadata") -> "Metadata":
         """This metadata laid over `older`: what is not told here stays as it was."""
@@ -73,8 +82,7 @@ class Row:
         return Path(self.root) / self.path
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
+class Known(NamedTuple):
     """What ingest must know about a row to leave its file alone."""
 
     id: str
@@ -82,8 +90,7 @@ class Known:
     metadata: Metadata
 
 
-@dataclass(frozen=True, slots=True)
-class Facet:
+class Facet(NamedTuple):
     """What each crop says about one thing, for example its camera."""
 
     names: tuple[str, ...]  # the values that occur, sorted

@@ -19,7 +19,7 @@ from pickout.config import Settings
 from pickout.errors import GalleryDamaged, GalleryError, GalleryMissing, GalleryModelMismatch
 from pickout.files import half_written, storage_errors, write_atomically
 from pickout.gallery.encoder import Encoder
-from pickout.gallery.storage.lock import clear_half_written, writing
+from pickout.gallery.storage.lock import writing
 from pickout.gallery.storage.store import FROM_BACKUP, TABLE, Store
 
 FORMAT = 2
@@ -194,7 +194,7 @@ def pending(gallery: Path) -> Manifest | None:
 def pending_store(gallery: Path) -> Store | None:
     """The table that is being built; None where none is, or it is gone."""
     told = pending(gallery)
-    if told is None or not (folder := table_folder(gallery, told.table)).exists():
+    if told is None or not (folder := gallery / f"{told.table}.lance").exists():
         return None
     try:
         return Store(gallery, told.model.dimension, told.table)
@@ -204,15 +204,10 @@ def pending_store(gallery: Path) -> Store | None:
         raise GalleryDamaged(f"{folder}: {what}; {remedy}") from error
 
 
-def table_folder(gallery: Path, name: str) -> Path:
-    """Where a table's files lie."""
-    return gallery / f"{name}.lance"
-
-
 def leftover_tables(gallery: Path) -> list[Path]:
     """Tables that nothing names: of another model, left by an interrupted swap or an abandoned rebuild."""
     named = [each.table for each in (read_manifest(gallery), pending(gallery)) if each is not None]
-    return sorted(set(_tables(gallery)) - {table_folder(gallery, name) for name in named})
+    return sorted(set(_tables(gallery)) - {gallery / f"{name}.lance" for name in named})
 
 
 def _tables(gallery: Path) -> list[Path]:
@@ -224,13 +219,14 @@ def finish_swap(gallery: Path) -> None:
     since. Every writer calls this before it writes."""
     if half_written(gallery, below=False) or (gallery / REBUILD).exists() or len(_tables(gallery)) > 1:
         with writing(gallery):
-            clear_half_written(gallery)
-            _clear(gallery)
+            clear(gallery)
 
 
-def _clear(gallery: Path) -> None:
-    """Delete the calibration of a model that was swapped for another, and tables that nothing names; the caller holds
-    the lock."""
+def clear(gallery: Path) -> None:
+    """Delete halves of files, the calibration of a model that was swapped for another, and tables that nothing names;
+    the caller holds the lock, as does whoever writes one of these files."""
+    for file in half_written(gallery, below=False):
+        file.unlink(missing_ok=True)
     own, swapped = read_manifest(gallery).model, pending(gallery) is None and (gallery / REBUILD).exists()
     if swapped:
         with suppress(GalleryDamaged):  # a garbled calibration stays to be told of
@@ -250,7 +246,7 @@ def begin(gallery: Path, encoder: Encoder, run: str | None, *, restart: bool) ->
     with writing(gallery):
         if restart:
             (gallery / REBUILD).unlink(missing_ok=True)
-        _clear(gallery)
+        clear(gallery)
         begun, store = pending(gallery), pending_store(gallery)
         if begun is not None and store is not None:
             if not (model := begun.model).made(encoder):
@@ -269,16 +265,3 @@ def begin(gallery: Path, encoder: Encoder, run: str | None, *, restart: bool) ->
         store = Store(gallery, encoder.dimension, table, create=True)
         write_manifest(gallery, told, REBUILD)
         return told, store
-
-
-def swap(gallery: Path, told: Manifest) -> None:
-    """Put the table that was built in the place of the gallery's, at the moment that `gallery.json` is replaced; the
-    caller holds the lock. What a kill leaves is the next writer's to delete (`finish_swap`)."""
-    write_manifest(gallery, told)
-    _clear(gallery)
-
-
-def strays(store: Store, other: Store) -> list[str]:
-    """Ids of rows of `other` that `store` does not have, or has otherwise."""
-    marks = dict(store.marks())
-    return [identifier for identifier, mark in other.marks() if marks.get(identifier) != mark]

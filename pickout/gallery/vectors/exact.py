@@ -5,8 +5,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Protocol, Self
+from typing import Any, NamedTuple, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,8 +30,7 @@ Seals = NDArray[np.uint64]  # (N, 2), digests of all that rows hold
 Best = tuple[Rows, Doubles]  # rows (k,), best first, and their scores (k,)
 
 
-@dataclass(frozen=True, slots=True)
-class Penalty:
+class Penalty(NamedTuple):
     """What likeness to something unwanted costs: `weight * max(0, <vector, x> - free)` for a crop x."""
 
     vector: Floats  # (D,) unit vector of the unwanted
@@ -40,40 +38,39 @@ class Penalty:
     weight: float  # what each unit beyond it costs
 
 
-Penalties = Sequence[Penalty]
+class Aim(NamedTuple):
+    """A query as a search needs it: (D,) whose inner product with a crop's is the score before penalties."""
+
+    vector: Floats
+    penalties: tuple[Penalty, ...] = ()
+
+    def scores(self, likeness: Callable[[Floats], Any], own: Any = None) -> Any:
+        """Scores (n,) of crops, given their `likeness` (n,) to a vector: to its `own`, unless known, less penalties."""
+        scores = likeness(self.vector) if own is None else own
+        for penalty in self.penalties:
+            scores = scores - penalty.weight * np.maximum(likeness(penalty.vector) - penalty.free, 0)
+        return scores
 
 
 def exact_top(
-    vectors_ND: Floats,
-    query_D: Floats,
-    *,
-    top: int,
-    order_N: Rows,
-    allowed_N: Mask | None = None,
-    penalties: Penalties = (),
-    rough_N: Floats | None = None,
+    vectors_ND: Floats, aim: Aim, *, top: int, order_N: Rows, allowed_N: Mask | None = None, rough: Floats | None = None
 ) -> Best:
     """The `top` rows of largest score, best first: positions (k,) and scores (k,), the inner product with the query,
     less the penalties. Among equal scores the smaller `order_N` comes first. One pass in single precision finds every
-    row that could be among the best, or `rough_N` is that pass; those are scored again in double precision, each row by
+    row that could be among the best, or `rough` is that pass; those are scored again in double precision, each row by
     itself. So the answer depends neither on the rows that are `allowed_N` (None: all), nor on the number of threads,
     nor on where a row stands."""
     positions = None if allowed_N is None else np.flatnonzero(allowed_N)
-    known = rough_N if rough_N is None or positions is None else rough_N[positions]
-    rough = _rough_scores(vectors_ND, query_D, positions) if known is None else known
-    for penalty in penalties:
-        likeness = _rough_scores(vectors_ND, penalty.vector, positions)
-        rough = rough - np.float32(penalty.weight) * np.maximum(likeness - np.float32(penalty.free), 0)
+    known = rough if rough is None or positions is None else rough[positions]
+    rough = aim.scores(lambda vector: _rough_scores(vectors_ND, vector, positions), known)
     if not 0 < top < len(rough):
         chosen = np.arange(len(rough) if top > 0 else 0)
     else:
         bound = np.partition(rough, len(rough) - top)[len(rough) - top]
-        chosen = np.flatnonzero(rough >= bound - 2 * _rounding(vectors_ND, query_D, penalties))
+        chosen = np.flatnonzero(rough >= bound - 2 * _rounding(vectors_ND, aim))
     if positions is not None:
         chosen = positions[chosen]
-    scores = _fine_scores(vectors_ND, query_D, chosen)
-    for penalty in penalties:
-        scores -= penalty.weight * np.maximum(_fine_scores(vectors_ND, penalty.vector, chosen) - penalty.free, 0)
+    scores = aim.scores(lambda vector: _fine_scores(vectors_ND, vector, chosen))
     best = np.lexsort((order_N[chosen], -scores))[:top]
     return chosen[best], scores[best]
 
@@ -92,12 +89,12 @@ def _rough_scores(vectors_ND: Floats, query_D: Floats, positions: Rows | None) -
     return scores if few is not None or positions is None else scores[positions]
 
 
-def _rounding(vectors_ND: Floats, query_D: Floats, penalties: Penalties) -> float:
+def _rounding(vectors_ND: Floats, aim: Aim) -> float:
     """Bound on the error of a score in single precision: each inner product's, and a few roundings more a penalty."""
     one = float(vectors_ND.shape[1] * np.finfo(np.float32).eps)
     # A unit vector's product with a crop and the threshold are at most 1; the 4 covers the sums and the product.
-    costs = sum(abs(penalty.weight) * (one + 4 * float(np.finfo(np.float32).eps)) for penalty in penalties)
-    return one * max(1.0, float(np.linalg.norm(query_D))) + costs * (1 + len(penalties))
+    costs = sum(abs(penalty.weight) * (one + 4 * float(np.finfo(np.float32).eps)) for penalty in aim.penalties)
+    return one * max(1.0, float(np.linalg.norm(aim.vector))) + costs * (1 + len(aim.penalties))
 
 
 def _fine_scores(vectors_ND: Floats, query_D: Floats, rows: Rows) -> Doubles:
@@ -121,7 +118,7 @@ class Vectors(Protocol):
     def blocks(self) -> Iterator[tuple[Rows, Floats]]:
         """All rows in pieces: (b,) rows and their vectors (b, D), each row once."""
 
-    def top(self, query_D: Floats, *, top: int, order_N: Rows, allowed_N: Mask | None, penalties: Penalties) -> Best:
+    def top(self, aim: Aim, *, top: int, order_N: Rows, allowed_N: Mask | None = None) -> Best:
         """The best rows and their scores, as `exact_top` tells them."""
 
 
@@ -172,12 +169,10 @@ class HeldVectors:
             block = self.array[start : start + _BLOCK]
             yield np.arange(start, start + len(block)), block
 
-    def top(self, query_D: Floats, *, top: int, order_N: Rows, allowed_N: Mask | None, penalties: Penalties) -> Best:
+    def top(self, aim: Aim, *, top: int, order_N: Rows, allowed_N: Mask | None = None) -> Best:
         """See `exact_top`."""
-        rough = self._scored.get(query_D.tobytes())
-        return exact_top(
-            self.array, query_D, top=top, order_N=order_N, allowed_N=allowed_N, penalties=penalties, rough_N=rough
-        )
+        rough = self._scored.get(aim.vector.tobytes())
+        return exact_top(self.array, aim, top=top, order_N=order_N, allowed_N=allowed_N, rough=rough)
 
     @contextmanager
     def scored_together(self, queries_QD: Floats) -> Iterator[None]:
