@@ -4,11 +4,12 @@ record of looks at the test split; for people as tables narrow enough for 80 col
 import json
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from rich import box
 from rich.console import Group, RenderableType
 from rich.markup import escape
@@ -16,8 +17,7 @@ from rich.table import Column, Table
 
 from pickout.config import read_toml
 from pickout.errors import printable
-from pickout.evaluate.bootstrap import BootstrapSettings, bootstrap
-from pickout.evaluate.metrics import MEASURES, Metrics, RelevantRanks, average, cmc, score_queries
+from pickout.evaluate import metrics as measures
 from pickout.files import storage_errors
 from pickout.pages import figure_bytes, new_figure, open_axes
 
@@ -32,7 +32,7 @@ ProtocolName = Literal["standard", "paper"]
 class Direction:
     """One direction of the search, for example captions against images."""
 
-    metrics: Metrics
+    metrics: measures.Metrics
     intervals: Mapping[str, tuple[float, float]] | None  # of each measure by its short name; None without resampling
     gallery: int  # number of items
     cmc: tuple[float, ...]  # recall at 1, 2, ... in percent
@@ -55,7 +55,7 @@ class SweepRow:
     """Text to image with one weight of the global similarity (ITSELF, Eq. 8)."""
 
     global_weight: float
-    metrics: Metrics
+    metrics: measures.Metrics
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,27 +68,12 @@ class Sweep:
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
-    """Which model was evaluated, and on how many images, captions and people of what."""
-
-    model: str
-    fingerprint: str
-    method: str
-    trained_on: str | None  # the data set of the model's run, where known
-    epoch_selected_on: str | None  # the split that chose the run's epoch, or `last epoch`, where known
-    data: str
-    root: str
-    split: str
-    images: int
-    captions: int
-    identities: int
-
-
-@dataclass(frozen=True, slots=True)
 class Report:
     """A whole evaluation. A direction is None where no query has anything to find."""
 
-    subject: Subject
+    # the `model`, its `fingerprint` and `method`; the data set it was `trained_on` and the split that chose its epoch,
+    # `epoch_selected_on`, where known; `data`, `root`, `split`, and how many `images`, `captions` and `identities`
+    subject: Mapping[str, Any]
     protocol: ProtocolName
     notes: tuple[str, ...]  # sentences a reader of the numbers must know
     text_to_image: Direction  # captions as queries, images as gallery
@@ -96,7 +81,7 @@ class Report:
     text_to_image_without_own: Direction | None  # each caption's own image taken out of its gallery
     image_to_text_without_own: Direction | None  # each image's own captions taken out
     sweep: Sweep | None  # weights tried on this split, under the paper protocol
-    bootstrap: BootstrapSettings
+    bootstrap: measures.BootstrapSettings
     circumstances: Mapping[str, Any]  # date, versions, device, processes, tie rule, seconds
     text_to_image_by_embedding: Direction | None = None  # before the second look, where the method has one
 
@@ -112,7 +97,7 @@ class Report:
             sweep = {"label": self.sweep.label, "best": rows[self.sweep.rows.index(self.sweep.best)], "rows": rows}
         return {
             "schema": SCHEMA,
-            **asdict(self.subject),
+            **self.subject,
             "protocol": self.protocol,
             "notes": list(self.notes),
             **dict.fromkeys(_OURS),
@@ -128,18 +113,18 @@ class Report:
 
 
 def summarise(
-    ranks: RelevantRanks, identity: np.ndarray[Any, np.dtype[np.int64]], settings: BootstrapSettings, *, cmc_ranks: int
+    ranks: measures.RelevantRanks, identity: NDArray[np.int64], settings: measures.BootstrapSettings, *, cmc_ranks: int
 ) -> Direction | None:
     """One direction, or None when no query has a relevant item; `identity` says who each query is about."""
-    scores = score_queries(ranks)
+    scores = measures.score_queries(ranks)
     if not len(scores.kept):
         return None
     intervals = None
     if settings.resamples:
-        low, high = bootstrap(scores.values, identity[scores.kept], settings)
-        intervals = dict(zip(MEASURES, zip(low.tolist(), high.tolist(), strict=True), strict=True))
+        low, high = measures.bootstrap(scores.values, identity[scores.kept], settings)
+        intervals = dict(zip(measures.MEASURES, zip(low.tolist(), high.tolist(), strict=True), strict=True))
     gallery = int(ranks.gallery.max())
-    return Direction(average(scores), intervals, gallery, tuple(cmc(scores, min(cmc_ranks, gallery))))
+    return Direction(measures.average(scores), intervals, gallery, tuple(measures.cmc(scores, min(cmc_ranks, gallery))))
 
 
 LOG_FILE = "evaluations.jsonl"
@@ -177,8 +162,8 @@ def _text(values: dict[str, Any], table: str, key: str) -> str | None:
 def log_look(folder: Path, report: Report) -> None:
     """Append one line about an evaluation on a test split to the run's `evaluations.jsonl`, or raise `StorageFull`."""
     subject, metrics = report.subject, report.text_to_image.metrics
-    line = {"date": report.circumstances["date"], "data": subject.data, "split": subject.split}
-    line |= {"protocol": report.protocol, "fingerprint": subject.fingerprint}
+    line = {"date": report.circumstances["date"], "data": subject["data"], "split": subject["split"]}
+    line |= {"protocol": report.protocol, "fingerprint": subject["fingerprint"]}
     line |= {"R@1": metrics.recall_at_1, "mAP": metrics.mean_average_precision}
     path = folder / LOG_FILE
     with storage_errors(path), path.open("ab") as file:
@@ -198,10 +183,10 @@ _MARKED = (1, 5, 10)
 def render(report: Report) -> RenderableType:
     """The report for a terminal: measures with intervals, counts, the sweep, the notes."""
     subject = report.subject
-    model, data, split = (escape(printable(name)) for name in (subject.model, subject.data, subject.split))
+    model, data, split = (escape(printable(subject[key])) for key in ("model", "data", "split"))
     parts: list[RenderableType] = [
-        f"[bold]{model}[/bold] ({subject.fingerprint}) on [bold]{data}[/bold], {split}: "
-        f"{subject.images} images, {subject.captions} captions, {subject.identities} people",
+        f"[bold]{model}[/bold] ({subject['fingerprint']}) on [bold]{data}[/bold], {split}: "
+        f"{subject['images']} images, {subject['captions']} captions, {subject['identities']} people",
         _measures(report.directions()),
     ]
     if report.bootstrap.resamples:
@@ -217,7 +202,7 @@ def render(report: Report) -> RenderableType:
 def _measures(found: dict[str, Direction]) -> Table:
     heads = (Column(_DIRECTIONS[name][0], justify="right", vertical="bottom") for name in found)
     table, directions = Table("%", *heads, box=box.SIMPLE_HEAD), found.values()
-    for measure in MEASURES:
+    for measure in measures.MEASURES:
         cells = [f"{direction.metrics.named()[measure]:.2f}" for direction in directions]
         for place, direction in enumerate(directions):
             if direction.intervals is not None:
@@ -234,7 +219,7 @@ def _measures(found: dict[str, Direction]) -> Table:
 
 
 def _sweep(sweep: Sweep) -> Table:
-    table = Table(*(Column(title, justify="right") for title in ("weight", *MEASURES)), box=box.SIMPLE_HEAD)
+    table = Table(*(Column(title, justify="right") for title in ("weight", *measures.MEASURES)), box=box.SIMPLE_HEAD)
     for row in sweep.rows:
         mark, style = ("* ", "bold") if row is sweep.best else ("", None)
         cells = [f"{value:.2f}" for value in row.metrics.named().values()]
@@ -262,6 +247,6 @@ def plot_cmc(report: Report) -> bytes:
     open_axes(axes)
     axes.legend(loc="best", frameon=True, framealpha=0.9, edgecolor="#d9d9d9", fontsize=9)
     subject = report.subject
-    title = printable(f"{subject.model} on {subject.data}, {subject.split}")
+    title = printable(f"{subject['model']} on {subject['data']}, {subject['split']}")
     axes.set_title(title, loc="left", fontsize=11, fontweight="bold", parse_math=False)  # a name may hold $
     return figure_bytes(figure)

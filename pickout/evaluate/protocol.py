@@ -23,7 +23,6 @@ from pickout.data.registry import open_data
 from pickout.data.transforms import ImageSettings
 from pickout.evaluate import evaluation_report as reports
 from pickout.evaluate import metrics
-from pickout.evaluate.bootstrap import BootstrapSettings
 from pickout.evaluate.candidates import IMAGES, Tail, Tell, find_candidates, match_candidates, rerank
 from pickout.evaluate.encoding import Encoded, Encoder, check_split, find_split
 from pickout.evaluate.processes import current_share
@@ -44,7 +43,7 @@ class EvaluationSettings(Settings):
     chunk: int = Field(default=1024, ge=1)
     """Queries scored at a time; memory grows with it, the result does not depend on it."""
     cmc_ranks: int = Field(default=50, ge=1)  # length of the curve of recall at 1, 2, 3 ...
-    bootstrap: BootstrapSettings = BootstrapSettings()  # how intervals are drawn
+    bootstrap: metrics.BootstrapSettings = metrics.BootstrapSettings()  # how intervals are drawn
     candidates: int | None = Field(default=None, ge=0)
     """Best images by embedding that a matching head looks at again; none: as many as the method says; 0: no look."""
     tail: Tail = "embedding"
@@ -87,19 +86,19 @@ def evaluate(
     seconds = {"encoding": round(encoded - began, 3), "ranking": round(time.monotonic() - encoded, 3)}
     run = run_folder(model)
     training = reports.read_training(run)
-    subject = reports.Subject(
-        model=model.name,
-        fingerprint=model.fingerprint,
-        method=type(model.method).__name__,
-        trained_on=training.data,
-        epoch_selected_on=training.selected_on,
-        data=opened.name,
-        root=str(opened.root),
-        split=chosen.name,
-        images=len(chosen.images),
-        captions=sum(len(record.captions) for record in chosen.images),
-        identities=chosen.identities,
-    )
+    subject = {
+        "model": model.name,
+        "fingerprint": model.fingerprint,
+        "method": type(model.method).__name__,
+        "trained_on": training.data,
+        "epoch_selected_on": training.selected_on,
+        "data": opened.name,
+        "root": str(opened.root),
+        "split": chosen.name,
+        "images": len(chosen.images),
+        "captions": sum(len(record.captions) for record in chosen.images),
+        "identities": chosen.identities,
+    }
     report = reports.Report(
         subject,
         protocol,

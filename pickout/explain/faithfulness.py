@@ -23,7 +23,7 @@ from pickout.data.data_set import DataSet, ImageRecord, Split
 from pickout.data.image_changes import read_parts
 from pickout.data.images import open_image
 from pickout.errors import DataError, UsageError
-from pickout.evaluate.bootstrap import BootstrapSettings, bootstrap
+from pickout.evaluate.metrics import BootstrapSettings, bootstrap
 from pickout.explain.evidence import Evidence, drop_words, hide_patches
 from pickout.explain.pair import Array, Grid, Pair, make_pair, match_scores
 from pickout.explain.ways import TARGETS, WAYS, Finding, Measurement, Number, Reading, Target

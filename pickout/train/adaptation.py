@@ -24,7 +24,7 @@ from pickout.data.images import to_rgb
 from pickout.data.scene_changes import Picture
 from pickout.data.transforms import prepare
 from pickout.errors import DataError, NothingFound, UsageError
-from pickout.evaluate.bootstrap import BootstrapSettings, bootstrap
+from pickout.evaluate.metrics import BootstrapSettings, bootstrap
 from pickout.nn.frozen import MultiStageTower
 
 BATCH = 32

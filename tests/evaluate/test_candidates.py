@@ -16,10 +16,9 @@ from pickout.checkpoints.loaded_model import LoadedModel
 from pickout.data.data_set import DataSet
 from pickout.errors import CheckpointError, StorageFull
 from pickout.evaluate import candidates as module
-from pickout.evaluate.bootstrap import BootstrapSettings
 from pickout.evaluate.candidates import TokenStore, find_candidates, joined, match_candidates, rerank
 from pickout.evaluate.evaluation_report import plot_cmc
-from pickout.evaluate.metrics import find_relevant, rank_mixtures
+from pickout.evaluate.metrics import BootstrapSettings, find_relevant, rank_mixtures
 from pickout.evaluate.processes import Share
 from pickout.evaluate.protocol import EvaluationSettings, evaluate, validate
 from pickout.nn.attention import ImageMemory

@@ -8,11 +8,9 @@ import torch
 from PIL import Image
 from rich.console import Console
 
-from pickout.evaluate.bootstrap import BootstrapSettings
 from pickout.evaluate.evaluation_report import (
     Direction,
     Report,
-    Subject,
     Sweep,
     SweepRow,
     Training,
@@ -22,9 +20,21 @@ from pickout.evaluate.evaluation_report import (
     render,
     summarise,
 )
-from pickout.evaluate.metrics import find_relevant, rank
+from pickout.evaluate.metrics import BootstrapSettings, find_relevant, rank
 
-SUBJECT = Subject("run [7]", "3f2c91abcd12", "Dual", None, None, "street", "/data/street", "test", 40, 40, 10)
+SUBJECT = {
+    "model": "run [7]",
+    "fingerprint": "3f2c91abcd12",
+    "method": "Dual",
+    "trained_on": None,
+    "epoch_selected_on": None,
+    "data": "street",
+    "root": "/data/street",
+    "split": "test",
+    "images": 40,
+    "captions": 40,
+    "identities": 10,
+}
 
 
 def direction(settings: BootstrapSettings, seed: int = 0) -> Direction:
@@ -117,7 +127,7 @@ def test_the_plot_is_a_picture_and_the_same_for_the_same_report():
 
 
 def test_names_of_others_are_neither_formulas_nor_control_characters():
-    evil = replace(report(), subject=replace(SUBJECT, model="a$\\frac$\x1b[31m", data="[b]$^"))
+    evil = replace(report(), subject={**SUBJECT, "model": "a$\\frac$\x1b[31m", "data": "[b]$^"})
     assert plot_cmc(evil).startswith(b"\x89PNG")
     assert "a$\\frac$\ufffd[31m (3f2c91abcd12) on [b]$^, test" in shown(evil)
 

@@ -8,7 +8,7 @@ import pytest
 from pickout.config import parse_settings
 from pickout.data.registry import open_data
 from pickout.errors import CheckpointError, DataError, RecipeError, UsageError
-from pickout.evaluate.bootstrap import BootstrapSettings
+from pickout.evaluate.metrics import BootstrapSettings
 from pickout.explain.faithfulness import MeasureSettings, draw_samples, measure
 from pickout.explain.ways import TARGETS, WAYS, Finding, Measurement, Number, judge, read_measurement
 
