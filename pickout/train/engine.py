@@ -2,9 +2,8 @@
 
 import math
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -32,21 +31,6 @@ _REMEDY = (
     "The last checkpoint stays as it is. A lower optim.learning_rate, a longer schedule.warm_up, "
     "optim.clip=1.0 or train.precision=fp32 may help; start in another folder"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class StepReport:
-    """What one optimiser step was like."""
-
-    step: int  # over the whole run, from 1
-    last: bool  # whether it ends the epoch
-    learning_rate: float  # of a group with scale 1
-    numbers: Mapping[str, Any]  # the weighted total as `loss`, losses before weighting in `terms`, others in `logs`
-
-    @property
-    def loss(self) -> float:
-        """The weighted total."""
-        return float(self.numbers["loss"])
 
 
 def mean(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -145,8 +129,9 @@ class Engine:
         self.sampler.epoch = epoch
         return math.ceil(len(self.sampler) / self.optim.accumulate)
 
-    def run_epoch(self, epoch: int, step: int, on_step: Callable[[StepReport], None]) -> int:
-        """Train one epoch, from 1, that begins after so many optimiser steps; returns how many there are at its end.
+    def run_epoch(self, epoch: int, step: int) -> Iterator[dict[str, Any]]:
+        """Train one epoch, from 1, that begins after so many optimiser steps; tells what each was like: the `step` over the
+        whole run, the `epoch`, the `learning_rate` of a group with scale 1, and the numbers of `mean`.
         `LossNotFinite`: a loss or a weight became NaN or infinite; `ImageUnreadable`: an image cannot be decoded."""
         steps = self.steps(epoch)
         self.method.train()
@@ -162,14 +147,13 @@ class Engine:
             values = {name: value.item() for name, value in terms.terms.items()}
             parts.append({"loss": terms.total.item(), "terms": values, "logs": terms.logs})
             if self.accelerator.sync_gradients:
-                numbers = mean(parts)
-                on_step(StepReport(step + taken, taken == steps, rate(self.optim.learning_rate), numbers))
+                told = {"step": step + taken, "epoch": epoch, "learning_rate": rate(self.optim.learning_rate)}
+                yield told | mean(parts)
                 parts.clear()
         # Nobody goes on from, and no checkpoint is written of, weights that the last step spoilt.
         for name, tensor in self.method.state_dict().items():
             if tensor.is_floating_point() and not torch.isfinite(tensor).all():
                 raise LossNotFinite(f"epoch {epoch}: '{name}' is not finite after its last step. {_REMEDY}")
-        return step + steps
 
     def _batch(self, batch: Batch | ImageUnreadable, progress: Progress) -> LossTerms:
         """Add one batch's gradients; take a step when enough have come together."""

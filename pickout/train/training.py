@@ -24,7 +24,7 @@ from pickout.files import write_atomically
 from pickout.methods.base import Method
 from pickout.methods.model import build_model
 from pickout.train.display import Display
-from pickout.train.engine import Engine, StepReport, launch, mean
+from pickout.train.engine import Engine, launch, mean
 from pickout.train.features import FrozenPairs
 from pickout.train.material import Material, gather
 from pickout.train.recipe import Recipe, build_optimiser
@@ -167,18 +167,17 @@ class _Run:
 
     def _epoch(self, epoch: int, interruption: Interruption) -> None:
         rows, recent, expected = list[Any](), list[Any](), self._expected(epoch)
-
-        def on_step(report: StepReport) -> None:
-            rows.append(report.numbers)
-            recent.append(report.numbers)
-            self.display.progress(report.step, expected, f"epoch {epoch}  loss {report.loss:.3f}")
-            if report.step % self.recipe.train.log_every == 0 or report.last:
-                self._note("step", step=report.step, epoch=epoch, learning_rate=report.learning_rate, **mean(recent))
-                recent.clear()
-            interruption.check()
-
+        last = self.step + self.engine.steps(epoch)
         with interruption.deferred():
-            self.step = self.engine.run_epoch(epoch, self.step, on_step)
+            for told in self.engine.run_epoch(epoch, self.step):
+                rows.append(told)
+                recent.append(told)
+                self.display.progress(told["step"], expected, f"epoch {epoch}  loss {told['loss']:.3f}")
+                if told["step"] % self.recipe.train.log_every == 0 or told["step"] == last:
+                    self._note("step", **told | mean(recent))
+                    recent.clear()
+                interruption.check()
+            self.step = last
         means = mean(rows)
         self.display.progress(self.step, self._expected(epoch + 1), f"epoch {epoch}  loss {means['loss']:.3f}")
         self._end_epoch(epoch, means, interruption)

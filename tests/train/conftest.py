@@ -112,7 +112,9 @@ class Bench:
 
     def run(self, epochs, step=0):
         for epoch in epochs:
-            step = self.engine.run_epoch(epoch, step, self.reports.append)
+            for told in self.engine.run_epoch(epoch, step):
+                self.reports.append(told)
+            step = told["step"]
         return step
 
     def weights(self):
