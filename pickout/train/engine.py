@@ -130,8 +130,8 @@ class Engine:
         return math.ceil(len(self.sampler) / self.optim.accumulate)
 
     def run_epoch(self, epoch: int, step: int) -> Iterator[dict[str, Any]]:
-        """Train one epoch, from 1, that begins after so many optimiser steps; tells what each was like: the `step` over the
-        whole run, the `epoch`, the `learning_rate` of a group with scale 1, and the numbers of `mean`.
+        """Train one epoch, from 1, that begins after so many optimiser steps; tells what each was like: its `step` over
+        the whole run, the `epoch`, the `learning_rate` of a group with scale 1, and the numbers of `mean`.
         `LossNotFinite`: a loss or a weight became NaN or infinite; `ImageUnreadable`: an image cannot be decoded."""
         steps = self.steps(epoch)
         self.method.train()

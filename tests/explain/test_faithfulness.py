@@ -143,7 +143,7 @@ def test_a_damaged_file_is_named(tmp_path, text):
 def test_the_loops_agree_on_a_mean():
     from pickout.explain.faithfulness import Tally
 
-    tally = Tally(BootstrapSettings(resamples=500))
+    tally = Tally(MeasureSettings(bootstrap=BootstrapSettings(resamples=500)))
     values = np.random.default_rng(0).random(7)
     for person, value in enumerate(values):
         tally.kept["patches", "shapley", "deletion"].append((float(value), person))
