@@ -19,9 +19,8 @@ from pickout.config import Settings
 from pickout.data import transforms
 from pickout.data.batching import Draw, Example
 from pickout.data.data_set import Split
-from pickout.data.image_changes import change_picture, read_parts
+from pickout.data.image_changes import Picture, change_picture, read_parts
 from pickout.data.images import faults, open_image
-from pickout.data.scene_changes import Picture
 from pickout.data.transforms import AugmentationSettings, CaptionAugmentationSettings, ImageSettings
 from pickout.errors import DataError, DataMissing, ImageUnreadable
 from pickout.text.tokenizer import Tokenizer
