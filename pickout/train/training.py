@@ -25,8 +25,7 @@ from pickout.methods.base import Method
 from pickout.methods.model import build_model
 from pickout.train.display import Display
 from pickout.train.engine import Engine, launch, mean
-from pickout.train.features import FrozenPairs
-from pickout.train.material import Material, gather
+from pickout.train.material import FrozenPairs, Material, gather
 from pickout.train.recipe import Recipe, build_optimiser
 from pickout.train.run_folder import SUMMARY, Checkpoints, Journal, TrainingState, claim, read_summary, training_in
 from pickout.train.system import Interruption, leave_signals_to_parent

@@ -6,15 +6,14 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-import pickout.train.features as features_module
+import pickout.train.material as material_module
 from pickout.checkpoints.loaded_model import choose_precision
 from pickout.checkpoints.weight_file import KeyReport
 from pickout.data.batching import Draw
 from pickout.errors import RecipeError, ResumeMismatch
 from pickout.methods.model import build_model
 from pickout.train.display import Display
-from pickout.train.features import FrozenPairs
-from pickout.train.material import gather
+from pickout.train.material import FrozenPairs, gather
 from pickout.train.training import train
 
 FROZEN = [
@@ -72,7 +71,7 @@ def test_a_share_of_tokens_and_words_is_forgotten_anew_each_time(recipe, tmp_pat
 
 
 def test_an_interrupted_folder_goes_on_to_the_same_features(recipe, tmp_path, monkeypatch):
-    monkeypatch.setattr(features_module, "BATCH", 1)
+    monkeypatch.setattr(material_module, "BATCH", 1)
     whole, _, _ = _pairs(recipe(*FROZEN), tmp_path / "run", tmp_path / "whole")
 
     def stop(what, done, total):
