@@ -15,7 +15,7 @@ from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.table import Column, Table
 
-from pickout.config import read_toml
+from pickout.config import flat, read_toml
 from pickout.errors import printable
 from pickout.evaluate import metrics as measures
 from pickout.files import storage_errors
@@ -148,15 +148,9 @@ def read_training(folder: Path | None) -> Training:
     # A finished run says what it chose its epoch on: it knows when its data set had no split for that.
     with suppress(OSError, ValueError):
         values["summary"] = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
-    root = _text(values, "data", "root")
-    selected = _text(values, "summary", "selected_on") or _text(values, "train", "select")
-    return Training(_text(values, "data", "name"), None if root is None else Path(root), selected)
-
-
-def _text(values: dict[str, Any], table: str, key: str) -> str | None:
-    found = values.get(table)
-    value = found.get(key) if isinstance(found, dict) else None
-    return value if isinstance(value, str) else None
+    told = {key: value for key, value in flat(values).items() if isinstance(value, str)}
+    root = None if "data.root" not in told else Path(told["data.root"])
+    return Training(told.get("data.name"), root, told.get("summary.selected_on") or told.get("train.select"))
 
 
 def log_look(folder: Path, report: Report) -> None:
