@@ -51,19 +51,13 @@ class Direction:
 
 
 @dataclass(frozen=True, slots=True)
-class SweepRow:
-    """Text to image with one weight of the global similarity (ITSELF, Eq. 8)."""
-
-    global_weight: float
-    metrics: measures.Metrics
-
-
-@dataclass(frozen=True, slots=True)
 class Sweep:
     """The published habit: several weights scored on the evaluated split, the best kept."""
 
-    rows: tuple[SweepRow, ...]  # by ascending weight
-    best: SweepRow  # of the highest R@1; the smaller weight of two that are equal
+    rows: Mapping[
+        float, measures.Metrics
+    ]  # text to image by weight of the global similarity (ITSELF, Eq. 8), rising
+    best: float  # the weight of the highest R@1; the smaller of two that are equal
     label: str  # how to call its numbers wherever they are shown
 
 
@@ -93,8 +87,8 @@ class Report:
         """The report as JSON fields (schema `SCHEMA`)."""
         sweep = None
         if self.sweep is not None:
-            rows = [{"global_weight": row.global_weight, **row.metrics.named()} for row in self.sweep.rows]
-            sweep = {"label": self.sweep.label, "best": rows[self.sweep.rows.index(self.sweep.best)], "rows": rows}
+            rows = {weight: {"global_weight": weight, **found.named()} for weight, found in self.sweep.rows.items()}
+            sweep = {"label": self.sweep.label, "best": rows[self.sweep.best], "rows": list(rows.values())}
         return {
             "schema": SCHEMA,
             **self.subject,
@@ -214,10 +208,10 @@ def _measures(found: dict[str, Direction]) -> Table:
 
 def _sweep(sweep: Sweep) -> Table:
     table = Table(*(Column(title, justify="right") for title in ("weight", *measures.MEASURES)), box=box.SIMPLE_HEAD)
-    for row in sweep.rows:
-        mark, style = ("* ", "bold") if row is sweep.best else ("", None)
-        cells = [f"{value:.2f}" for value in row.metrics.named().values()]
-        table.add_row(f"{mark}{row.global_weight:g}", *cells, style=style)
+    for weight, found in sweep.rows.items():
+        mark, style = ("* ", "bold") if weight == sweep.best else ("", None)
+        cells = [f"{value:.2f}" for value in found.named().values()]
+        table.add_row(f"{mark}{weight:g}", *cells, style=style)
     return table
 
 

@@ -210,8 +210,8 @@ def _sweep(ranking: _Ranking, label: str) -> reports.Sweep | None:
         parts, mixtures, relevance, chunk=ranking.settings.chunk, share=ranking.encoder.share
     )
     measured = (metrics.average(metrics.score_queries(metrics.collect_ranks(ranks, relevance))) for ranks in ranked)
-    rows = tuple(map(reports.SweepRow, GLOBAL_WEIGHTS, measured))
-    return reports.Sweep(rows, max(rows, key=lambda row: row.metrics.recall_at_1), label)
+    rows = dict(zip(GLOBAL_WEIGHTS, measured, strict=True))
+    return reports.Sweep(rows, max(rows, key=lambda weight: rows[weight].recall_at_1), label)
 
 
 def _notes(

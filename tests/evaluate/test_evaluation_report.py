@@ -12,7 +12,6 @@ from pickout.evaluate.evaluation_report import (
     Direction,
     Report,
     Sweep,
-    SweepRow,
     Training,
     log_look,
     plot_cmc,
@@ -50,10 +49,10 @@ def direction(settings: BootstrapSettings, seed: int = 0) -> Direction:
 def report(settings: BootstrapSettings | None = None, sweep: bool = False) -> Report:
     settings = settings or BootstrapSettings(resamples=30, seed=5)
     both = direction(settings)
-    rows = tuple(SweepRow(weight, direction(settings, n).metrics) for n, weight in enumerate((0.0, 0.32, 1.0)))
+    rows = {weight: direction(settings, n).metrics for n, weight in enumerate((0.0, 0.32, 1.0))}
     return Report(
         *(SUBJECT, "standard", ("a note",), both, direction(settings, 1), None, both),
-        sweep=Sweep(rows, rows[1], "selected on test") if sweep else None,
+        sweep=Sweep(rows, 0.32, "selected on test") if sweep else None,
         bootstrap=settings,
         circumstances={"date": "2026-11-21T00:00:00+00:00", "tie_rule": "as documented"},
     )
