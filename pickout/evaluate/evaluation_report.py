@@ -54,9 +54,7 @@ class Direction:
 class Sweep:
     """The published habit: several weights scored on the evaluated split, the best kept."""
 
-    rows: Mapping[
-        float, measures.Metrics
-    ]  # text to image by weight of the global similarity (ITSELF, Eq. 8), rising
+    rows: Mapping[float, measures.Metrics]  # text to image by weight of the global similarity (ITSELF, Eq. 8), rising
     best: float  # the weight of the highest R@1; the smaller of two that are equal
     label: str  # how to call its numbers wherever they are shown
 

@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from datetime import timedelta
 from functools import partial
@@ -13,7 +13,6 @@ from accelerate import Accelerator, DataLoaderConfiguration
 from accelerate.state import AcceleratorState, GradientState
 from accelerate.utils import InitProcessGroupKwargs, gather_object
 from torch import Tensor, nn
-from torch.optim import Optimizer
 from torch.utils.data import DataLoader
 
 from pickout.checkpoints.loaded_model import choose_device
@@ -21,11 +20,10 @@ from pickout.data.batching import Batch, EpochSampler
 from pickout.data.training_pairs import REMEDY
 from pickout.errors import ImageUnreadable, LossNotFinite, RecipeError
 from pickout.methods.base import LossTerms, Method, Progress, SeparableMethod
-from pickout.train.recipe import OptimSettings, ScheduleSettings, learning_rate, set_learning_rate
-from pickout.train.run_folder import random_states, restore_random_states
-from pickout.train.system import keep_freed_memory, repeatable
+from pickout.train.recipe import Recipe, build_optimiser, learning_rate, set_learning_rate
+from pickout.train.run_folder import TrainingState, random_states, restore_random_states
+from pickout.train.system import keep_freed_memory, leave_signals_to_parent, repeatable
 
-State = dict[str, Any]
 _PATIENCE = timedelta(hours=2)  # how long processes wait for each other; one of them may be validating
 _REMEDY = (
     "The last checkpoint stays as it is. A lower optim.learning_rate, a longer schedule.warm_up, "
@@ -98,31 +96,34 @@ def moved_early(optimiser: Any, method: nn.Module, at_once: int = 2**25) -> Iter
 
 
 class Engine:
-    """A method, its optimiser and its batches, ready to train. Each group of `optimiser` has its `initial_lr`; `loader`
-    has batches of all processes, drawn by `sampler`; `RecipeError` where they cannot be cut into equal parts, or where
-    the method cannot be trained by `chunk` (see `SamplerSettings`)."""
+    """A method, its optimiser and batches of `pairs` that `collate` puts together, ready to train as the recipe says.
+    `RecipeError` where they cannot be drawn, or cut into equal parts for all processes, or where the method cannot be
+    trained by `sampler.chunk`."""
 
     def __init__(
-        self,
-        accelerator: Accelerator,
-        method: Method,
-        optimiser: Optimizer,
-        loader: DataLoader[Any],
-        sampler: EpochSampler,
-        *,
-        schedule: ScheduleSettings,
-        optim: OptimSettings,
-        chunk: int | None = None,
+        self, accelerator: Accelerator, method: Method, pairs: Any, collate: Callable[..., Any], recipe: Recipe
     ) -> None:
-        if sampler.batch_size % accelerator.num_processes:
+        self.sampler, batch = EpochSampler(recipe.sampler, pairs.identities, recipe.seed), recipe.sampler.batch
+        if batch % accelerator.num_processes:
             parts = f"{accelerator.num_processes} equal parts, one for each process"
-            raise RecipeError(f"sampler.batch = {sampler.batch_size} cannot be cut into {parts}")
-        self.accelerator, self.method, self.sampler = accelerator, method, sampler
-        self.schedule, self.optim = schedule, optim
-        losses = _Losses(method, chunk)
+            raise RecipeError(f"sampler.batch = {batch} cannot be cut into {parts}")
+        loader = DataLoader[Any](
+            pairs,
+            batch_sampler=self.sampler,
+            num_workers=recipe.data.workers,
+            collate_fn=collate,
+            worker_init_fn=leave_signals_to_parent,
+            persistent_workers=recipe.data.workers > 0,
+            pin_memory=accelerator.device.type == "cuda",
+            generator=torch.Generator().manual_seed(recipe.seed),
+        )
+        # Optimisers are made after the move, so that they hold the parameters that are trained.
+        self.accelerator, self.method = accelerator, method.to(accelerator.device)
+        self.schedule, self.optim, chunk = recipe.schedule, recipe.optim, recipe.sampler.chunk
+        losses, optimiser = _Losses(method, chunk), build_optimiser(method, self.optim)
         self._losses, self._optimiser, self._loader = accelerator.prepare(losses, optimiser, loader)
         alone = accelerator.num_processes == 1 and accelerator.scaler is None and chunk is None
-        self._early = alone and optim.clip is None and optim.accumulate == 1
+        self._early = alone and self.optim.clip is None and self.optim.accumulate == 1
 
     def steps(self, epoch: int) -> int:
         """Optimiser steps in `epoch`."""
@@ -173,7 +174,7 @@ class Engine:
             self._optimiser.zero_grad()
         return terms
 
-    def state(self) -> State:
+    def state(self) -> dict[str, Any]:
         """What `restore` needs, named as in `TrainingState`. All processes must call it."""
         scaler = self.accelerator.scaler
         return {
@@ -183,14 +184,14 @@ class Engine:
             "random": gather_object([random_states(self.accelerator.device)]),
         }
 
-    def restore(self, *, method: State, optimiser: State, scaler: State | None, random: list[State]) -> None:
+    def restore(self, state: TrainingState) -> None:
         """Put back what `state` saw, but for random states when the number of processes changed."""
-        self.method.load_state_dict(method)
-        self._optimiser.load_state_dict(optimiser)
-        if scaler is not None and self.accelerator.scaler is not None:
-            self.accelerator.scaler.load_state_dict(scaler)
-        if len(random) == self.accelerator.num_processes:
-            restore_random_states(random[self.accelerator.process_index], self.accelerator.device)
+        self.method.load_state_dict(state.method)
+        self._optimiser.load_state_dict(state.optimiser)
+        if state.scaler is not None and self.accelerator.scaler is not None:
+            self.accelerator.scaler.load_state_dict(state.scaler)
+        if len(state.random) == self.accelerator.num_processes:
+            restore_random_states(state.random[self.accelerator.process_index], self.accelerator.device)
 
 
 class _Losses(nn.Module):

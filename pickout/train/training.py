@@ -11,24 +11,23 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from accelerate.utils import set_seed
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from pickout.checkpoints.loaded_model import choose_device, choose_precision
 from pickout.checkpoints.saved_model import WEIGHTS_FILE, save_model
 from pickout.checkpoints.starting_weights import initialise
-from pickout.data.batching import EpochSampler, collate
+from pickout.data.batching import collate
 from pickout.data.data_set import Split
 from pickout.errors import ResumeMismatch
 from pickout.evaluate.protocol import validate
 from pickout.files import write_atomically
-from pickout.methods.base import Method
 from pickout.methods.model import build_model
 from pickout.train.display import Display
 from pickout.train.engine import Engine, launch, mean
 from pickout.train.material import FrozenPairs, Material, gather
-from pickout.train.recipe import Recipe, build_optimiser
+from pickout.train.recipe import Recipe
 from pickout.train.run_folder import SUMMARY, Checkpoints, Journal, TrainingState, claim, read_summary, training_in
-from pickout.train.system import Interruption, leave_signals_to_parent
+from pickout.train.system import Interruption
 
 _AUTOCAST = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -98,13 +97,11 @@ class _Run:
             features = recipe.data.features or folder / "features"
             tell = lambda what, done, total: display.say(f"frozen part of {what}: {done} of {total}")  # noqa: E731
             pairs = FrozenPairs(material.pairs, self.method, features, recipe.data.copies, tell, recipe.data.forget)
-        self.engine = _engine(recipe, accelerator, material, pairs, self.method)
+        self.engine = Engine(accelerator, self.method, pairs, partial(collate, mask=material.tokenizer.mask), recipe)
         self.done, self.step, self.seconds = 0, 0, 0.0
         self.best: dict[str, Any] | None = None
         if state is not None:
-            self.engine.restore(
-                method=state.method, optimiser=state.optimiser, scaler=state.scaler, random=state.random
-            )
+            self.engine.restore(state)
             if len(state.random) != (processes := accelerator.num_processes):
                 display.say(f"the run had {len(state.random)} processes, now {processes}: it goes on, not bit for bit")
             self.done, self.step, self.seconds, self.best = state.epoch, state.step, state.seconds, state.best
@@ -219,24 +216,3 @@ class _Run:
 
     def _seconds(self) -> float:
         return self.seconds + time.monotonic() - self.began
-
-
-def _engine(
-    recipe: Recipe, accelerator: Accelerator, material: Material, pairs: "Dataset[Any]", method: Method
-) -> Engine:
-    sampler = EpochSampler(recipe.sampler, material.pairs.identities, recipe.seed)
-    loader = DataLoader(
-        pairs,
-        batch_sampler=sampler,
-        num_workers=recipe.data.workers,
-        collate_fn=partial(collate, mask=material.tokenizer.mask),
-        worker_init_fn=leave_signals_to_parent,
-        persistent_workers=recipe.data.workers > 0,
-        pin_memory=accelerator.device.type == "cuda",
-        generator=torch.Generator().manual_seed(recipe.seed),
-    )
-    # Optimisers are made after the move, so that they hold the parameters that are trained.
-    method.to(accelerator.device)
-    optimiser = build_optimiser(method, recipe.optim)
-    rules: dict[str, Any] = {"schedule": recipe.schedule, "optim": recipe.optim, "chunk": recipe.sampler.chunk}
-    return Engine(accelerator, method, optimiser, loader, sampler, **rules)

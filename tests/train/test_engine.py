@@ -110,7 +110,7 @@ def test_a_run_put_back_to_an_epochs_end_goes_on_bit_for_bit(bench, tmp_path):
     again.sampler.seed = 1
     torch.rand(7)
     state = checkpoints.newest()
-    again.engine.restore(method=state.method, optimiser=state.optimiser, scaler=state.scaler, random=state.random)
+    again.engine.restore(state)
     again.run([3, 4], state.step)
     assert _equal(again.weights(), whole.weights())
     assert again.reports == whole.reports[-len(again.reports) :]
@@ -120,19 +120,14 @@ def test_the_random_state_matters_for_going_on(bench, tmp_path):
     """The tiny method has dropout: without the random states the continued run would differ."""
     whole = bench()
     step = whole.run([1, 2])
-    state = whole.engine.state()
-    state = {name: state[name] for name in ("method", "optimiser", "scaler")}
-    state = torch.load(_saved(state, tmp_path), weights_only=True)
+    checkpoints = Checkpoints(tmp_path, keep=1, tell=print)
+    state = {**whole.engine.state(), "random": []}
+    checkpoints.save(TrainingState(epoch=2, step=step, best=None, journal=0, data="", seconds=0.0, **state))
     whole.run([3], step)
     again = bench()
-    again.engine.restore(**state, random=[])
+    again.engine.restore(checkpoints.newest())
     again.run([3], step)
     assert not _equal(again.weights(), whole.weights())
-
-
-def _saved(state, folder):
-    torch.save(state, folder / "state.pt")
-    return folder / "state.pt"
 
 
 def test_batches_do_not_depend_on_the_number_of_workers(bench):

@@ -474,13 +474,12 @@ def test_a_disk_that_fills_up_leaves_a_run_that_goes_on_bit_for_bit(recipe, tmp_
 def test_a_run_can_start_from_the_towers_of_another(recipe, tmp_path, monkeypatch):
     train(recipe(), tmp_path / "first", device="cpu")
     started = {}
-    real = run_module._engine
 
-    def watch(settings, accelerator, material, pairs, method):
+    def watch(accelerator, method, *rest):
         started.update({name: tensor.clone() for name, tensor in method.state_dict().items()})
-        return real(settings, accelerator, material, pairs, method)
+        return Engine(accelerator, method, *rest)
 
-    monkeypatch.setattr(run_module, "_engine", watch)
+    monkeypatch.setattr(run_module, "Engine", watch)
     told = Listening()
     settings = recipe(f"train.initial={tmp_path / 'first'}", "model.image.height=48", "seed=9")
     train(settings, tmp_path / "second", device="cpu", display=told)
