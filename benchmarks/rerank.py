@@ -27,7 +27,7 @@ from pickout.nn.attention import ImageMemory
 from pickout.nn.fusion_encoder import FusionEncoder
 from pickout.nn.towers import TextSettings
 from pickout.shapes import TokenBatch
-from pickout.train.system import keep_freed_memory
+from pickout.train.engine import keep_freed_memory
 
 LENGTH = 50
 """Tokens of a padded caption, as in the released evaluation."""

@@ -274,8 +274,8 @@ def fastest(sides: Mapping[str, LoadedModel]) -> str:
 
 
 def _read(model: LoadedModel) -> tuple[dict[str, Any], list[str], dict[str, str]]:
-    """What is remembered of all models, by fingerprint; the folders of this one's exports that are there, and its fastest
-    by machine. Nothing where the file is not there or is no such file."""
+    """What is remembered of all models, by fingerprint; the folders of this one's exports that are there, and the
+    fastest by machine. Nothing where the file is not there or is no such file."""
     known, places, fastest_on = dict[str, Any](), list[str](), dict[str, str]()
     with suppress(OSError, ValueError, KeyError, TypeError):
         known = {**json.loads(read_text(weights_home() / _RUNTIMES))}

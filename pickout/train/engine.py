@@ -1,7 +1,10 @@
 """The training loop over one epoch, the same from one CPU process to several GPUs."""
 
+import ctypes
 import math
 import os
+import signal
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from datetime import timedelta
@@ -22,9 +25,10 @@ from pickout.errors import ImageUnreadable, LossNotFinite, RecipeError
 from pickout.methods.base import LossTerms, Method, Progress, SeparableMethod
 from pickout.train.recipe import Recipe, build_optimiser, learning_rate, set_learning_rate
 from pickout.train.run_folder import TrainingState, random_states, restore_random_states
-from pickout.train.system import keep_freed_memory, leave_signals_to_parent, repeatable
 
 _PATIENCE = timedelta(hours=2)  # how long processes wait for each other; one of them may be validating
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # names of the two settings in glibc's malloc.h
+_NEVER, _LARGEST_OWN = 2**31 - 1, 32 * 2**20  # bytes to give back at, and glibc's own limit for fresh memory
 _REMEDY = (
     "The last checkpoint stays as it is. A lower optim.learning_rate, a longer schedule.warm_up, "
     "optim.clip=1.0 or train.precision=fp32 may help; start in another folder"
@@ -38,6 +42,42 @@ def mean(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         if names := rows[0].get(key):
             line[key] = {name: sum(row[key][name] for row in rows) / len(rows) for name in names}
     return line
+
+
+def keep_freed_memory() -> bool:
+    """Ask glibc to keep freed memory instead of returning it to the kernel; False where the C library is another. A
+    training step frees and takes the same large buffers again and again; returned and taken anew, each page is cleared
+    and mapped once more. `benchmarks/freed_memory.py` measures what that costs."""
+    if not sys.platform.startswith("linux"):
+        return False
+    try:
+        set_option = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError):
+        return False
+    return bool(set_option(_TRIM_THRESHOLD, _NEVER)) and bool(set_option(_MMAP_THRESHOLD, _LARGEST_OWN))
+
+
+@contextmanager
+def repeatable() -> Iterator[None]:
+    """Inside the block, take only algorithms that add in a fixed order, with any fixed number of threads. Without it,
+    threads that sum the gradients of repeated indices (`features[pairs]`) add them in the order they happen to come.
+    Memory is not filled before use, as PyTorch would do besides; nothing here reads what it has not written."""
+    before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    deterministic: Any = torch.utils.deterministic
+    filled = deterministic.fill_uninitialized_memory
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    deterministic.fill_uninitialized_memory = False
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before[0], warn_only=before[1])
+        deterministic.fill_uninitialized_memory = filled
+
+
+def leave_signals_to_parent(worker: int) -> None:  # noqa: ARG001
+    """Make a data worker deaf to Ctrl-C, which reaches the whole group: its parent tells it when to end."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 @contextmanager

@@ -1,8 +1,11 @@
 """A whole training run: from a recipe to the weights of the best epoch, going on after any interruption."""
 
 import json
+import signal
+import threading
 import time
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -27,7 +30,6 @@ from pickout.train.engine import Engine, launch, mean
 from pickout.train.material import FrozenPairs, Material, gather
 from pickout.train.recipe import Recipe
 from pickout.train.run_folder import SUMMARY, Checkpoints, Journal, TrainingState, claim, read_summary, training_in
-from pickout.train.system import Interruption
 
 _AUTOCAST = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -66,6 +68,43 @@ def train(recipe: Recipe, folder: Path, *, device: str = "auto", display: Displa
         if run.journal is not None:
             stack.enter_context(run.journal)
         return run.go(interruption)
+
+
+class Interruption:
+    """Turns Ctrl-C and requests to terminate into `KeyboardInterrupt`, at once or, inside `deferred`, when `check` is
+    called. A second signal is always heard at once. Outside the main thread nothing is changed."""
+
+    def __init__(self) -> None:
+        self._waits, self._asked = False, False
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Hear the signals until the block ends."""
+        with ExitStack() as stack:
+            if threading.current_thread() is threading.main_thread():
+                for number in (signal.SIGINT, signal.SIGTERM):
+                    stack.callback(signal.signal, number, signal.signal(number, self._hear))
+            yield
+
+    @contextmanager
+    def deferred(self) -> Iterator[None]:
+        """Put the first signal off until `check`, or the end of the block."""
+        self._waits = True
+        try:
+            yield
+        finally:
+            self._waits = False
+        self.check()
+
+    def check(self) -> None:
+        """Stop here, with `KeyboardInterrupt`, if a signal came."""
+        if self._asked:
+            raise KeyboardInterrupt
+
+    def _hear(self, *_: object) -> None:
+        if self._asked or not self._waits:
+            raise KeyboardInterrupt
+        self._asked = True
 
 
 class _Run:
