@@ -25,7 +25,7 @@ from pickout.data.images import open_image
 from pickout.errors import DataError, UsageError
 from pickout.evaluate.metrics import BootstrapSettings, bootstrap
 from pickout.explain.evidence import Evidence, drop_words, hide_patches
-from pickout.explain.pair import Array, Grid, Pair, make_pair, match_scores
+from pickout.explain.pair import Array, Grid, Pair, Tell, make_pair, match_scores
 from pickout.explain.ways import TARGETS, WAYS, Finding, Measurement, Number, Reading, Target
 from pickout.saliency.vacuous_words import VACUOUS_WORDS
 from pickout.synthetic.habits import LEXICON
@@ -110,17 +110,12 @@ class Tally:
 
 
 def measure(
-    model: LoadedModel,
-    data: DataSet,
-    split: str = "val",
-    settings: MeasureSettings | None = None,
-    tell: Callable[[int, int], None] | None = None,
+    model: LoadedModel, data: DataSet, split: str, settings: MeasureSettings, tell: Tell | None = None
 ) -> Measurement:
     """Hold every way against chance; a data set that was drawn also tells where garments are. `tell` is called after
     each person with how many are done and how many there are. `UsageError`: the data set has no such split;
     `DataError`: the split has fewer than two people with captions, or no sentence fits the model; `ImageUnreadable`: a
     picture is missing or damaged."""
-    settings = settings or MeasureSettings()
     if split not in data.splits:
         raise UsageError(f"{data.name} has no split '{split}'; it has {', '.join(data.splits)}")
     samples = list(draw_samples(data.splits[split], settings))

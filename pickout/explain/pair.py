@@ -23,6 +23,7 @@ from pickout.text.tokenizer import Word
 
 Array = NDArray[np.float32]
 Rows = TypeVar("Rows", Tensor, Sequence[Tensor])
+Tell = Callable[[int, int], None]  # how many are done, and how many there are
 BATCH = 64  # changed crops or sentences encoded at a time
 
 
@@ -184,7 +185,7 @@ def row_entropies(trace: AttentionTrace) -> Array:
 
 
 def attention_entropy(
-    model: LoadedModel, pairs: Sequence[tuple[Path, str]], tell: Callable[[int, int], None] | None = None
+    model: LoadedModel, pairs: Sequence[tuple[Path, str]], tell: Tell | None = None
 ) -> Mapping[str, Array]:
     """The entropy of every layer of both towers over files of crops with a sentence each: `images` and `captions`, each
     of shape (pairs, layers). `tell` is called after each pair with how many are done and how many there are.

@@ -26,7 +26,7 @@ from pickout.checkpoints.source import find_tokenizer, resolve
 from pickout.data.batching import Draw, Example, token_batch
 from pickout.data.data_set import DataSet, Split
 from pickout.data.registry import open_data
-from pickout.data.training_pairs import REMEDY, TrainingPairs, readable, require_files, with_captions
+from pickout.data.training_pairs import REMEDY, DataSettings, TrainingPairs, readable, require_files, with_captions
 from pickout.data.transforms import augment
 from pickout.errors import ImageUnreadable, RecipeError, ResumeMismatch
 from pickout.evaluate.candidates import Tell
@@ -155,10 +155,9 @@ class FrozenPairs(Dataset[Example | ImageUnreadable]):
     share `forget` of image tokens and of words: they are at the mean of all, which is zero. `RecipeError`: no frozen
     image tower, or words to forget and no frozen text tower; `ResumeMismatch`: the folder holds other features."""
 
-    def __init__(
-        self, pairs: TrainingPairs, method: Method, folder: Path, copies: int, tell: Tell, forget: float = 0.0
-    ) -> None:
-        self.pairs, self.copies, self.forget, self.identities = pairs, copies, forget, pairs.identities
+    def __init__(self, pairs: TrainingPairs, method: Method, folder: Path, data: DataSettings, tell: Tell) -> None:
+        copies, forget = self.copies, self.forget = data.copies, data.forget
+        self.pairs, self.identities = pairs, pairs.identities
         vision, text = method.get_submodule("vision"), method.get_submodule("text")
         if not isinstance(vision, MultiStageTower):
             remedy = "set data.copies = 0, or model.vision.kind = 'lite0' or 'lite0_vit'"

@@ -135,7 +135,7 @@ class _Run:
         if recipe.data.copies:
             features = recipe.data.features or folder / "features"
             tell = lambda what, done, total: display.say(f"frozen part of {what}: {done} of {total}")  # noqa: E731
-            pairs = FrozenPairs(material.pairs, self.method, features, recipe.data.copies, tell, recipe.data.forget)
+            pairs = FrozenPairs(material.pairs, self.method, features, recipe.data, tell)
         self.engine = Engine(accelerator, self.method, pairs, partial(collate, mask=material.tokenizer.mask), recipe)
         self.done, self.step, self.seconds = 0, 0, 0.0
         self.best: dict[str, Any] | None = None

@@ -61,9 +61,9 @@ def test_a_data_set_that_was_not_drawn_has_no_ratio(load_tiny, street, tmp_path)
 def test_a_split_that_is_not_there_or_shows_one_person_is_refused(load_tiny, street):
     data = open_data("street", street)
     with pytest.raises(UsageError, match="no split 'tset'"):
-        measure(load_tiny("dual"), data, "tset")
+        measure(load_tiny("dual"), data, "tset", FEW)
     with pytest.raises(DataError, match="fewer than two people"):
-        measure(load_tiny("dual"), data, "train")
+        measure(load_tiny("dual"), data, "train", FEW)
 
 
 @pytest.mark.parametrize(
