@@ -16,6 +16,7 @@ import json
 import statistics
 import time
 from collections.abc import Callable
+from contextlib import closing
 
 import numpy as np
 import torch
@@ -65,7 +66,8 @@ def caption_by_caption(
 
 def image_by_image(matcher: Matcher, images: Tensor, texts: TokenBatch, states: Tensor, items: np.ndarray) -> Tensor:
     """Pickout's order, stores included."""
-    with TokenStore(len(images), budget=2**33) as pixels, TokenStore(len(states), budget=2**33) as captions:
+    pixels, captions = (TokenStore(len(each), budget=2**33) for each in (images, states))
+    with closing(pixels), closing(captions):
         pixels.add(images, torch.ones(images.shape[:2], dtype=torch.bool))
         captions.add(states, texts.mask)
         method: Method = matcher  # type: ignore[assignment]

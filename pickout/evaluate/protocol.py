@@ -3,6 +3,7 @@
 import math
 import platform
 import time
+from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -172,7 +173,7 @@ def _text_to_image(ranking: _Ranking) -> list[metrics.RelevantRanks]:
     if images.tokens is None or captions.tokens is None:
         return [ranks]
     candidates = find_candidates(*vectors, settings.looks(encoder.method), chunk=chunk, share=share)
-    with images.tokens, captions.tokens, encoder.evaluating():
+    with closing(images.tokens), closing(captions.tokens), encoder.evaluating():
         how: dict[str, Any] = {"block": math.gcd(encoder.batch, IMAGES), "share": share, "tell": encoder.tell}
         stores = (images.tokens, captions.tokens)
         scores = match_candidates(encoder.method, *stores, candidates, first=images.first, **how)

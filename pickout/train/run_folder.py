@@ -9,7 +9,7 @@ import pickle
 import random
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -26,8 +26,8 @@ from pickout.train.recipe import Recipe, differences
 JOURNAL = "metrics.jsonl"  # the journal's name in a run folder
 
 
-class Journal(AbstractContextManager["Journal"]):
-    """Lines appended to `metrics.jsonl` in a run folder, each an object with the key `event`; a context manager. Of an
+class Journal:
+    """Lines appended to `metrics.jsonl` in a run folder, each an object with the key `event`. Of an
     earlier run `length` bytes are kept, as a checkpoint remembers them, so that no step appears twice. TensorBoard's
     files, where TensorBoard is installed, are written anew from the lines that stay. `StorageFull`: no space left."""
 
@@ -68,9 +68,6 @@ class Journal(AbstractContextManager["Journal"]):
         self._file.close()
         if self._board is not None:
             self._board.close()
-
-    def __exit__(self, *reason: object) -> None:
-        self.close()
 
     def _draw(self, line: Mapping[str, Any]) -> None:
         """Show the numbers of a line with a step: tables inside it become `key/name`."""

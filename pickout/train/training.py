@@ -66,7 +66,7 @@ def train(recipe: Recipe, folder: Path, *, device: str = "auto", display: Displa
             material = gather(recipe, folder, shown)
         run = _Run(recipe, folder, accelerator, material, shown)
         if run.journal is not None:
-            stack.enter_context(run.journal)
+            stack.callback(run.journal.close)
         return run.go(interruption)
 
 

@@ -3,6 +3,7 @@
 import errno
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -288,5 +289,5 @@ def test_a_full_disk_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
             pass
 
     monkeypatch.setattr("tempfile.TemporaryFile", lambda **_: Full())
-    with TokenStore(1, budget=1, folder=tmp_path) as store, pytest.raises(StorageFull, match=str(tmp_path)):
+    with closing(TokenStore(1, budget=1, folder=tmp_path)) as store, pytest.raises(StorageFull, match=str(tmp_path)):
         store.add(torch.ones(1, 2, 3), torch.ones(1, 2, dtype=torch.bool))
