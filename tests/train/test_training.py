@@ -93,6 +93,15 @@ def test_a_run_folder_holds_the_recipe_the_model_the_journal_and_the_summary(rec
     assert (summary["pairs"], summary["identities"], summary["epochs"]) == (48, 12, 3)
 
 
+def test_the_last_step_of_an_epoch_has_a_line_however_few_have(recipe, tmp_path):
+    summary = train(recipe("schedule.epochs=2", "train.log_every=1000"), tmp_path / "run", device="cpu")
+    lines = list(read_journal(tmp_path / "run" / "metrics.jsonl"))
+    steps, epochs = ([line for line in lines if line["event"] == event] for event in ("step", "epoch"))
+    assert [(line["epoch"], line["step"]) for line in steps] == [(line["epoch"], line["step"]) for line in epochs]
+    assert [line["loss"] for line in steps] == [line["loss"] for line in epochs]
+    assert steps[-1]["step"] == summary["steps"]
+
+
 def test_a_run_lists_the_words_that_it_learnt(recipe, tmp_path):
     settings = recipe("schedule.epochs=1")
     train(settings, tmp_path / "run", device="cpu")
