@@ -28,8 +28,8 @@ from pickout.data.data_set import Split
 from pickout.data.image_changes import read_parts
 from pickout.data.images import open_image
 from pickout.data.registry import open_data
-from pickout.evaluate.bootstrap import BootstrapSettings
 from pickout.evaluate.evaluation_report import read_training
+from pickout.evaluate.metrics import BootstrapSettings
 from pickout.explain.evidence import hide_patches
 from pickout.explain.faithfulness import MeasureSettings, draw_samples, measure
 from pickout.explain.pair import Pair, make_pair

@@ -16,8 +16,8 @@ from pickout.methods.base import Progress
 from pickout.methods.model import build_model
 from pickout.shapes import TokenBatch
 from pickout.text.tokenizer import SpecialTokens, read_vocabulary
+from pickout.train.engine import keep_freed_memory
 from pickout.train.recipe import find_recipe, load_recipe
-from pickout.train.system import keep_freed_memory
 
 STEPS = 12
 

@@ -16,6 +16,7 @@ import json
 import statistics
 import time
 from collections.abc import Callable
+from contextlib import closing
 
 import numpy as np
 import torch
@@ -27,7 +28,7 @@ from pickout.nn.attention import ImageMemory
 from pickout.nn.fusion_encoder import FusionEncoder
 from pickout.nn.towers import TextSettings
 from pickout.shapes import TokenBatch
-from pickout.train.system import keep_freed_memory
+from pickout.train.engine import keep_freed_memory
 
 LENGTH = 50
 """Tokens of a padded caption, as in the released evaluation."""
@@ -65,7 +66,8 @@ def caption_by_caption(
 
 def image_by_image(matcher: Matcher, images: Tensor, texts: TokenBatch, states: Tensor, items: np.ndarray) -> Tensor:
     """Pickout's order, stores included."""
-    with TokenStore(len(images), budget=2**33) as pixels, TokenStore(len(states), budget=2**33) as captions:
+    pixels, captions = (TokenStore(len(each), budget=2**33) for each in (images, states))
+    with closing(pixels), closing(captions):
         pixels.add(images, torch.ones(images.shape[:2], dtype=torch.bool))
         captions.add(states, texts.mask)
         method: Method = matcher  # type: ignore[assignment]

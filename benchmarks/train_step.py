@@ -36,8 +36,8 @@ from pathlib import Path
 import torch
 from sequential import fusion_sides, itself_sides
 
+from pickout.train.engine import keep_freed_memory
 from pickout.train.recipe import find_recipe, load_recipe
-from pickout.train.system import keep_freed_memory
 
 STEPS = 6
 SIDES = {

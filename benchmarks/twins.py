@@ -19,7 +19,7 @@ import numpy as np
 import pickout
 from pickout.data.images import open_image
 from pickout.data.registry import open_data
-from pickout.evaluate.bootstrap import BootstrapSettings, bootstrap
+from pickout.evaluate.metrics import BootstrapSettings, bootstrap
 
 
 def answers(run: Path, street: Path) -> tuple[np.ndarray, np.ndarray]:

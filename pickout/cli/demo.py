@@ -132,7 +132,7 @@ def _measure(model: "LoadedModel", out: Path, voice: _Voice) -> None:
     report = evaluate(model, "street", "test", root=out / "street")
     folder = out / "run" / "evaluations" / "street-test"
     write_report(folder, report)
-    found, metrics, people = report.text_to_image, report.text_to_image.metrics, report.subject.identities
+    found, metrics, people = report.text_to_image, report.text_to_image.metrics, report.subject["identities"]
     recall, chance, interval = metrics.recall_at_1, metrics.chance, (found.intervals or {})["R@1"]
     told = {"R@1": recall, "interval": interval, "chance": chance, "times_chance": recall / chance}
     counts = {"queries": metrics.queries, "images": found.gallery, "identities": people}

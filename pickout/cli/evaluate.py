@@ -58,7 +58,7 @@ def evaluate(
     if not speaks:
         return
     kind = "" if report.protocol == "standard" else f"-{report.protocol}"
-    folder = out or (home and home / "evaluations" / f"{report.subject.data}-{report.subject.split}{kind}")
+    folder = out or (home and home / "evaluations" / f"{report.subject['data']}-{report.subject['split']}{kind}")
     if folder is not None:
         write_report(folder, report)
     if json:

@@ -55,7 +55,7 @@ def show(
     """Words and places on which a crop's score rests, as far as that was measured to be true of the model."""
     import numpy as np
 
-    from pickout.explain import explanation, figures, page, ways
+    from pickout.explain import explanation, figures, ways
 
     picture = open_image(image)
     loaded = loading.load_model(model, device)
@@ -69,7 +69,7 @@ def show(
         write(out / "sheet.png", "--out", lambda: figures.explanation_sheet(found))
         if heat is not None:
             write(out / "overlay.png", "--out", lambda: figures.overlay(found.picture, heat, found.grid))
-    write(html, "--html", lambda: page.explanation_page(found, image=image.name), private=True)
+    write(html, "--html", lambda: figures.explanation_page(found, image=image.name), private=True)
     if json:
         tell(found.as_json(), json=True)
         return

@@ -128,7 +128,7 @@ def _parsed(gallery: Gallery, sentence: str, where: Where, *, json: bool) -> tup
 
 def _reasons(model: "LoadedModel", answers: Sequence[Answer]) -> tuple[str, dict[str, str]]:
     """Why each candidate has its score for the first sentence of its query: a style sheet, and HTML by row."""
-    from pickout.explain import explanation, page, ways
+    from pickout.explain import explanation, figures, ways
 
     measurement = ways.read_measurement(explanation.measurement_file(model))
     pieces: dict[str, str] = {}
@@ -140,9 +140,9 @@ def _reasons(model: "LoadedModel", answers: Sequence[Answer]) -> tuple[str, dict
                     # A crop that has moved or changed since it was indexed is explained by its thumbnail.
                     if source is hit.thumbnail or picture.size == (hit.width, hit.height):
                         found = explanation.explain(model, answer.query.texts[0], picture, measurement=measurement)
-                        pieces[hit.id] = page.explanation_piece(found, name=f"why{len(pieces)}x")
+                        pieces[hit.id] = figures.explanation_piece(found, name=f"why{len(pieces)}x")
                         break
-    return page.explanation_style(), pieces
+    return figures.explanation_style(), pieces
 
 
 def _show(answer: Answer, page: Path | None, *, json: bool) -> None:

@@ -46,21 +46,20 @@ class _Part:
     def read(self, rows: Rows) -> Floats:
         """The vectors of some, as the table has them now; NaN for one that is not there any more."""
         names, ids = ["id", "vector"], [each.decode() for each in self.columns.ids[rows]]
-        at, found = {each: number for number, each in enumerate(ids)}, np.full((len(rows), self.dimension), np.nan)
-        found = found.astype(np.float32)
+        at = {each: number for number, each in enumerate(ids)}
+        found = np.full((len(rows), self.dimension), np.nan, np.float32)
 
-        def take(some: pa.RecordBatch | pa.Table) -> None:
+        def take(some: pa.Table) -> None:
             chosen = some.filter(pc.is_in(some["id"], pa.array(ids, pa.string())))
             if len(chosen):
-                vectors = pa.Table.from_batches([chosen]) if isinstance(chosen, pa.RecordBatch) else chosen
-                found[[at[each] for each in chosen["id"].to_pylist()]] = matrix(vectors["vector"].combine_chunks())
+                found[[at[each] for each in chosen["id"].to_pylist()]] = matrix(chosen["vector"].combine_chunks())
 
         def look(table: Any) -> None:
             for some in slices(ids, _BLOCK):
                 take(taken(table, names, Located({each: int(self.columns.places[rows[at[each]]]) for each in some})))
             if np.isnan(found[:, 0]).any():  # moved, since pieces were merged, or gone
                 for batch in batches(table, names):
-                    take(batch)
+                    take(pa.Table.from_batches([batch]))
 
         Store(self.folder, self.dimension, self.table).read(look)
         return found

@@ -16,34 +16,18 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from pickout.errors import ImageUnreadable
+from pickout.files import packaged_table
 
 MAX_PIXELS = 80_000_000  # the most pixels an image may have; a small file can claim billions
 MAX_BYTES = 8 * MAX_PIXELS  # the most that one image may take while it is decoded, and all that threads decode at once
 
-SUFFIXES = frozenset(
-    {".jpg", ".jpeg", ".jpe", ".jfif", ".jif", ".jfi", ".png", ".apng", ".bmp", ".dib", ".gif", ".webp"}
-    | {".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm", ".avif", ".avifs"}
-)  # file names with these endings (in any case) are taken for images
-
-NOT_READ = frozenset(
-    {".heic", ".heif", ".hif", ".jxl", ".jp2", ".j2k", ".jpx", ".psd", ".svg", ".eps", ".pdf"}
-    | {".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".rw2", ".raf"}
-)  # endings of pictures of kinds that are not read
-
+_KINDS = packaged_table("pickout.data", "pictures.toml")
+SUFFIXES, NOT_READ = (frozenset(_KINDS["endings"][which].split()) for which in ("read", "others"))
+"""File names with these endings (in any case) are taken for images, or are of pictures of kinds that are not read."""
 _FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF", "PPM", "AVIF")
 """Formats that Pillow reads without starting another program (it would hand EPS to Ghostscript)."""
-_SIGNATURES = {
-    "JPEG": (b"\xff\xd8\xff",),
-    "PNG": (b"\x89PNG\r\n\x1a\n",),
-    "GIF": (b"GIF87a", b"GIF89a"),
-    "TIFF": (b"II*\0", b"MM\0*"),
-    "JPEG 2000": (b"\0\0\0\x0cjP  ",),
-    "JPEG XL": (b"\0\0\0\x0cJXL ", b"\xff\x0a"),
-    "PSD": (b"8BPS",),
-}
-_BRANDS = {b"avif": "AVIF", b"avis": "AVIF"} | dict.fromkeys(
-    (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"), "HEIC"
-)  # brands of the container that AVIF and HEIC share (ISO/IEC 23008-12)
+_SIGNATURES = {kind: tuple(start.encode("latin-1") for start in starts) for kind, starts in _KINDS["starts"].items()}
+_BRANDS = {brand.encode(): kind for kind, brands in _KINDS["brands"].items() for brand in brands.split()}
 _BAND = 256  # rows of deep grey that are scaled at a time
 _PNG_NOTES = frozenset({b"tEXt", b"zTXt", b"iTXt", b"iCCP"})
 """PNG chunks with texts and the colour profile. Pillow refuses a whole picture for one that unpacks to over 1 MiB."""

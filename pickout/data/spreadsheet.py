@@ -54,11 +54,8 @@ def read_spreadsheet(file: Path, known: Sequence[str], *, others: bool) -> Sprea
     if not file.is_file():
         raise DataMissing(f"{file}: no such table; give a CSV, JSON-lines or Parquet file with a column 'image'")
     problems: list[AnnotationError] = []
-    ending = file.suffix.lower()
-    if ending == ".parquet":
-        header, cells = _parquet(file)
-    else:
-        header, cells = (_json_lines if ending in (".jsonl", ".ndjson", ".json") else _csv)(file, problems)
+    readers = {".parquet": _parquet} | dict.fromkeys((".jsonl", ".ndjson", ".json"), _json_lines)
+    header, cells = readers.get(file.suffix.lower(), _csv)(file, problems)
     names, notes = _standard_names(file, header, known, others=others)
     rows = []
     for number, values in cells:
@@ -190,7 +187,7 @@ def _json_lines(file: Path, problems: list[AnnotationError]) -> Table:
     return columns, ((number, [row.get(name) for name in columns]) for number, row in rows)
 
 
-def _parquet(file: Path) -> Table:
+def _parquet(file: Path, _: list[AnnotationError]) -> Table:
     import pyarrow
 
     from pickout.data.parquet import read_table

@@ -19,9 +19,8 @@ from pickout.config import Settings
 from pickout.data import transforms
 from pickout.data.batching import Draw, Example
 from pickout.data.data_set import Split
-from pickout.data.image_changes import change_picture, read_parts
+from pickout.data.image_changes import Picture, change_picture, read_parts
 from pickout.data.images import faults, open_image
-from pickout.data.scene_changes import Picture
 from pickout.data.transforms import AugmentationSettings, CaptionAugmentationSettings, ImageSettings
 from pickout.errors import DataError, DataMissing, ImageUnreadable
 from pickout.text.tokenizer import Tokenizer
@@ -85,7 +84,7 @@ class TrainingPairs(Dataset[Example | ImageUnreadable]):
         self.files = [record.image for record in split.images]
         self.image_of = np.array([pair.image for pair in pairs], dtype=np.int64)
         self.ids = tokenizer.encode(self._captions).astype(np.int32)
-        self._special, self._vocabulary, self.mask = tokenizer.special, tokenizer.vocabulary_size, tokenizer.mask
+        self._tokenizer, self.mask = tokenizer, tokenizer.mask
         self._cache: list[NDArray[np.uint8]] | None = None
         self._items: dict[int, list[int]] = defaultdict(list)
         for item, identity in enumerate(self.identities):
@@ -154,8 +153,7 @@ class TrainingPairs(Dataset[Example | ImageUnreadable]):
         return [(np.asarray(self._open(position)), mask) for position, mask in masks if mask is not None]
 
     def _caption(self, item: int, generator: np.random.Generator) -> NDArray[np.int64]:
-        own = self.ids_of(item)
-        return transforms.augment_tokens(own, self._special, self._vocabulary, self._of_captions, generator)
+        return transforms.augment_tokens(self.ids_of(item), self._tokenizer, self._of_captions, generator)
 
     def fingerprint(self, *, captions: bool = True) -> str:
         """A digest of identities, file names and, with `captions`, token ids; of other items it is another."""

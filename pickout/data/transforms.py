@@ -14,7 +14,7 @@ from torch import Tensor
 from pickout.config import Settings, nearest
 from pickout.data.image_changes import CHANGES
 from pickout.shapes import Float
-from pickout.text.tokenizer import SpecialTokens
+from pickout.text.tokenizer import SpecialTokens, Tokenizer
 
 Positive = Annotated[float, Field(gt=0)]
 Triple = tuple[float, float, float]
@@ -140,17 +140,13 @@ class CaptionAugmentationSettings(Settings):
 
 
 def augment_tokens(
-    ids: NDArray[np.int64],
-    special: SpecialTokens,
-    vocabulary_size: int,
-    settings: CaptionAugmentationSettings,
-    generator: np.random.Generator,
+    ids: NDArray[np.int64], tokenizer: Tokenizer, settings: CaptionAugmentationSettings, generator: np.random.Generator
 ) -> NDArray[np.int64]:
     """Hide, replace or delete tokens at random; special tokens stay."""
     if settings.mask + settings.random + settings.delete == 0:
         return ids.copy()
-    draws = generator.random(len(ids))
-    ranks = generator.integers(0, vocabulary_size - len(special.ids()), size=len(ids))
+    special, draws = tokenizer.special, generator.random(len(ids))
+    ranks = generator.integers(0, tokenizer.vocabulary_size - len(special.ids()), size=len(ids))
     return change_tokens(ids, special, settings, draws, ordinary_ids(ranks, special))
 
 

@@ -6,7 +6,6 @@ whole split are kept packed, in memory or, where they do not fit, on disk: a cap
 
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import IO, Literal
 
@@ -24,11 +23,10 @@ from pickout.nn.attention import ImageMemory
 from pickout.shapes import Bool, Float, Mask, States
 
 
-class TokenStore(AbstractContextManager["TokenStore"]):
-    """So many rows (`items`) of tokens in the order they are added. Use as a context manager or call `close`. In memory
-    they are float32. What does not fit into the `budget` of bytes lies in an unnamed file, by default in the system's
-    temporary `folder`, as bfloat16, which halves the bytes and rounds to three digits; the file is gone with the
-    process, however it ends."""
+class TokenStore:
+    """So many rows (`items`) of tokens in the order they are added; to be closed. In memory they are float32. What does
+    not fit into the `budget` of bytes lies in an unnamed file, by default in the system's temporary `folder`, as
+    bfloat16, which halves the bytes and rounds to three digits; the file is gone with the process, however it ends."""
 
     def __init__(self, items: int, *, budget: int, folder: Path | None = None) -> None:
         self.items, self.budget, self.folder, self.on_disk = items, budget, folder, False
@@ -78,9 +76,6 @@ class TokenStore(AbstractContextManager["TokenStore"]):
         self._parts = []
         if self._file is not None:
             self._file.close()
-
-    def __exit__(self, *reason: object) -> None:
-        self.close()
 
 
 def joined(stores: list[tuple[Tensor, NDArray[np.int64]]], *, budget: int) -> TokenStore:

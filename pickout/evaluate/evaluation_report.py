@@ -4,20 +4,20 @@ record of looks at the test split; for people as tables narrow enough for 80 col
 import json
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from rich import box
 from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.table import Column, Table
 
-from pickout.config import read_toml
+from pickout.config import flat, read_toml
 from pickout.errors import printable
-from pickout.evaluate.bootstrap import BootstrapSettings, bootstrap
-from pickout.evaluate.metrics import MEASURES, Metrics, RelevantRanks, average, cmc, score_queries
+from pickout.evaluate import metrics as measures
 from pickout.files import storage_errors
 from pickout.pages import figure_bytes, new_figure, open_axes
 
@@ -32,7 +32,7 @@ ProtocolName = Literal["standard", "paper"]
 class Direction:
     """One direction of the search, for example captions against images."""
 
-    metrics: Metrics
+    metrics: measures.Metrics
     intervals: Mapping[str, tuple[float, float]] | None  # of each measure by its short name; None without resampling
     gallery: int  # number of items
     cmc: tuple[float, ...]  # recall at 1, 2, ... in percent
@@ -51,44 +51,21 @@ class Direction:
 
 
 @dataclass(frozen=True, slots=True)
-class SweepRow:
-    """Text to image with one weight of the global similarity (ITSELF, Eq. 8)."""
-
-    global_weight: float
-    metrics: Metrics
-
-
-@dataclass(frozen=True, slots=True)
 class Sweep:
     """The published habit: several weights scored on the evaluated split, the best kept."""
 
-    rows: tuple[SweepRow, ...]  # by ascending weight
-    best: SweepRow  # of the highest R@1; the smaller weight of two that are equal
+    rows: Mapping[float, measures.Metrics]  # text to image by weight of the global similarity (ITSELF, Eq. 8), rising
+    best: float  # the weight of the highest R@1; the smaller of two that are equal
     label: str  # how to call its numbers wherever they are shown
-
-
-@dataclass(frozen=True, slots=True)
-class Subject:
-    """Which model was evaluated, and on how many images, captions and people of what."""
-
-    model: str
-    fingerprint: str
-    method: str
-    trained_on: str | None  # the data set of the model's run, where known
-    epoch_selected_on: str | None  # the split that chose the run's epoch, or `last epoch`, where known
-    data: str
-    root: str
-    split: str
-    images: int
-    captions: int
-    identities: int
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
     """A whole evaluation. A direction is None where no query has anything to find."""
 
-    subject: Subject
+    # the `model`, its `fingerprint` and `method`; the data set it was `trained_on` and the split that chose its epoch,
+    # `epoch_selected_on`, where known; `data`, `root`, `split`, and how many `images`, `captions` and `identities`
+    subject: Mapping[str, Any]
     protocol: ProtocolName
     notes: tuple[str, ...]  # sentences a reader of the numbers must know
     text_to_image: Direction  # captions as queries, images as gallery
@@ -96,7 +73,7 @@ class Report:
     text_to_image_without_own: Direction | None  # each caption's own image taken out of its gallery
     image_to_text_without_own: Direction | None  # each image's own captions taken out
     sweep: Sweep | None  # weights tried on this split, under the paper protocol
-    bootstrap: BootstrapSettings
+    bootstrap: measures.BootstrapSettings
     circumstances: Mapping[str, Any]  # date, versions, device, processes, tie rule, seconds
     text_to_image_by_embedding: Direction | None = None  # before the second look, where the method has one
 
@@ -108,11 +85,11 @@ class Report:
         """The report as JSON fields (schema `SCHEMA`)."""
         sweep = None
         if self.sweep is not None:
-            rows = [{"global_weight": row.global_weight, **row.metrics.named()} for row in self.sweep.rows]
-            sweep = {"label": self.sweep.label, "best": rows[self.sweep.rows.index(self.sweep.best)], "rows": rows}
+            rows = {weight: {"global_weight": weight, **found.named()} for weight, found in self.sweep.rows.items()}
+            sweep = {"label": self.sweep.label, "best": rows[self.sweep.best], "rows": list(rows.values())}
         return {
             "schema": SCHEMA,
-            **asdict(self.subject),
+            **self.subject,
             "protocol": self.protocol,
             "notes": list(self.notes),
             **dict.fromkeys(_OURS),
@@ -128,18 +105,18 @@ class Report:
 
 
 def summarise(
-    ranks: RelevantRanks, identity: np.ndarray[Any, np.dtype[np.int64]], settings: BootstrapSettings, *, cmc_ranks: int
+    ranks: measures.RelevantRanks, identity: NDArray[np.int64], settings: measures.BootstrapSettings, *, cmc_ranks: int
 ) -> Direction | None:
     """One direction, or None when no query has a relevant item; `identity` says who each query is about."""
-    scores = score_queries(ranks)
+    scores = measures.score_queries(ranks)
     if not len(scores.kept):
         return None
     intervals = None
     if settings.resamples:
-        low, high = bootstrap(scores.values, identity[scores.kept], settings)
-        intervals = dict(zip(MEASURES, zip(low.tolist(), high.tolist(), strict=True), strict=True))
+        low, high = measures.bootstrap(scores.values, identity[scores.kept], settings)
+        intervals = dict(zip(measures.MEASURES, zip(low.tolist(), high.tolist(), strict=True), strict=True))
     gallery = int(ranks.gallery.max())
-    return Direction(average(scores), intervals, gallery, tuple(cmc(scores, min(cmc_ranks, gallery))))
+    return Direction(measures.average(scores), intervals, gallery, tuple(measures.cmc(scores, min(cmc_ranks, gallery))))
 
 
 LOG_FILE = "evaluations.jsonl"
@@ -163,22 +140,16 @@ def read_training(folder: Path | None) -> Training:
     # A finished run says what it chose its epoch on: it knows when its data set had no split for that.
     with suppress(OSError, ValueError):
         values["summary"] = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
-    root = _text(values, "data", "root")
-    selected = _text(values, "summary", "selected_on") or _text(values, "train", "select")
-    return Training(_text(values, "data", "name"), None if root is None else Path(root), selected)
-
-
-def _text(values: dict[str, Any], table: str, key: str) -> str | None:
-    found = values.get(table)
-    value = found.get(key) if isinstance(found, dict) else None
-    return value if isinstance(value, str) else None
+    told = {key: value for key, value in flat(values).items() if isinstance(value, str)}
+    root = None if "data.root" not in told else Path(told["data.root"])
+    return Training(told.get("data.name"), root, told.get("summary.selected_on") or told.get("train.select"))
 
 
 def log_look(folder: Path, report: Report) -> None:
     """Append one line about an evaluation on a test split to the run's `evaluations.jsonl`, or raise `StorageFull`."""
     subject, metrics = report.subject, report.text_to_image.metrics
-    line = {"date": report.circumstances["date"], "data": subject.data, "split": subject.split}
-    line |= {"protocol": report.protocol, "fingerprint": subject.fingerprint}
+    line = {"date": report.circumstances["date"], "data": subject["data"], "split": subject["split"]}
+    line |= {"protocol": report.protocol, "fingerprint": subject["fingerprint"]}
     line |= {"R@1": metrics.recall_at_1, "mAP": metrics.mean_average_precision}
     path = folder / LOG_FILE
     with storage_errors(path), path.open("ab") as file:
@@ -198,10 +169,10 @@ _MARKED = (1, 5, 10)
 def render(report: Report) -> RenderableType:
     """The report for a terminal: measures with intervals, counts, the sweep, the notes."""
     subject = report.subject
-    model, data, split = (escape(printable(name)) for name in (subject.model, subject.data, subject.split))
+    model, data, split = (escape(printable(subject[key])) for key in ("model", "data", "split"))
     parts: list[RenderableType] = [
-        f"[bold]{model}[/bold] ({subject.fingerprint}) on [bold]{data}[/bold], {split}: "
-        f"{subject.images} images, {subject.captions} captions, {subject.identities} people",
+        f"[bold]{model}[/bold] ({subject['fingerprint']}) on [bold]{data}[/bold], {split}: "
+        f"{subject['images']} images, {subject['captions']} captions, {subject['identities']} people",
         _measures(report.directions()),
     ]
     if report.bootstrap.resamples:
@@ -217,7 +188,7 @@ def render(report: Report) -> RenderableType:
 def _measures(found: dict[str, Direction]) -> Table:
     heads = (Column(_DIRECTIONS[name][0], justify="right", vertical="bottom") for name in found)
     table, directions = Table("%", *heads, box=box.SIMPLE_HEAD), found.values()
-    for measure in MEASURES:
+    for measure in measures.MEASURES:
         cells = [f"{direction.metrics.named()[measure]:.2f}" for direction in directions]
         for place, direction in enumerate(directions):
             if direction.intervals is not None:
@@ -234,11 +205,11 @@ def _measures(found: dict[str, Direction]) -> Table:
 
 
 def _sweep(sweep: Sweep) -> Table:
-    table = Table(*(Column(title, justify="right") for title in ("weight", *MEASURES)), box=box.SIMPLE_HEAD)
-    for row in sweep.rows:
-        mark, style = ("* ", "bold") if row is sweep.best else ("", None)
-        cells = [f"{value:.2f}" for value in row.metrics.named().values()]
-        table.add_row(f"{mark}{row.global_weight:g}", *cells, style=style)
+    table = Table(*(Column(title, justify="right") for title in ("weight", *measures.MEASURES)), box=box.SIMPLE_HEAD)
+    for weight, found in sweep.rows.items():
+        mark, style = ("* ", "bold") if weight == sweep.best else ("", None)
+        cells = [f"{value:.2f}" for value in found.named().values()]
+        table.add_row(f"{mark}{weight:g}", *cells, style=style)
     return table
 
 
@@ -262,6 +233,6 @@ def plot_cmc(report: Report) -> bytes:
     open_axes(axes)
     axes.legend(loc="best", frameon=True, framealpha=0.9, edgecolor="#d9d9d9", fontsize=9)
     subject = report.subject
-    title = printable(f"{subject.model} on {subject.data}, {subject.split}")
+    title = printable(f"{subject['model']} on {subject['data']}, {subject['split']}")
     axes.set_title(title, loc="left", fontsize=11, fontweight="bold", parse_math=False)  # a name may hold $
     return figure_bytes(figure)

@@ -1,4 +1,5 @@
-"""Ranks of the relevant gallery items, and of nothing else, from inner products that are the same on every machine.
+"""Ranks of the relevant gallery items, and of nothing else, from inner products that are the same on every machine; the
+measures that follow from them, and how sure those are.
 
 The order of the gallery for a query is by descending score; items of equal score stand in gallery order, as a stable
 descending sort leaves them. So the rank of an item is 1 + the number of items scored higher + the number of items
@@ -23,13 +24,16 @@ from dataclasses import astuple, dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import Field
 from torch import Tensor
 
+from pickout.config import Settings
 from pickout.evaluate.processes import ALONE, Share
 from pickout.shapes import Float
 
 TIE_RULE = "equal scores rank in gallery order (stable descending sort)"  # the tie rule in words, for reports
 GRID_BITS, _GALLERY_BLOCK = 26, 4096  # two factors of so many bits fill float64's 53
+_DRAWN_AT_A_TIME = 4_000_000  # counts of people that a block of resamples holds
 
 
 class ExactProduct:
@@ -244,3 +248,34 @@ def cmc(scores: QueryScores, ranks: int) -> list[float]:
     """Cumulative match characteristic: R@1, R@2, ... up to R@`ranks`, in percent."""
     hits = np.bincount(np.minimum(scores.first, ranks + 1), minlength=ranks + 2)[1 : ranks + 1]
     return [float(share) for share in 100.0 * np.cumsum(hits) / max(len(scores.first), 1)]
+
+
+class BootstrapSettings(Settings):
+    """How intervals are drawn."""
+
+    resamples: int = Field(default=2000, ge=0)  # number of resamples; 0 leaves the intervals out
+    seed: int = Field(default=0, ge=0)  # seed of the draws, printed with the intervals
+    level: float = Field(default=0.95, gt=0, lt=1)  # coverage of the intervals
+
+
+def bootstrap(
+    values: NDArray[np.float64], identity: NDArray[np.int64], settings: BootstrapSettings
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Lower and upper ends (measures,) of percentile intervals of the column means, given the measures of each query
+    (queries, measures) and whom each is about (queries,).
+
+    A resample draws as many identities as there are, with replacement, and takes all queries of each as often as it was
+    drawn, since queries of one person are alike; the gallery stays as it is. Resampling single queries would give
+    intervals that are too narrow."""
+    people, person = np.unique(identity, return_inverse=True)
+    counts = np.bincount(person).astype(np.float64)
+    sums = np.stack([np.bincount(person, weights=column) for column in values.T], axis=1)
+    generator = np.random.default_rng(settings.seed)
+    share, block, means = np.full(len(people), 1 / len(people)), max(1, _DRAWN_AT_A_TIME // len(people)), []
+    for start in range(0, settings.resamples, block):
+        size = min(block, settings.resamples - start)
+        drawn = generator.multinomial(len(people), share, size=size).astype(np.float64)
+        means.append(drawn @ sums / (drawn @ counts)[:, None])
+    tail = (1 - settings.level) / 2
+    low, high = np.quantile(np.concatenate(means), [tail, 1 - tail], axis=0)
+    return low, high

@@ -3,6 +3,7 @@
 import math
 import platform
 import time
+from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,7 +24,6 @@ from pickout.data.registry import open_data
 from pickout.data.transforms import ImageSettings
 from pickout.evaluate import evaluation_report as reports
 from pickout.evaluate import metrics
-from pickout.evaluate.bootstrap import BootstrapSettings
 from pickout.evaluate.candidates import IMAGES, Tail, Tell, find_candidates, match_candidates, rerank
 from pickout.evaluate.encoding import Encoded, Encoder, check_split, find_split
 from pickout.evaluate.processes import current_share
@@ -44,7 +44,7 @@ class EvaluationSettings(Settings):
     chunk: int = Field(default=1024, ge=1)
     """Queries scored at a time; memory grows with it, the result does not depend on it."""
     cmc_ranks: int = Field(default=50, ge=1)  # length of the curve of recall at 1, 2, 3 ...
-    bootstrap: BootstrapSettings = BootstrapSettings()  # how intervals are drawn
+    bootstrap: metrics.BootstrapSettings = metrics.BootstrapSettings()  # how intervals are drawn
     candidates: int | None = Field(default=None, ge=0)
     """Best images by embedding that a matching head looks at again; none: as many as the method says; 0: no look."""
     tail: Tail = "embedding"
@@ -87,19 +87,19 @@ def evaluate(
     seconds = {"encoding": round(encoded - began, 3), "ranking": round(time.monotonic() - encoded, 3)}
     run = run_folder(model)
     training = reports.read_training(run)
-    subject = reports.Subject(
-        model=model.name,
-        fingerprint=model.fingerprint,
-        method=type(model.method).__name__,
-        trained_on=training.data,
-        epoch_selected_on=training.selected_on,
-        data=opened.name,
-        root=str(opened.root),
-        split=chosen.name,
-        images=len(chosen.images),
-        captions=sum(len(record.captions) for record in chosen.images),
-        identities=chosen.identities,
-    )
+    subject = {
+        "model": model.name,
+        "fingerprint": model.fingerprint,
+        "method": type(model.method).__name__,
+        "trained_on": training.data,
+        "epoch_selected_on": training.selected_on,
+        "data": opened.name,
+        "root": str(opened.root),
+        "split": chosen.name,
+        "images": len(chosen.images),
+        "captions": sum(len(record.captions) for record in chosen.images),
+        "identities": chosen.identities,
+    }
     report = reports.Report(
         subject,
         protocol,
@@ -173,7 +173,7 @@ def _text_to_image(ranking: _Ranking) -> list[metrics.RelevantRanks]:
     if images.tokens is None or captions.tokens is None:
         return [ranks]
     candidates = find_candidates(*vectors, settings.looks(encoder.method), chunk=chunk, share=share)
-    with images.tokens, captions.tokens, encoder.evaluating():
+    with closing(images.tokens), closing(captions.tokens), encoder.evaluating():
         how: dict[str, Any] = {"block": math.gcd(encoder.batch, IMAGES), "share": share, "tell": encoder.tell}
         stores = (images.tokens, captions.tokens)
         scores = match_candidates(encoder.method, *stores, candidates, first=images.first, **how)
@@ -211,8 +211,8 @@ def _sweep(ranking: _Ranking, label: str) -> reports.Sweep | None:
         parts, mixtures, relevance, chunk=ranking.settings.chunk, share=ranking.encoder.share
     )
     measured = (metrics.average(metrics.score_queries(metrics.collect_ranks(ranks, relevance))) for ranks in ranked)
-    rows = tuple(map(reports.SweepRow, GLOBAL_WEIGHTS, measured))
-    return reports.Sweep(rows, max(rows, key=lambda row: row.metrics.recall_at_1), label)
+    rows = dict(zip(GLOBAL_WEIGHTS, measured, strict=True))
+    return reports.Sweep(rows, max(rows, key=lambda weight: rows[weight].recall_at_1), label)
 
 
 def _notes(

@@ -23,9 +23,9 @@ from pickout.data.data_set import DataSet, ImageRecord, Split
 from pickout.data.image_changes import read_parts
 from pickout.data.images import open_image
 from pickout.errors import DataError, UsageError
-from pickout.evaluate.bootstrap import BootstrapSettings, bootstrap
+from pickout.evaluate.metrics import BootstrapSettings, bootstrap
 from pickout.explain.evidence import Evidence, drop_words, hide_patches
-from pickout.explain.pair import Array, Grid, Pair, make_pair, match_scores
+from pickout.explain.pair import Array, Grid, Pair, Tell, make_pair, match_scores
 from pickout.explain.ways import TARGETS, WAYS, Finding, Measurement, Number, Reading, Target
 from pickout.saliency.vacuous_words import VACUOUS_WORDS
 from pickout.synthetic.habits import LEXICON
@@ -56,9 +56,9 @@ class MeasureSettings(Settings):
 
 
 class Tally:
-    """Numbers by target, way and measure, each with the person it is about; `settings` are those of the intervals."""
+    """Numbers by target, way and measure, each with the person it is about."""
 
-    def __init__(self, settings: BootstrapSettings) -> None:
+    def __init__(self, settings: MeasureSettings) -> None:
         self.settings = settings
         self.kept: dict[tuple[str, str, str], list[tuple[float, int]]] = defaultdict(list)
 
@@ -68,30 +68,62 @@ class Tally:
         if not kept:
             return None
         values, people = np.array(kept).T
-        (low,), (high,) = bootstrap(values[:, None], people.astype(np.int64), self.settings)
+        (low,), (high,) = bootstrap(values[:, None], people.astype(np.int64), self.settings.bootstrap)
         return Number(*(round(float(x), 6) for x in (values.mean(), low, high)))
+
+    def add(
+        self, model: LoadedModel, image: ImageRecord, caption: str, drawn: Mapping[str, Any] | None, place: int
+    ) -> None:
+        """Hold every way against chance on one picture and sentence; `drawn` tells what the picture was made of."""
+        pair = make_pair(model, caption, open_image(image.image))
+        evidence = Evidence(model, pair, seed=self.settings.seed)
+        generator = np.random.default_rng((self.settings.seed, place))
+        readings = {name: way(evidence) for name, way in WAYS.items()} | {CENTRE: _centre(evidence)}
+        text = evidence.effects("words", "left_out")
+        telling = [n for n, at in enumerate(pair.told) if pair.words[at].text.lower() not in VACUOUS_WORDS]
+        word = int(generator.choice(telling)) if telling else 0
+
+        def matched(kept: NDArray[np.bool_]) -> Array:
+            """What the word adds to the matching head's logit."""
+            without = drop_words(pair, [pair.told[word]], model.tokenizer.special.padding)
+            pixels = hide_patches(pair, kept, own=True)
+            return match_scores(model, pixels, pair.ids) - match_scores(model, pixels, without)
+
+        # Another filling than the maps are made with, so that none is its own judge.
+        scores: dict[Target, Score] = {
+            "patches": lambda kept: evidence.show(kept, own=True) @ text.whole,
+            "words": lambda kept: evidence.tell(kept) @ evidence.image,
+            "word_patches": lambda kept: evidence.show(kept, own=True) @ text.each[word],
+            "looks": matched,
+        }
+        for target, score in scores.items():
+            heats = {name: heat for name, each in readings.items() if (heat := getattr(each, target)) is not None}
+            one = {name: heat[word] for name, heat in heats.items()} if target in GARMENT_TARGETS else heats
+            if target == "looks" and not model.method.candidates:
+                one = {}
+            for name, (deleting, inserting) in gains(score, one, self.settings.random_maps, generator).items():
+                self.kept[target, name, "deletion"].append((deleting, image.identity))
+                self.kept[target, name, "insertion"].append((inserting, image.identity))
+            if drawn is not None and target in GARMENT_TARGETS and (mask := read_parts(image.image)) is not None:
+                for name, kind, ratio in ratios(named_parts(pair, drawn["person"]), mask, pair.grid, heats):
+                    self.kept[target, name, kind].append((ratio, image.identity))
 
 
 def measure(
-    model: LoadedModel,
-    data: DataSet,
-    split: str = "val",
-    settings: MeasureSettings | None = None,
-    tell: Callable[[int, int], None] | None = None,
+    model: LoadedModel, data: DataSet, split: str, settings: MeasureSettings, tell: Tell | None = None
 ) -> Measurement:
     """Hold every way against chance; a data set that was drawn also tells where garments are. `tell` is called after
     each person with how many are done and how many there are. `UsageError`: the data set has no such split;
     `DataError`: the split has fewer than two people with captions, or no sentence fits the model; `ImageUnreadable`: a
     picture is missing or damaged."""
-    settings = settings or MeasureSettings()
     if split not in data.splits:
         raise UsageError(f"{data.name} has no split '{split}'; it has {', '.join(data.splits)}")
     samples = list(draw_samples(data.splits[split], settings))
     if len(samples) < 2:
         raise DataError(f"{data.root}, {split}: fewer than two people with captions; nothing can be measured")
-    attributes, tally = read_attributes(data.root), Tally(settings.bootstrap)
+    attributes, tally = read_attributes(data.root), Tally(settings)
     for place, (image, caption) in enumerate(samples):
-        _measure_pair(model, image, caption, attributes, tally, settings, place)
+        tally.add(model, image, caption, attributes.get(str(image.image)), place)
         if tell is not None:
             tell(place + 1, len(samples))
     findings: dict[Target, dict[str, Finding]] = {target: {} for target in TARGETS}
@@ -131,50 +163,6 @@ def draw_samples(split: Split, settings: MeasureSettings) -> Iterator[tuple[Imag
         record = by_person[identity][generator.integers(len(by_person[identity]))]
         captions = [caption for caption in record.captions if caption.strip()]
         yield record, captions[generator.integers(len(captions))]
-
-
-def _measure_pair(
-    model: LoadedModel,
-    image: ImageRecord,
-    caption: str,
-    attributes: Mapping[str, Mapping[str, Any]],
-    tally: Tally,
-    settings: MeasureSettings,
-    number: int,
-) -> None:
-    pair = make_pair(model, caption, open_image(image.image))
-    evidence = Evidence(model, pair, seed=settings.seed)
-    generator = np.random.default_rng((settings.seed, number))
-    readings = {name: way(evidence) for name, way in WAYS.items()} | {CENTRE: _centre(evidence)}
-    text = evidence.effects("words", "left_out")
-    telling = [n for n, at in enumerate(pair.told) if pair.words[at].text.lower() not in VACUOUS_WORDS]
-    word = int(generator.choice(telling)) if telling else 0
-
-    def matched(kept: NDArray[np.bool_]) -> Array:
-        """What the word adds to the matching head's logit."""
-        without = drop_words(pair, [pair.told[word]], model.tokenizer.special.padding)
-        pixels = hide_patches(pair, kept, own=True)
-        return match_scores(model, pixels, pair.ids) - match_scores(model, pixels, without)
-
-    # Another filling than the maps are made with, so that none is its own judge.
-    scores: dict[Target, Score] = {
-        "patches": lambda kept: evidence.show(kept, own=True) @ text.whole,
-        "words": lambda kept: evidence.tell(kept) @ evidence.image,
-        "word_patches": lambda kept: evidence.show(kept, own=True) @ text.each[word],
-        "looks": matched,
-    }
-    record = attributes.get(str(image.image))
-    for target, score in scores.items():
-        heats = {name: heat for name, each in readings.items() if (heat := getattr(each, target)) is not None}
-        one = {name: heat[word] for name, heat in heats.items()} if target in GARMENT_TARGETS else heats
-        if target == "looks" and not model.method.candidates:
-            one = {}
-        for name, (deleting, inserting) in gains(score, one, settings.random_maps, generator).items():
-            tally.kept[target, name, "deletion"].append((deleting, image.identity))
-            tally.kept[target, name, "insertion"].append((inserting, image.identity))
-        if record is not None and target in GARMENT_TARGETS and (mask := read_parts(image.image)) is not None:
-            for name, kind, ratio in ratios(named_parts(pair, record["person"]), mask, pair.grid, heats):
-                tally.kept[target, name, kind].append((ratio, image.identity))
 
 
 def ratios(

@@ -1,7 +1,7 @@
 """One sentence and one crop as a model reads them, the model's score for changed versions of both, and where a model
 attends: words of a fusion model in a crop (AGA, figures 3 and 5), each layer's class token (ITSELF, figure 7, left)."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -23,6 +23,7 @@ from pickout.text.tokenizer import Word
 
 Array = NDArray[np.float32]
 Rows = TypeVar("Rows", Tensor, Sequence[Tensor])
+Tell = Callable[[int, int], None]  # how many are done, and how many there are
 BATCH = 64  # changed crops or sentences encoded at a time
 
 
@@ -183,9 +184,7 @@ def row_entropies(trace: AttentionTrace) -> Array:
     return np.asarray(torch.special.entr(rows_LBN).sum(dim=-1).T.cpu().numpy())
 
 
-def attention_entropy(
-    model: LoadedModel, pairs: Sequence[tuple[Path, str]], tell: Callable[[int, int], None] | None = None
-) -> Mapping[str, Array]:
+def attention_entropy(model: LoadedModel, pairs: Sequence[tuple[Path, str]], tell: Tell) -> dict[str, Array]:
     """The entropy of every layer of both towers over files of crops with a sentence each: `images` and `captions`, each
     of shape (pairs, layers). `tell` is called after each pair with how many are done and how many there are.
     `UsageError` for a sentence without words, `ImageUnreadable` for a picture that is missing or damaged."""
@@ -194,6 +193,5 @@ def attention_entropy(
         traces = attention_of(model, make_pair(model, sentence, open_image(file)), AttentionRequest(rows="all"))
         for rows, trace in zip(found.values(), traces, strict=True):
             rows.append(row_entropies(trace))
-        if tell is not None:
-            tell(number, len(pairs))
+        tell(number, len(pairs))
     return {kind: np.concatenate(rows) for kind, rows in found.items()}

@@ -226,7 +226,7 @@ def _digest(file: Path) -> str:
 
 def remember_export(model: LoadedModel, folder: Path) -> None:
     """Note where an export of `model` lies; which program is fastest is asked anew."""
-    _write(model, sorted({*_read(model)[0], str(folder.resolve())}), {})
+    _write(model, sorted({*_read(model)[1], str(folder.resolve())}), {})
 
 
 def with_runtime(model: LoadedModel, runtime: Runtime) -> LoadedModel:
@@ -234,7 +234,7 @@ def with_runtime(model: LoadedModel, runtime: Runtime) -> LoadedModel:
     there is no such export of it; for other errors see `with_export`."""
     if runtime == "torch" or (runtime == "auto" and model.device.type != "cpu"):
         return model
-    (places, fastest_on), here = _read(model), machine()
+    (_, places, fastest_on), here = _read(model), machine()
     sides = {"torch": model} if runtime == "auto" else {}
     if runtime == "auto" and (best := fastest_on.get(here)) in ("torch", *places):
         with suppress(PickoutError):
@@ -273,24 +273,17 @@ def fastest(sides: Mapping[str, LoadedModel]) -> str:
     return min(times, key=lambda name: statistics.median(times[name]))
 
 
-def _known() -> dict[str, Any]:
-    """What is remembered, by fingerprint; nothing where the file is not there or is no such file."""
-    try:
-        found = json.loads(read_text(weights_home() / _RUNTIMES))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def _read(model: LoadedModel) -> tuple[list[str], dict[str, str]]:
-    """The folders of the model's exports that are there, and the fastest by machine."""
-    try:
-        entry = _known()[model.fingerprint]
-        return [place for place in entry["exports"] if Path(place).is_dir()], dict(entry["fastest"])
-    except (KeyError, TypeError, ValueError):
-        return [], {}
+def _read(model: LoadedModel) -> tuple[dict[str, Any], list[str], dict[str, str]]:
+    """What is remembered of all models, by fingerprint; the folders of this one's exports that are there, and the
+    fastest by machine. Nothing where the file is not there or is no such file."""
+    known, places, fastest_on = dict[str, Any](), list[str](), dict[str, str]()
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        known = {**json.loads(read_text(weights_home() / _RUNTIMES))}
+        told = known[model.fingerprint]
+        places, fastest_on = [place for place in told["exports"] if Path(place).is_dir()], dict(told["fastest"])
+    return known, places, fastest_on
 
 
 def _write(model: LoadedModel, places: list[str], fastest_on: dict[str, str]) -> None:
-    known = {**_known(), model.fingerprint: {"exports": places, "fastest": fastest_on}}
+    known = {**_read(model)[0], model.fingerprint: {"exports": places, "fastest": fastest_on}}
     write_atomically(weights_home() / _RUNTIMES, json.dumps(known, indent=2) + "\n", durable=False)

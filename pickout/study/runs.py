@@ -142,11 +142,8 @@ class Run:
         if not self.is_finished or not file.is_file():  # committed answers come without
             return
         before = parse_settings(Recipe, read_toml(file), source=str(file))
-        places = {"features": self.recipe.data.features, "root": self.recipe.data.root}
-        before = before.model_copy(update={"data": before.data.model_copy(update=places)})
-        precision = {"precision": before.train.precision}  # what `auto` became there
-        now = self.recipe.model_copy(update={"train": self.recipe.train.model_copy(update=precision)})
-        if changed := differences(before, now):
+        # Runs of a study share features, and only a run itself knows what the precision `auto` became.
+        if changed := differences(before, self.recipe, {"data.features", "train.precision"}):
             remedy = "give another --out, or remove this folder to train it anew"
             raise ResumeMismatch(f"{self.folder}: was trained by another recipe ({'; '.join(changed)}); {remedy}")
 

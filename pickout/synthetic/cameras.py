@@ -7,7 +7,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from pickout.data.scene_changes import to_bytes, to_floats, to_image
+from pickout.data.image_changes import to_bytes, to_floats, to_image
 from pickout.synthetic.habits import HABITS
 from pickout.synthetic.surfaces import Array
 

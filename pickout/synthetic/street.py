@@ -20,8 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from pickout.config import flat, read_toml
-from pickout.data.image_changes import STRONG, change_picture
-from pickout.data.scene_changes import Picture
+from pickout.data.image_changes import STRONG, Picture, change_picture
 from pickout.errors import DataError, DataMissing
 from pickout.files import half_written, write_atomically
 from pickout.pages import picture_bytes, tile

@@ -19,12 +19,11 @@ from torch.nn import functional as F
 
 from pickout.checkpoints.loaded_model import LoadedModel
 from pickout.config import Settings
-from pickout.data.image_changes import STRONG, change_picture
+from pickout.data.image_changes import STRONG, Picture, change_picture
 from pickout.data.images import to_rgb
-from pickout.data.scene_changes import Picture
 from pickout.data.transforms import prepare
 from pickout.errors import DataError, NothingFound, UsageError
-from pickout.evaluate.bootstrap import BootstrapSettings, bootstrap
+from pickout.evaluate.metrics import BootstrapSettings, bootstrap
 from pickout.nn.frozen import MultiStageTower
 
 BATCH = 32

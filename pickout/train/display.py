@@ -15,13 +15,14 @@ class Display:
     """Shows nothing; the base of the others, and what all but one of several processes use."""
 
     def say(self, message: str) -> None:
-        """A sentence for people."""
+        """A sentence for people, which is an event too."""
+        self.event("message", {"message": message})
 
     def progress(self, done: int, total: int, what: str) -> None:
         """`done` of about `total` optimiser steps are behind the run; epochs differ a little in length."""
 
     def event(self, event: str, fields: Mapping[str, Any]) -> None:
-        """A journal line other than a step was written."""
+        """A journal line other than a step was written, or something is said."""
 
     def close(self) -> None:
         """Training is over, or broke off."""
@@ -38,10 +39,6 @@ class Terminal(Display):
         self._begun: tuple[float, int] | None = None
         self._left = ""
 
-    def say(self, message: str) -> None:
-        """A sentence for people."""
-        self._console.print(printable(message), markup=False, soft_wrap=True)
-
     def progress(self, done: int, total: int, what: str) -> None:
         """Move the bar; the first call begins it."""
         if self._begun is None:
@@ -55,7 +52,9 @@ class Terminal(Display):
         self._bar.update(self._bar.task_ids[0], completed=done, total=max(total, 1), description=what)
 
     def event(self, event: str, fields: Mapping[str, Any]) -> None:
-        """A line for an epoch, and one for the end."""
+        """A sentence, a line for an epoch, and one for the end."""
+        if event == "message":
+            self._console.print(printable(fields["message"]), markup=False, soft_wrap=True)
         of = fields["best"] if event == "done" else fields
         measures = [f"{name} {value:.2f}" for name, value in of.get("metrics", {}).items()]
         if event == "epoch":
@@ -77,10 +76,6 @@ class JsonLines(Display):
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
-
-    def say(self, message: str) -> None:
-        """A sentence, as an event."""
-        self.event("message", {"message": message})
 
     def event(self, event: str, fields: Mapping[str, Any]) -> None:
         """Write it."""

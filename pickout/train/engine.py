@@ -1,10 +1,12 @@
 """The training loop over one epoch, the same from one CPU process to several GPUs."""
 
+import ctypes
 import math
 import os
+import signal
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -14,7 +16,6 @@ from accelerate import Accelerator, DataLoaderConfiguration
 from accelerate.state import AcceleratorState, GradientState
 from accelerate.utils import InitProcessGroupKwargs, gather_object
 from torch import Tensor, nn
-from torch.optim import Optimizer
 from torch.utils.data import DataLoader
 
 from pickout.checkpoints.loaded_model import choose_device
@@ -22,31 +23,16 @@ from pickout.data.batching import Batch, EpochSampler
 from pickout.data.training_pairs import REMEDY
 from pickout.errors import ImageUnreadable, LossNotFinite, RecipeError
 from pickout.methods.base import LossTerms, Method, Progress, SeparableMethod
-from pickout.train.recipe import OptimSettings, ScheduleSettings, learning_rate, set_learning_rate
-from pickout.train.run_folder import random_states, restore_random_states
-from pickout.train.system import keep_freed_memory, repeatable
+from pickout.train.recipe import Recipe, build_optimiser, learning_rate, set_learning_rate
+from pickout.train.run_folder import TrainingState, random_states, restore_random_states
 
-State = dict[str, Any]
 _PATIENCE = timedelta(hours=2)  # how long processes wait for each other; one of them may be validating
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # names of the two settings in glibc's malloc.h
+_NEVER, _LARGEST_OWN = 2**31 - 1, 32 * 2**20  # bytes to give back at, and glibc's own limit for fresh memory
 _REMEDY = (
     "The last checkpoint stays as it is. A lower optim.learning_rate, a longer schedule.warm_up, "
     "optim.clip=1.0 or train.precision=fp32 may help; start in another folder"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class StepReport:
-    """What one optimiser step was like."""
-
-    step: int  # over the whole run, from 1
-    last: bool  # whether it ends the epoch
-    learning_rate: float  # of a group with scale 1
-    numbers: Mapping[str, Any]  # the weighted total as `loss`, losses before weighting in `terms`, others in `logs`
-
-    @property
-    def loss(self) -> float:
-        """The weighted total."""
-        return float(self.numbers["loss"])
 
 
 def mean(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -56,6 +42,42 @@ def mean(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         if names := rows[0].get(key):
             line[key] = {name: sum(row[key][name] for row in rows) / len(rows) for name in names}
     return line
+
+
+def keep_freed_memory() -> bool:
+    """Ask glibc to keep freed memory instead of returning it to the kernel; False where the C library is another. A
+    training step frees and takes the same large buffers again and again; returned and taken anew, each page is cleared
+    and mapped once more. `benchmarks/freed_memory.py` measures what that costs."""
+    if not sys.platform.startswith("linux"):
+        return False
+    try:
+        set_option = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError):
+        return False
+    return bool(set_option(_TRIM_THRESHOLD, _NEVER)) and bool(set_option(_MMAP_THRESHOLD, _LARGEST_OWN))
+
+
+@contextmanager
+def repeatable() -> Iterator[None]:
+    """Inside the block, take only algorithms that add in a fixed order, with any fixed number of threads. Without it,
+    threads that sum the gradients of repeated indices (`features[pairs]`) add them in the order they happen to come.
+    Memory is not filled before use, as PyTorch would do besides; nothing here reads what it has not written."""
+    before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    deterministic: Any = torch.utils.deterministic
+    filled = deterministic.fill_uninitialized_memory
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    deterministic.fill_uninitialized_memory = False
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before[0], warn_only=before[1])
+        deterministic.fill_uninitialized_memory = filled
+
+
+def leave_signals_to_parent(worker: int) -> None:  # noqa: ARG001
+    """Make a data worker deaf to Ctrl-C, which reaches the whole group: its parent tells it when to end."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 @contextmanager
@@ -114,39 +136,43 @@ def moved_early(optimiser: Any, method: nn.Module, at_once: int = 2**25) -> Iter
 
 
 class Engine:
-    """A method, its optimiser and its batches, ready to train. Each group of `optimiser` has its `initial_lr`; `loader`
-    has batches of all processes, drawn by `sampler`; `RecipeError` where they cannot be cut into equal parts, or where
-    the method cannot be trained by `chunk` (see `SamplerSettings`)."""
+    """A method, its optimiser and batches of `pairs` that `collate` puts together, ready to train as the recipe says.
+    `RecipeError` where they cannot be drawn, or cut into equal parts for all processes, or where the method cannot be
+    trained by `sampler.chunk`."""
 
     def __init__(
-        self,
-        accelerator: Accelerator,
-        method: Method,
-        optimiser: Optimizer,
-        loader: DataLoader[Any],
-        sampler: EpochSampler,
-        *,
-        schedule: ScheduleSettings,
-        optim: OptimSettings,
-        chunk: int | None = None,
+        self, accelerator: Accelerator, method: Method, pairs: Any, collate: Callable[..., Any], recipe: Recipe
     ) -> None:
-        if sampler.batch_size % accelerator.num_processes:
+        self.sampler, batch = EpochSampler(recipe.sampler, pairs.identities, recipe.seed), recipe.sampler.batch
+        if batch % accelerator.num_processes:
             parts = f"{accelerator.num_processes} equal parts, one for each process"
-            raise RecipeError(f"sampler.batch = {sampler.batch_size} cannot be cut into {parts}")
-        self.accelerator, self.method, self.sampler = accelerator, method, sampler
-        self.schedule, self.optim = schedule, optim
-        losses = _Losses(method, chunk)
+            raise RecipeError(f"sampler.batch = {batch} cannot be cut into {parts}")
+        loader = DataLoader[Any](
+            pairs,
+            batch_sampler=self.sampler,
+            num_workers=recipe.data.workers,
+            collate_fn=collate,
+            worker_init_fn=leave_signals_to_parent,
+            persistent_workers=recipe.data.workers > 0,
+            pin_memory=accelerator.device.type == "cuda",
+            generator=torch.Generator().manual_seed(recipe.seed),
+        )
+        # Optimisers are made after the move, so that they hold the parameters that are trained.
+        self.accelerator, self.method = accelerator, method.to(accelerator.device)
+        self.schedule, self.optim, chunk = recipe.schedule, recipe.optim, recipe.sampler.chunk
+        losses, optimiser = _Losses(method, chunk), build_optimiser(method, self.optim)
         self._losses, self._optimiser, self._loader = accelerator.prepare(losses, optimiser, loader)
         alone = accelerator.num_processes == 1 and accelerator.scaler is None and chunk is None
-        self._early = alone and optim.clip is None and optim.accumulate == 1
+        self._early = alone and self.optim.clip is None and self.optim.accumulate == 1
 
     def steps(self, epoch: int) -> int:
         """Optimiser steps in `epoch`."""
         self.sampler.epoch = epoch
         return math.ceil(len(self.sampler) / self.optim.accumulate)
 
-    def run_epoch(self, epoch: int, step: int, on_step: Callable[[StepReport], None]) -> int:
-        """Train one epoch, from 1, that begins after so many optimiser steps; returns how many there are at its end.
+    def run_epoch(self, epoch: int, step: int) -> Iterator[dict[str, Any]]:
+        """Train one epoch, from 1, that begins after so many optimiser steps; tells what each was like: its `step` over
+        the whole run, the `epoch`, the `learning_rate` of a group with scale 1, and the numbers of `mean`.
         `LossNotFinite`: a loss or a weight became NaN or infinite; `ImageUnreadable`: an image cannot be decoded."""
         steps = self.steps(epoch)
         self.method.train()
@@ -162,14 +188,13 @@ class Engine:
             values = {name: value.item() for name, value in terms.terms.items()}
             parts.append({"loss": terms.total.item(), "terms": values, "logs": terms.logs})
             if self.accelerator.sync_gradients:
-                numbers = mean(parts)
-                on_step(StepReport(step + taken, taken == steps, rate(self.optim.learning_rate), numbers))
+                told = {"step": step + taken, "epoch": epoch, "learning_rate": rate(self.optim.learning_rate)}
+                yield told | mean(parts)
                 parts.clear()
         # Nobody goes on from, and no checkpoint is written of, weights that the last step spoilt.
         for name, tensor in self.method.state_dict().items():
             if tensor.is_floating_point() and not torch.isfinite(tensor).all():
                 raise LossNotFinite(f"epoch {epoch}: '{name}' is not finite after its last step. {_REMEDY}")
-        return step + steps
 
     def _batch(self, batch: Batch | ImageUnreadable, progress: Progress) -> LossTerms:
         """Add one batch's gradients; take a step when enough have come together."""
@@ -189,7 +214,7 @@ class Engine:
             self._optimiser.zero_grad()
         return terms
 
-    def state(self) -> State:
+    def state(self) -> dict[str, Any]:
         """What `restore` needs, named as in `TrainingState`. All processes must call it."""
         scaler = self.accelerator.scaler
         return {
@@ -199,14 +224,14 @@ class Engine:
             "random": gather_object([random_states(self.accelerator.device)]),
         }
 
-    def restore(self, *, method: State, optimiser: State, scaler: State | None, random: list[State]) -> None:
+    def restore(self, state: TrainingState) -> None:
         """Put back what `state` saw, but for random states when the number of processes changed."""
-        self.method.load_state_dict(method)
-        self._optimiser.load_state_dict(optimiser)
-        if scaler is not None and self.accelerator.scaler is not None:
-            self.accelerator.scaler.load_state_dict(scaler)
-        if len(random) == self.accelerator.num_processes:
-            restore_random_states(random[self.accelerator.process_index], self.accelerator.device)
+        self.method.load_state_dict(state.method)
+        self._optimiser.load_state_dict(state.optimiser)
+        if state.scaler is not None and self.accelerator.scaler is not None:
+            self.accelerator.scaler.load_state_dict(state.scaler)
+        if len(state.random) == self.accelerator.num_processes:
+            restore_random_states(state.random[self.accelerator.process_index], self.accelerator.device)
 
 
 class _Losses(nn.Module):

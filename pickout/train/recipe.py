@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Set
 from pathlib import Path
 from typing import Any, Literal
 
@@ -169,8 +169,8 @@ def find_recipe(name: str) -> Path:
     return Path(name) if Path(name).is_file() else shipped[name]
 
 
-def differences(before: Recipe, now: Recipe) -> list[str]:
-    """What another recipe would change in a run: `key: old -> new`, without keys that may change in mid-run."""
+def differences(before: Recipe, now: Recipe, besides: Set[str] = frozenset()) -> list[str]:
+    """What another recipe changes in a run: `key: old -> new`, without keys that may change, and some `besides`."""
     old, new = flat(before.model_dump(mode="json")), flat(now.model_dump(mode="json"))
-    changed = [key for key in sorted((old.keys() | new.keys()) - _MAY_CHANGE) if old.get(key) != new.get(key)]
-    return [f"{key}: {old.get(key)!r} -> {new.get(key)!r}" for key in changed]
+    keys = sorted((old.keys() | new.keys()) - _MAY_CHANGE - besides)
+    return [f"{key}: {old.get(key)!r} -> {new.get(key)!r}" for key in keys if old.get(key) != new.get(key)]

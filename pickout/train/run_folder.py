@@ -2,16 +2,17 @@
 follows, whether it is finished, that one process trains in it, and its checkpoints, which are whole or not there."""
 
 import fcntl
+import io
 import json
 import os
 import pickle
 import random
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,8 +26,8 @@ from pickout.train.recipe import Recipe, differences
 JOURNAL = "metrics.jsonl"  # the journal's name in a run folder
 
 
-class Journal(AbstractContextManager["Journal"]):
-    """Lines appended to `metrics.jsonl` in a run folder, each an object with the key `event`; a context manager. Of an
+class Journal:
+    """Lines appended to `metrics.jsonl` in a run folder, each an object with the key `event`. Of an
     earlier run `length` bytes are kept, as a checkpoint remembers them, so that no step appears twice. TensorBoard's
     files, where TensorBoard is installed, are written anew from the lines that stay. `StorageFull`: no space left."""
 
@@ -67,9 +68,6 @@ class Journal(AbstractContextManager["Journal"]):
         self._file.close()
         if self._board is not None:
             self._board.close()
-
-    def __exit__(self, *reason: object) -> None:
-        self.close()
 
     def _draw(self, line: Mapping[str, Any]) -> None:
         """Show the numbers of a line with a step: tables inside it become `key/name`."""
@@ -186,14 +184,11 @@ class Checkpoints:
         """Write `state`, then remove all but the newest `keep` checkpoints; with a `StorageFull` earlier ones stay."""
         path = self.folder / f"epoch-{state.epoch:04d}.pt"
         values = {field.name: getattr(state, field.name) for field in fields(state)}  # asdict would copy every tensor
-        with atomic_path(path) as temporary, temporary.open("wb") as file:
-            recorder = _Recorder(file)
+        with atomic_path(path) as temporary, _Recorder(io.FileIO(temporary, "wb")) as file:
             try:
-                torch.save(values, cast(IO[bytes], recorder))
-            except RuntimeError:
-                if recorder.error is not None:
-                    raise recorder.error from None
-                raise
+                torch.save(values, file)
+            except RuntimeError as error:
+                raise file.error or error from None
         for old in self.files()[: -self.keep]:
             old.unlink(missing_ok=True)
         return path
@@ -213,16 +208,14 @@ class Checkpoints:
         return None
 
 
-class _Recorder:
+class _Recorder(io.BufferedWriter):
     """A file that remembers why a write failed: PyTorch's writer replaces the error by its own."""
 
-    def __init__(self, file: IO[bytes]) -> None:
-        self.file, self.flush = file, file.flush
-        self.error: OSError | None = None
+    error: OSError | None = None
 
-    def write(self, data: Any) -> int:
+    def write(self, data: Any, /) -> int:
         try:
-            return self.file.write(data)
+            return super().write(data)
         except OSError as error:
             self.error = error
             raise
@@ -230,12 +223,9 @@ class _Recorder:
 
 def random_states(device: torch.device) -> dict[str, Any]:
     """The states of Python's, NumPy's and PyTorch's global random generators, as plain types and tensors."""
-    kind, keys, position, has_gauss, cached = np.random.get_state(legacy=True)
-    states: dict[str, Any] = {
-        "python": random.getstate(),
-        "numpy": (kind, torch.from_numpy(np.asarray(keys).astype(np.int64)), position, has_gauss, cached),
-        "torch": torch.get_rng_state(),
-    }
+    kind, keys, *rest = np.random.get_state(legacy=True)
+    numpy = (kind, np.asarray(keys).tolist(), *rest)
+    states: dict[str, Any] = {"python": random.getstate(), "numpy": numpy, "torch": torch.get_rng_state()}
     if device.type == "cuda":
         states["cuda"] = torch.cuda.get_rng_state(device)
     return states
@@ -244,8 +234,7 @@ def random_states(device: torch.device) -> dict[str, Any]:
 def restore_random_states(states: dict[str, Any], device: torch.device) -> None:
     """Put the global random generators back to what `random_states` saw."""
     random.setstate(states["python"])
-    kind, keys, position, has_gauss, cached = states["numpy"]
-    np.random.set_state((kind, keys.numpy().astype(np.uint32), position, has_gauss, cached))
+    np.random.set_state(states["numpy"])
     torch.set_rng_state(states["torch"])
     if device.type == "cuda" and "cuda" in states:
         torch.cuda.set_rng_state(states["cuda"], device)

@@ -1,8 +1,11 @@
 """A whole training run: from a recipe to the weights of the best epoch, going on after any interruption."""
 
 import json
+import signal
+import threading
 import time
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -11,25 +14,22 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from accelerate.utils import set_seed
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from pickout.checkpoints.loaded_model import choose_device, choose_precision
 from pickout.checkpoints.saved_model import WEIGHTS_FILE, save_model
 from pickout.checkpoints.starting_weights import initialise
-from pickout.data.batching import EpochSampler, collate
+from pickout.data.batching import collate
 from pickout.data.data_set import Split
 from pickout.errors import ResumeMismatch
 from pickout.evaluate.protocol import validate
 from pickout.files import write_atomically
-from pickout.methods.base import Method
 from pickout.methods.model import build_model
 from pickout.train.display import Display
-from pickout.train.engine import Engine, StepReport, launch, mean
-from pickout.train.features import FrozenPairs
-from pickout.train.material import Material, gather
-from pickout.train.recipe import Recipe, build_optimiser
+from pickout.train.engine import Engine, launch, mean
+from pickout.train.material import FrozenPairs, Material, gather
+from pickout.train.recipe import Recipe
 from pickout.train.run_folder import SUMMARY, Checkpoints, Journal, TrainingState, claim, read_summary, training_in
-from pickout.train.system import Interruption, leave_signals_to_parent
 
 _AUTOCAST = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -66,8 +66,45 @@ def train(recipe: Recipe, folder: Path, *, device: str = "auto", display: Displa
             material = gather(recipe, folder, shown)
         run = _Run(recipe, folder, accelerator, material, shown)
         if run.journal is not None:
-            stack.enter_context(run.journal)
+            stack.callback(run.journal.close)
         return run.go(interruption)
+
+
+class Interruption:
+    """Turns Ctrl-C and requests to terminate into `KeyboardInterrupt`, at once or, inside `deferred`, when `check` is
+    called. A second signal is always heard at once. Outside the main thread nothing is changed."""
+
+    def __init__(self) -> None:
+        self._waits, self._asked = False, False
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Hear the signals until the block ends."""
+        with ExitStack() as stack:
+            if threading.current_thread() is threading.main_thread():
+                for number in (signal.SIGINT, signal.SIGTERM):
+                    stack.callback(signal.signal, number, signal.signal(number, self._hear))
+            yield
+
+    @contextmanager
+    def deferred(self) -> Iterator[None]:
+        """Put the first signal off until `check`, or the end of the block."""
+        self._waits = True
+        try:
+            yield
+        finally:
+            self._waits = False
+        self.check()
+
+    def check(self) -> None:
+        """Stop here, with `KeyboardInterrupt`, if a signal came."""
+        if self._asked:
+            raise KeyboardInterrupt
+
+    def _hear(self, *_: object) -> None:
+        if self._asked or not self._waits:
+            raise KeyboardInterrupt
+        self._asked = True
 
 
 class _Run:
@@ -98,14 +135,12 @@ class _Run:
         if recipe.data.copies:
             features = recipe.data.features or folder / "features"
             tell = lambda what, done, total: display.say(f"frozen part of {what}: {done} of {total}")  # noqa: E731
-            pairs = FrozenPairs(material.pairs, self.method, features, recipe.data.copies, tell, recipe.data.forget)
-        self.engine = _engine(recipe, accelerator, material, pairs, self.method)
+            pairs = FrozenPairs(material.pairs, self.method, features, recipe.data, tell)
+        self.engine = Engine(accelerator, self.method, pairs, partial(collate, mask=material.tokenizer.mask), recipe)
         self.done, self.step, self.seconds = 0, 0, 0.0
         self.best: dict[str, Any] | None = None
         if state is not None:
-            self.engine.restore(
-                method=state.method, optimiser=state.optimiser, scaler=state.scaler, random=state.random
-            )
+            self.engine.restore(state)
             if len(state.random) != (processes := accelerator.num_processes):
                 display.say(f"the run had {len(state.random)} processes, now {processes}: it goes on, not bit for bit")
             self.done, self.step, self.seconds, self.best = state.epoch, state.step, state.seconds, state.best
@@ -167,18 +202,17 @@ class _Run:
 
     def _epoch(self, epoch: int, interruption: Interruption) -> None:
         rows, recent, expected = list[Any](), list[Any](), self._expected(epoch)
-
-        def on_step(report: StepReport) -> None:
-            rows.append(report.numbers)
-            recent.append(report.numbers)
-            self.display.progress(report.step, expected, f"epoch {epoch}  loss {report.loss:.3f}")
-            if report.step % self.recipe.train.log_every == 0 or report.last:
-                self._note("step", step=report.step, epoch=epoch, learning_rate=report.learning_rate, **mean(recent))
-                recent.clear()
-            interruption.check()
-
+        last = self.step + self.engine.steps(epoch)
         with interruption.deferred():
-            self.step = self.engine.run_epoch(epoch, self.step, on_step)
+            for told in self.engine.run_epoch(epoch, self.step):
+                rows.append(told)
+                recent.append(told)
+                self.display.progress(told["step"], expected, f"epoch {epoch}  loss {told['loss']:.3f}")
+                if told["step"] % self.recipe.train.log_every == 0 or told["step"] == last:
+                    self._note("step", **told | mean(recent))
+                    recent.clear()
+                interruption.check()
+            self.step = last
         means = mean(rows)
         self.display.progress(self.step, self._expected(epoch + 1), f"epoch {epoch}  loss {means['loss']:.3f}")
         self._end_epoch(epoch, means, interruption)
@@ -221,24 +255,3 @@ class _Run:
 
     def _seconds(self) -> float:
         return self.seconds + time.monotonic() - self.began
-
-
-def _engine(
-    recipe: Recipe, accelerator: Accelerator, material: Material, pairs: "Dataset[Any]", method: Method
-) -> Engine:
-    sampler = EpochSampler(recipe.sampler, material.pairs.identities, recipe.seed)
-    loader = DataLoader(
-        pairs,
-        batch_sampler=sampler,
-        num_workers=recipe.data.workers,
-        collate_fn=partial(collate, mask=material.tokenizer.mask),
-        worker_init_fn=leave_signals_to_parent,
-        persistent_workers=recipe.data.workers > 0,
-        pin_memory=accelerator.device.type == "cuda",
-        generator=torch.Generator().manual_seed(recipe.seed),
-    )
-    # Optimisers are made after the move, so that they hold the parameters that are trained.
-    method.to(accelerator.device)
-    optimiser = build_optimiser(method, recipe.optim)
-    rules: dict[str, Any] = {"schedule": recipe.schedule, "optim": recipe.optim, "chunk": recipe.sampler.chunk}
-    return Engine(accelerator, method, optimiser, loader, sampler, **rules)

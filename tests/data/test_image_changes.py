@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pickout.data.image_changes import CHANGES, STRONG, change_picture, read_parts
-from pickout.data.scene_changes import Picture
+from pickout.data.image_changes import CHANGES, STRONG, Picture, change_picture, read_parts
 from pickout.data.transforms import AugmentationSettings
 
 

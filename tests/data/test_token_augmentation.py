@@ -1,5 +1,8 @@
 """Random changes of captions, held against a slow twin."""
 
+from types import SimpleNamespace
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -12,6 +15,7 @@ from pickout.errors import RecipeError
 from pickout.text.tokenizer import SpecialTokens
 
 CLIP = SpecialTokens(padding=0, start=49406, end=49407, mask=49405)
+CLIPS: Any = SimpleNamespace(special=CLIP, vocabulary_size=49408)
 BERT = SpecialTokens(padding=0, start=101, end=None, mask=103)
 DEFAULT = CaptionAugmentationSettings()
 
@@ -58,7 +62,7 @@ def test_equals_the_slow_twin(tokens: list[int], draws: list[float]) -> None:
 def test_the_rates_are_those_of_the_settings() -> None:
     ids = row(CLIP.start, *[500] * 75, CLIP.end, length=77)
     generator = np.random.default_rng(0)
-    rows = np.stack([augment_tokens(ids, CLIP, 49408, DEFAULT, generator) for _ in range(400)])
+    rows = np.stack([augment_tokens(ids, CLIPS, DEFAULT, generator) for _ in range(400)])
     total = 400 * 75
     assert abs((rows == CLIP.mask).sum() / total - 0.12) < 0.01
     assert abs((rows == 500).sum() / total - 0.80) < 0.01
@@ -79,19 +83,19 @@ def test_clips_ordinary_ids_run_from_1_to_49404() -> None:
 def test_all_probabilities_zero_change_nothing() -> None:
     off = CaptionAugmentationSettings(mask=0, random=0, delete=0)
     ids = row(CLIP.start, 5, 6, CLIP.end)
-    changed = augment_tokens(ids, CLIP, 49408, off, np.random.default_rng(0))
+    changed = augment_tokens(ids, CLIPS, off, np.random.default_rng(0))
     assert changed.tolist() == ids.tolist() and changed is not ids
 
 
 def test_a_caption_may_lose_every_token_but_not_its_frame() -> None:
     everything = CaptionAugmentationSettings(mask=0, random=0, delete=1)
-    changed = augment_tokens(row(CLIP.start, 5, 6, CLIP.end), CLIP, 49408, everything, np.random.default_rng(0))
+    changed = augment_tokens(row(CLIP.start, 5, 6, CLIP.end), CLIPS, everything, np.random.default_rng(0))
     assert changed.tolist() == row(CLIP.start, CLIP.end).tolist()
 
 
 def test_equal_generators_give_equal_rows() -> None:
     ids = row(CLIP.start, *range(1, 60), CLIP.end, length=77)
-    rows = [augment_tokens(ids, CLIP, 49408, DEFAULT, np.random.default_rng(seed)).tolist() for seed in (1, 1, 2)]
+    rows = [augment_tokens(ids, CLIPS, DEFAULT, np.random.default_rng(seed)).tolist() for seed in (1, 1, 2)]
     assert rows[0] == rows[1] != rows[2]
 
 

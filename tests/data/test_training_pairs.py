@@ -89,7 +89,7 @@ def test_captions_are_changed_by_the_same_rule_as_in_the_papers_example(pairs, t
     assert changed > 30
     generator = np.random.default_rng(0)
     settings = CaptionAugmentationSettings(mask=0, random=0, delete=1)
-    empty = augment_tokens(row, special, tokenizer.vocabulary_size, settings, generator)
+    empty = augment_tokens(row, tokenizer, settings, generator)
     assert list(empty[:3]) == [special.start, special.end, special.padding]
 
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from pickout.evaluate.bootstrap import BootstrapSettings, bootstrap
+from pickout.evaluate.metrics import BootstrapSettings, bootstrap
 
 
 def bootstrap_by_loops(values: np.ndarray, identity: np.ndarray, settings: BootstrapSettings) -> np.ndarray:

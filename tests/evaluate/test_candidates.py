@@ -3,6 +3,7 @@
 import errno
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -16,10 +17,9 @@ from pickout.checkpoints.loaded_model import LoadedModel
 from pickout.data.data_set import DataSet
 from pickout.errors import CheckpointError, StorageFull
 from pickout.evaluate import candidates as module
-from pickout.evaluate.bootstrap import BootstrapSettings
 from pickout.evaluate.candidates import TokenStore, find_candidates, joined, match_candidates, rerank
 from pickout.evaluate.evaluation_report import plot_cmc
-from pickout.evaluate.metrics import find_relevant, rank_mixtures
+from pickout.evaluate.metrics import BootstrapSettings, find_relevant, rank_mixtures
 from pickout.evaluate.processes import Share
 from pickout.evaluate.protocol import EvaluationSettings, evaluate, validate
 from pickout.nn.attention import ImageMemory
@@ -289,5 +289,5 @@ def test_a_full_disk_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
             pass
 
     monkeypatch.setattr("tempfile.TemporaryFile", lambda **_: Full())
-    with TokenStore(1, budget=1, folder=tmp_path) as store, pytest.raises(StorageFull, match=str(tmp_path)):
+    with closing(TokenStore(1, budget=1, folder=tmp_path)) as store, pytest.raises(StorageFull, match=str(tmp_path)):
         store.add(torch.ones(1, 2, 3), torch.ones(1, 2, dtype=torch.bool))

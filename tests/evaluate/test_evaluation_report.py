@@ -8,13 +8,10 @@ import torch
 from PIL import Image
 from rich.console import Console
 
-from pickout.evaluate.bootstrap import BootstrapSettings
 from pickout.evaluate.evaluation_report import (
     Direction,
     Report,
-    Subject,
     Sweep,
-    SweepRow,
     Training,
     log_look,
     plot_cmc,
@@ -22,9 +19,21 @@ from pickout.evaluate.evaluation_report import (
     render,
     summarise,
 )
-from pickout.evaluate.metrics import find_relevant, rank
+from pickout.evaluate.metrics import BootstrapSettings, find_relevant, rank
 
-SUBJECT = Subject("run [7]", "3f2c91abcd12", "Dual", None, None, "street", "/data/street", "test", 40, 40, 10)
+SUBJECT = {
+    "model": "run [7]",
+    "fingerprint": "3f2c91abcd12",
+    "method": "Dual",
+    "trained_on": None,
+    "epoch_selected_on": None,
+    "data": "street",
+    "root": "/data/street",
+    "split": "test",
+    "images": 40,
+    "captions": 40,
+    "identities": 10,
+}
 
 
 def direction(settings: BootstrapSettings, seed: int = 0) -> Direction:
@@ -40,10 +49,10 @@ def direction(settings: BootstrapSettings, seed: int = 0) -> Direction:
 def report(settings: BootstrapSettings | None = None, sweep: bool = False) -> Report:
     settings = settings or BootstrapSettings(resamples=30, seed=5)
     both = direction(settings)
-    rows = tuple(SweepRow(weight, direction(settings, n).metrics) for n, weight in enumerate((0.0, 0.32, 1.0)))
+    rows = {weight: direction(settings, n).metrics for n, weight in enumerate((0.0, 0.32, 1.0))}
     return Report(
         *(SUBJECT, "standard", ("a note",), both, direction(settings, 1), None, both),
-        sweep=Sweep(rows, rows[1], "selected on test") if sweep else None,
+        sweep=Sweep(rows, 0.32, "selected on test") if sweep else None,
         bootstrap=settings,
         circumstances={"date": "2026-11-21T00:00:00+00:00", "tie_rule": "as documented"},
     )
@@ -117,7 +126,7 @@ def test_the_plot_is_a_picture_and_the_same_for_the_same_report():
 
 
 def test_names_of_others_are_neither_formulas_nor_control_characters():
-    evil = replace(report(), subject=replace(SUBJECT, model="a$\\frac$\x1b[31m", data="[b]$^"))
+    evil = replace(report(), subject={**SUBJECT, "model": "a$\\frac$\x1b[31m", "data": "[b]$^"})
     assert plot_cmc(evil).startswith(b"\x89PNG")
     assert "a$\\frac$\ufffd[31m (3f2c91abcd12) on [b]$^, test" in shown(evil)
 

@@ -10,8 +10,17 @@ from PIL import Image
 
 from pickout.errors import UsageError
 from pickout.explain.explanation import explain, kept_tokens, measurement_file
-from pickout.explain.figures import explanation_sheet, heat_layer, leading_words, overlay, top_of
-from pickout.explain.page import MOST, explanation_page, explanation_piece, explanation_style
+from pickout.explain.figures import (
+    MOST,
+    explanation_page,
+    explanation_piece,
+    explanation_sheet,
+    explanation_style,
+    heat_layer,
+    leading_words,
+    overlay,
+    top_of,
+)
 from pickout.explain.pair import Grid
 from pickout.explain.ways import TARGETS, Finding, Measurement, Number
 from pickout.pages import tile

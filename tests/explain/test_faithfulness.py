@@ -8,7 +8,7 @@ import pytest
 from pickout.config import parse_settings
 from pickout.data.registry import open_data
 from pickout.errors import CheckpointError, DataError, RecipeError, UsageError
-from pickout.evaluate.bootstrap import BootstrapSettings
+from pickout.evaluate.metrics import BootstrapSettings
 from pickout.explain.faithfulness import MeasureSettings, draw_samples, measure
 from pickout.explain.ways import TARGETS, WAYS, Finding, Measurement, Number, judge, read_measurement
 
@@ -61,9 +61,9 @@ def test_a_data_set_that_was_not_drawn_has_no_ratio(load_tiny, street, tmp_path)
 def test_a_split_that_is_not_there_or_shows_one_person_is_refused(load_tiny, street):
     data = open_data("street", street)
     with pytest.raises(UsageError, match="no split 'tset'"):
-        measure(load_tiny("dual"), data, "tset")
+        measure(load_tiny("dual"), data, "tset", FEW)
     with pytest.raises(DataError, match="fewer than two people"):
-        measure(load_tiny("dual"), data, "train")
+        measure(load_tiny("dual"), data, "train", FEW)
 
 
 @pytest.mark.parametrize(
@@ -143,7 +143,7 @@ def test_a_damaged_file_is_named(tmp_path, text):
 def test_the_loops_agree_on_a_mean():
     from pickout.explain.faithfulness import Tally
 
-    tally = Tally(BootstrapSettings(resamples=500))
+    tally = Tally(MeasureSettings(bootstrap=BootstrapSettings(resamples=500)))
     values = np.random.default_rng(0).random(7)
     for person, value in enumerate(values):
         tally.kept["patches", "shapley", "deletion"].append((float(value), person))

@@ -3,6 +3,7 @@
 import json
 import math
 from contextlib import ExitStack
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,14 +11,14 @@ import torch
 from PIL import Image
 from torch import nn
 from torch.nn import functional as F
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
-from pickout.data.batching import Batch, EpochSampler, SamplerSettings
+from pickout.data.batching import Batch, SamplerSettings
 from pickout.errors import ImageUnreadable
 from pickout.methods.base import ImageFeatures, LossTerms, Method, ParameterGroup, TextFeatures
 from pickout.shapes import TokenBatch
 from pickout.train.engine import Engine, launch
-from pickout.train.recipe import OptimSettings, ScheduleSettings, build_optimiser, find_recipe, load_recipe
+from pickout.train.recipe import OptimSettings, ScheduleSettings, find_recipe, load_recipe
 
 WORDS = 12
 
@@ -94,25 +95,24 @@ class Bench:
         torch.manual_seed(seed)
         self.accelerator = accelerator
         self.pairs = TinyPairs([i for i in range(people) for _ in range(4)])
-        self.sampler = EpochSampler(SamplerSettings(batch=batch), self.pairs.identities, seed)
-        self.method = TinyMethod().to(accelerator.device)
         self.optim = optim or OptimSettings(learning_rate=0.02)
-        loader = DataLoader(self.pairs, batch_sampler=self.sampler, collate_fn=collate, num_workers=workers)
-        self.optimiser = build_optimiser(self.method, self.optim)
-        self.engine = Engine(
-            accelerator,
-            self.method,
-            self.optimiser,
-            loader,
-            self.sampler,
+        self.method = TinyMethod()
+        recipe = SimpleNamespace(
+            seed=seed,
+            data=SimpleNamespace(workers=workers),
+            sampler=SamplerSettings(batch=batch),
             schedule=schedule or ScheduleSettings(epochs=4, warm_up=1),
             optim=self.optim,
         )
+        self.engine = Engine(accelerator, self.method, self.pairs, collate, recipe)
+        self.sampler, self.optimiser = self.engine.sampler, self.engine._optimiser.optimizer
         self.reports = []
 
     def run(self, epochs, step=0):
         for epoch in epochs:
-            step = self.engine.run_epoch(epoch, step, self.reports.append)
+            for told in self.engine.run_epoch(epoch, step):
+                self.reports.append(told)
+            step = told["step"]
         return step
 
     def weights(self):

@@ -7,9 +7,9 @@ import sys
 
 import pytest
 
-from pickout.train.system import keep_freed_memory
+from pickout.train.engine import keep_freed_memory
 
-_TAKES_IT = "from pickout.train.system import keep_freed_memory; raise SystemExit(0 if keep_freed_memory() else 1)"
+_TAKES_IT = "from pickout.train.engine import keep_freed_memory; raise SystemExit(0 if keep_freed_memory() else 1)"
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc has the setting")

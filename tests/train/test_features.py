@@ -6,15 +6,15 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-import pickout.train.features as features_module
+import pickout.train.material as material_module
 from pickout.checkpoints.loaded_model import choose_precision
 from pickout.checkpoints.weight_file import KeyReport
 from pickout.data.batching import Draw
+from pickout.data.training_pairs import DataSettings
 from pickout.errors import RecipeError, ResumeMismatch
 from pickout.methods.model import build_model
 from pickout.train.display import Display
-from pickout.train.features import FrozenPairs
-from pickout.train.material import gather
+from pickout.train.material import FrozenPairs, gather
 from pickout.train.training import train
 
 FROZEN = [
@@ -33,12 +33,16 @@ FROZEN = [
 LONGER = ["schedule.epochs=30", "train.validate_every=30", "optim.learning_rate=0.002", "sampler.batch=24"]
 
 
+def _data(copies):
+    return DataSettings(name="street", root=".", copies=copies)
+
+
 def _pairs(recipe, folder, features, copies=2):
     torch.manual_seed(0)
     material = gather(recipe, folder, Display())
     method = build_model(recipe.model, material.tokenizer, 0)
     said = []
-    pairs = FrozenPairs(material.pairs, method, features, copies, lambda *told: said.append(told))
+    pairs = FrozenPairs(material.pairs, method, features, _data(copies), lambda *told: said.append(told))
     return pairs, method, said
 
 
@@ -72,7 +76,7 @@ def test_a_share_of_tokens_and_words_is_forgotten_anew_each_time(recipe, tmp_pat
 
 
 def test_an_interrupted_folder_goes_on_to_the_same_features(recipe, tmp_path, monkeypatch):
-    monkeypatch.setattr(features_module, "BATCH", 1)
+    monkeypatch.setattr(material_module, "BATCH", 1)
     whole, _, _ = _pairs(recipe(*FROZEN), tmp_path / "run", tmp_path / "whole")
 
     def stop(what, done, total):
@@ -83,7 +87,7 @@ def test_an_interrupted_folder_goes_on_to_the_same_features(recipe, tmp_path, mo
         material = gather(recipe(*FROZEN), tmp_path / "run", Display())
         torch.manual_seed(0)
         method = build_model(recipe(*FROZEN).model, material.tokenizer, 0)
-        FrozenPairs(material.pairs, method, tmp_path / "cut", 2, stop)
+        FrozenPairs(material.pairs, method, tmp_path / "cut", _data(2), stop)
     assert not (tmp_path / "cut" / "images-1.npy").exists()
     again, _, _ = _pairs(recipe(*FROZEN), tmp_path / "run", tmp_path / "cut")
     for name in ("images-0.npy", "images-1.npy", "captions.npy"):
@@ -101,7 +105,7 @@ def test_runs_that_begin_together_share_a_folder(recipe, tmp_path):
 
     def begin(run):
         started.wait()
-        FrozenPairs(*run, tmp_path / "features", 2, lambda what, *_: said.append(what))
+        FrozenPairs(*run, tmp_path / "features", _data(2), lambda what, *_: said.append(what))
 
     with ThreadPoolExecutor(3) as pool:
         list(pool.map(begin, runs))

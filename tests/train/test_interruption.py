@@ -4,8 +4,7 @@ import pytest
 
 from pickout.train.display import Display
 from pickout.train.run_folder import Checkpoints
-from pickout.train.system import Interruption
-from pickout.train.training import train
+from pickout.train.training import Interruption, train
 
 
 class _Stop(Display):

@@ -1,5 +1,6 @@
 import builtins
 import json
+from contextlib import closing
 
 import pytest
 
@@ -18,7 +19,7 @@ def _scalars(folder):
 
 
 def test_lines_are_objects_in_order(tmp_path):
-    with Journal(tmp_path) as journal:
+    with closing(Journal(tmp_path)) as journal:
         journal.write("step", step=1, terms={"alignment": 2.5})
         journal.write("epoch", epoch=1, note="Größe")
     lines = (tmp_path / JOURNAL).read_text().splitlines()
@@ -27,14 +28,14 @@ def test_lines_are_objects_in_order(tmp_path):
 
 
 def test_a_resumed_journal_is_cut_where_the_checkpoint_was_and_no_step_comes_twice(tmp_path):
-    with Journal(tmp_path) as journal:
+    with closing(Journal(tmp_path)) as journal:
         for step in (1, 2):
             journal.write("step", step=step, loss=0.5 * step, terms={"a": float(step)})
         length = journal.sync()
         journal.write("step", step=3, loss=9.0, terms={"a": 9.0})
     with (tmp_path / JOURNAL).open("ab") as torn:
         torn.write(b'{"event": "st')
-    with Journal(tmp_path, length=length) as journal:
+    with closing(Journal(tmp_path, length=length)) as journal:
         for step in (3, 4):
             journal.write("step", step=step, loss=0.5 * step, terms={"a": float(step)})
     assert [line["step"] for line in read_journal(tmp_path / JOURNAL)] == [1, 2, 3, 4]
@@ -56,7 +57,7 @@ def test_without_tensorboard_the_lines_are_written_all_the_same(tmp_path, monkey
         return real(name, *args, **kwargs)
 
     monkeypatch.setattr(builtins, "__import__", refuse)
-    with Journal(tmp_path) as journal:
+    with closing(Journal(tmp_path)) as journal:
         journal.write("step", step=1, loss=1.0)
     assert len(list(read_journal(tmp_path / JOURNAL))) == 1
     assert not (tmp_path / "tensorboard").exists()

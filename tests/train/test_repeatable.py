@@ -5,8 +5,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from pickout.train.engine import launch
-from pickout.train.system import repeatable
+from pickout.train.engine import launch, repeatable
 
 
 @pytest.fixture

@@ -93,6 +93,15 @@ def test_a_run_folder_holds_the_recipe_the_model_the_journal_and_the_summary(rec
     assert (summary["pairs"], summary["identities"], summary["epochs"]) == (48, 12, 3)
 
 
+def test_the_last_step_of_an_epoch_has_a_line_however_few_have(recipe, tmp_path):
+    summary = train(recipe("schedule.epochs=2", "train.log_every=1000"), tmp_path / "run", device="cpu")
+    lines = list(read_journal(tmp_path / "run" / "metrics.jsonl"))
+    steps, epochs = ([line for line in lines if line["event"] == event] for event in ("step", "epoch"))
+    assert [(line["epoch"], line["step"]) for line in steps] == [(line["epoch"], line["step"]) for line in epochs]
+    assert [line["loss"] for line in steps] == [line["loss"] for line in epochs]
+    assert steps[-1]["step"] == summary["steps"]
+
+
 def test_a_run_lists_the_words_that_it_learnt(recipe, tmp_path):
     settings = recipe("schedule.epochs=1")
     train(settings, tmp_path / "run", device="cpu")
@@ -474,13 +483,12 @@ def test_a_disk_that_fills_up_leaves_a_run_that_goes_on_bit_for_bit(recipe, tmp_
 def test_a_run_can_start_from_the_towers_of_another(recipe, tmp_path, monkeypatch):
     train(recipe(), tmp_path / "first", device="cpu")
     started = {}
-    real = run_module._engine
 
-    def watch(settings, accelerator, material, pairs, method):
+    def watch(accelerator, method, *rest):
         started.update({name: tensor.clone() for name, tensor in method.state_dict().items()})
-        return real(settings, accelerator, material, pairs, method)
+        return Engine(accelerator, method, *rest)
 
-    monkeypatch.setattr(run_module, "_engine", watch)
+    monkeypatch.setattr(run_module, "Engine", watch)
     told = Listening()
     settings = recipe(f"train.initial={tmp_path / 'first'}", "model.image.height=48", "seed=9")
     train(settings, tmp_path / "second", device="cpu", display=told)

@@ -1,4 +1,5 @@
 import errno
+import io
 import os
 import pickle
 import random
@@ -145,7 +146,7 @@ def _fail_late():
         if written > 10_000:
             recorder.error = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             raise recorder.error
-        return recorder.file.write(data)
+        return io.BufferedWriter.write(recorder, data)
 
     return write
 
