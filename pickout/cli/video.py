@@ -48,10 +48,9 @@ def video(
     Kill it at any moment and run it again: it goes on where it stopped. A recording that breaks off gives the people
     before the break. Boxes are guesses of a detector: some people are missed, and some boxes show nobody."""
     from pickout.gallery.storage.rows import parse_time
-    from pickout.video import require_libraries
+    from pickout.video import make_detector, require_libraries
 
     require_libraries()
-    from pickout.video.detectors import make_detector
     from pickout.video.extraction import ExtractionSettings
     from pickout.video.harvest import TABLE, harvest
     from pickout.video.recordings import CameraName, find_recordings
