@@ -53,12 +53,12 @@ def video(
     require_libraries()
     from pickout.video.extraction import ExtractionSettings
     from pickout.video.harvest import TABLE, harvest
-    from pickout.video.recordings import CameraName, find_recordings
+    from pickout.video.recordings import find_recordings
 
     make_detector(detector)  # a wrong file is told before anything is made
     settings = settings_of(ExtractionSettings, set_, {"tracks": {"per_track": per_track}})
     moment = None if start is None else parse_time(start)
-    found = find_recordings(recordings, camera=camera, camera_from=CameraName(camera_from), start=moment, zone=zone)
+    found = find_recordings(recordings, camera=camera, camera_from=camera_from, start=moment, zone=zone)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     count = min(workers or cores, len(found))
     with _progress(found, speaks=not json) as tell_of:
