@@ -34,15 +34,6 @@ from pickout.text.tokenizer import Tokenizer, TokenizerSettings
 
 FINGERPRINT = 12  # hexadecimal digits of a fingerprint
 
-_ADDED: dict[str, dict[str, str | None]] = {
-    "image": {"resample": "bilinear"},
-    "vision": {"kind": "clip"},
-    "text": {"kind": "clip"},
-    "tokenizer": {"cleaning": "none", "words": None},
-}  # settings that were added later, and the value that changes nothing
-_WITH = {"text": ("fusion_layers", "feed_forward", "positions", "dropout")}
-"""Settings that mean something only beside another value of those."""
-
 
 def digest_of(tensors: Mapping[str, Tensor], before: bytes = b"") -> str:
     """SHA-256 over what stands `before`, and every tensor by name, shape and bytes."""
@@ -57,14 +48,15 @@ def digest_of(tensors: Mapping[str, Tensor], before: bytes = b"") -> str:
 def described(settings: ModelSettings) -> str:
     """The settings as text, without those that came later and stand at what everything was before them."""
     # So the fingerprints of models, and the galleries that were made with them, stay when settings are added.
-    told = settings.model_copy(update={"tokenizer": TokenizerSettings()}).model_dump(mode="json", exclude_none=True)
-    if settings.vision.branches == 1:
-        told["vision"].pop("branches")
-    for table, added in _ADDED.items():
-        if table == "tokenizer" or all(told[table].get(name) == value for name, value in added.items()):
-            for name in (*added, *_WITH.get(table, ())):
-                told[table].pop(name, None)
-    return tomli_w.dumps(told)
+    bert = {"kind", "fusion_layers", "feed_forward", "positions", "dropout"}
+    later: dict[str, set[str]] = {
+        "image": {"resample"} if settings.image.resample == "bilinear" else set(),
+        "vision": {name for name, old in (("kind", "clip"), ("branches", 1)) if getattr(settings.vision, name) == old},
+        "text": bert if settings.text.kind == "clip" else set(),
+        "tokenizer": {"cleaning", "words"},
+    }
+    plain = settings.model_copy(update={"tokenizer": TokenizerSettings()})
+    return tomli_w.dumps(plain.model_dump(mode="json", exclude_none=True, exclude=later))
 
 
 Precision = Literal["auto", "fp32", "bf16"]
