@@ -44,7 +44,7 @@ class PickoutError(Exception):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """For another process; kinds are made from more than their message."""
-        return copyreg.__newobj__, (type(self), *self.args), self.__dict__
+        return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # type: ignore[attr-defined]
 
 
 class UsageError(PickoutError):
