@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -22,9 +22,6 @@ from pickout.data.registry import open_data
 from pickout.errors import UsageError
 from pickout.gallery.intake.metadata import CameraFrom
 from pickout.gallery.intake.scan import count_images
-
-if TYPE_CHECKING:
-    from pickout.checkpoints.loaded_model import LoadedModel
 
 STREET: Mapping[str, Any] = {"identities": 1500, "val_identities": 100, "test_identities": 400, "images": 2}
 SMALL_STREET: Mapping[str, Any] = {"identities": 1, "val_identities": 0, "test_identities": 150, "images": 2}
@@ -125,7 +122,7 @@ class _Voice:
         self.tell(f"      {seconds:.1f} s", "stage", number=self._stage, what=what, seconds=round(seconds, 1))
 
 
-def _measure(model: "LoadedModel", out: Path, voice: _Voice) -> None:
+def _measure(model: "loading.LoadedModel", out: Path, voice: _Voice) -> None:
     """Tell R@1 on the test people with its interval, and how that compares with chance."""
     from pickout.evaluate.protocol import evaluate
 

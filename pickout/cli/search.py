@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -21,9 +21,6 @@ from pickout.gallery.search.ranking import Grouping, SearchSettings
 from pickout.gallery.search.search import Answer, Hit
 from pickout.gallery.search.sentence_filters import read_filters
 from pickout.gallery.search.sheet import NOTE, result_sheet
-
-if TYPE_CHECKING:
-    from pickout.checkpoints.loaded_model import LoadedModel
 
 
 @filtered
@@ -106,7 +103,7 @@ def saved(
             say("; ".join([f"{kept.name}: {query.words()}", *where.words()]))
 
 
-def answers_page(gallery: Gallery, answers: Sequence[Answer], model: "LoadedModel | None" = None) -> str:
+def answers_page(gallery: Gallery, answers: Sequence[Answer], model: "loading.LoadedModel | None" = None) -> str:
     """Answers as one self-contained page; with the gallery's model also why each candidate was chosen."""
     style, reasons = ("", {}) if model is None else _reasons(model, answers)
     told = {"gallery": gallery.path.name, "model": gallery.manifest.model.name, "style": style}
@@ -126,7 +123,7 @@ def _parsed(gallery: Gallery, sentence: str, where: Where, *, json: bool) -> tup
     return found.description, found.where.beside(where)
 
 
-def _reasons(model: "LoadedModel", answers: Sequence[Answer]) -> tuple[str, dict[str, str]]:
+def _reasons(model: "loading.LoadedModel", answers: Sequence[Answer]) -> tuple[str, dict[str, str]]:
     """Why each candidate has its score for the first sentence of its query: a style sheet, and HTML by row."""
     from pickout.explain import explanation, page, ways
 
