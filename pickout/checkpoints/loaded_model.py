@@ -16,11 +16,13 @@ import tomli_w
 import torch
 from numpy.typing import NDArray
 from PIL.Image import Image
+from pydantic import NonNegativeInt
 from torch import Tensor
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
 from pickout.checkpoints.weight_file import KeyReport, compare
+from pickout.config import Settings
 from pickout.data.images import to_rgb
 from pickout.data.transforms import ImageSettings, prepare
 from pickout.errors import CheckpointError, CheckpointMismatch, RecipeError, UsageError
@@ -33,6 +35,16 @@ from pickout.text.familiarity import LEARNT, Familiarity, familiarity
 from pickout.text.tokenizer import Tokenizer, TokenizerSettings
 
 FINGERPRINT = 12  # hexadecimal digits of a fingerprint
+FORMAT = 1  # version of a run's layout
+
+
+class RunSettings(Settings):
+    """What `model.toml` holds."""
+
+    format: int = FORMAT
+    name: str  # for people
+    identities: NonNegativeInt  # how many people the classification heads tell apart; 0 without heads
+    model: ModelSettings  # what the method is built from
 
 
 def digest_of(tensors: Mapping[str, Tensor], before: bytes = b"") -> str:
@@ -239,19 +251,12 @@ class _Undrawn(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
-def assemble(
-    report: KeyReport,
-    settings: ModelSettings,
-    tokenizer: Tokenizer,
-    identities: int,
-    state: Mapping[str, Tensor],
-    *,
-    name: str,
-) -> LoadedModel:
+def assemble(report: KeyReport, run: RunSettings, tokenizer: Tokenizer, state: Mapping[str, Tensor]) -> LoadedModel:
     """Build a model around tensors under its names, on the CPU. Starting weights are never drawn, so none can remain.
-    `report` says where the tensors of `state` are from; the rest is as in `LoadedModel`. A CheckpointMismatch where
-    keys are missing, left over or of another shape or kind, or the tokenizer has another size."""
-    source, layers = report.source, settings.vision.layers + settings.text.layers
+    `report` says where the tensors of `state` are from. A CheckpointMismatch where keys are missing, left over or of
+    another shape or kind, or the tokenizer has another size."""
+    source, settings, identities = report.source, run.model, run.identities
+    layers = settings.vision.layers + settings.text.layers
     if layers * _LEAST > len(state):
         why = f"{source}: its settings ask for {layers:,} layers; its {len(state):,} tensors are too few for so many"
         raise CheckpointMismatch(why)
@@ -275,7 +280,7 @@ def assemble(
         method = build_model(settings, tokenizer, identities, source=source)
         method.load_state_dict(tensors, strict=True)
     return LoadedModel(
-        name=name, method=method, tokenizer=tokenizer, settings=settings, identities=identities, report=report
+        name=run.name, method=method, tokenizer=tokenizer, settings=settings, identities=identities, report=report
     )
 
 

@@ -11,15 +11,14 @@ from typing import Any, Literal
 
 import tomli_w
 import torch
-from pydantic import NonNegativeInt
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
 from pickout.checkpoints.hub import hub_address, hub_errors
-from pickout.checkpoints.loaded_model import LoadedModel, assemble
+from pickout.checkpoints.loaded_model import FORMAT, LoadedModel, RunSettings, assemble
 from pickout.checkpoints.weight_file import KeyReport, read_weights, safetensors_header
-from pickout.config import Settings, parse_settings, read_toml, to_toml
+from pickout.config import parse_settings, read_toml, to_toml
 from pickout.errors import CheckpointError, CheckpointMismatch, DownloadFailed, RecipeError, StorageFull, UsageError
 from pickout.files import atomic_path, beside, packaged_text, read_text, write_atomically
 from pickout.methods import METHODS
@@ -28,20 +27,9 @@ from pickout.methods.model import ModelSettings, method_settings
 from pickout.text.familiarity import LEARNT
 from pickout.text.tokenizer import Tokenizer
 
-FORMAT = 1  # version of the folder's layout
-
 SETTINGS_FILE, TOKENIZER_FILE, WEIGHTS_FILE = "model.toml", "tokenizer.json", "model.safetensors"
 _MARK = "pickout"
 _TOKENIZER_HASH = "tokenizer_sha256"
-
-
-class RunSettings(Settings):
-    """What `model.toml` holds."""
-
-    format: int = FORMAT  # version of the folder's layout
-    name: str  # for people
-    identities: NonNegativeInt  # how many people the classification heads tell apart; 0 without heads
-    model: ModelSettings  # what the method is built from
 
 
 def save_model(
@@ -87,7 +75,7 @@ def load_run(path: Path, weights: Path | None = None) -> LoadedModel:
     file = read_weights(weights or path / WEIGHTS_FILE)
     tokenizer = read_tokenizer(path, file.metadata.get(_TOKENIZER_HASH))
     report = KeyReport(str(path), "a run of Pickout", ignored=file.ignored)
-    return assemble(report, run.model, tokenizer, run.identities, file.tensors, name=run.name)
+    return assemble(report, run, tokenizer, file.tensors)
 
 
 def read_run_settings(path: Path) -> RunSettings:
@@ -209,7 +197,7 @@ def load_bundle(file: Path) -> LoadedModel:
     except (ValueError, RecursionError):
         raise CheckpointError(f"{file}: header '{_SETTINGS}' is no JSON; fetch or make the file again") from None
     report, state = KeyReport(str(file), "a whole model"), _widened(file, read.tensors)
-    return assemble(report, run.model, tokenizer, 0, state, name=run.name)
+    return assemble(report, run.model_copy(update={"identities": 0}), tokenizer, state)
 
 
 def _widened(file: Path, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

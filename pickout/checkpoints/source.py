@@ -9,8 +9,8 @@ from torch import Tensor
 
 from pickout.checkpoints import named_weights
 from pickout.checkpoints.formats import albef_family, clip_family
-from pickout.checkpoints.formats.foreign_model import TABLES, ForeignModel, at_size, clip_model
-from pickout.checkpoints.loaded_model import LoadedModel, Precision, assemble
+from pickout.checkpoints.formats.foreign_model import TABLES, Facts, ForeignModel, at_size, clip_model
+from pickout.checkpoints.loaded_model import LoadedModel, Precision, RunSettings, assemble
 from pickout.checkpoints.named_weights import HF_WEIGHTS, NAMED_WEIGHTS
 from pickout.checkpoints.saved_model import SETTINGS_FILE, is_bundle, load_bundle, load_run, run_folder, written_out
 from pickout.checkpoints.sentence_encoder import DEFAULT, DEFAULT_FILE
@@ -99,21 +99,21 @@ def _imported(path: Path, image: tuple[int, int] | None, given: Path | None) -> 
         spelled=model.weights.spelled,
     )
     name, form = path.stem if path.is_file() else path.resolve().name, written_out(model.settings, tokenizer)
-    return assemble(report, form, tokenizer, model.identities, state, name=name)
+    return assemble(report, RunSettings(name=name, identities=model.identities, model=form), tokenizer, state)
 
 
 def import_file(path: Path, *, stated: tuple[int, int] | None = None) -> ForeignModel:
     """Read a foreign weight file, or that of a Hugging Face folder, under our names. A `stated` height and width are
     taken for the model's own where its position table can be of that size."""
     file = read_weights(weights_in(path))
-    tensors, source = file.tensors, str(path)
+    tensors, source, facts = file.tensors, str(path), Facts(stated=stated)
     if clip_family.family_names(tensors).told_by(tensors):
-        model = clip_family.translate(source, tensors, stated)
+        model = clip_family.translate(source, tensors, facts)
     elif clip_family.OPENAI.told_by(tensors):
-        model = clip_model(source, "OpenAI CLIP", clip_family.OPENAI.translate(tensors), stated=stated)
+        model = clip_model(source, clip_family.OPENAI.translate(tensors), facts, "OpenAI CLIP")
     elif clip_family.HUGGING_FACE.told_by(tensors):
         facts = clip_family.read_config(file.path.parent / "config.json")
-        model = clip_model(source, "Hugging Face CLIP", clip_family.HUGGING_FACE.translate(tensors), facts)
+        model = clip_model(source, clip_family.HUGGING_FACE.translate(tensors), facts, "Hugging Face CLIP")
     elif albef_family.is_albef(tensors):
         model = albef_family.translate(source, tensors)
     else:

@@ -68,11 +68,10 @@ def family_names(keys: Collection[str]) -> Names:
     )
 
 
-def translate(source: str, tensors: Mapping[str, Tensor], stated: tuple[int, int] | None = None) -> ForeignModel:
+def translate(source: str, tensors: Mapping[str, Tensor], facts: Facts) -> ForeignModel:
     """An official ITSELF, RDE or IRRA file under our names."""
     weights = family_names(tensors).translate(tensors)
-    format, method, identities = _release(source, weights)
-    return foreign_model.clip_model(source, format, weights, stated=stated, method=method, identities=identities)
+    return foreign_model.clip_model(source, weights, facts, *_release(source, weights))
 
 
 def _release(source: str, weights: Translation) -> tuple[str, dict[str, Any], int]:

@@ -24,6 +24,7 @@ from pickout.text.tokenizer import TokenizerSettings
 TABLES = packaged_table("pickout.checkpoints.formats", "names.toml")
 UNUSED: dict[str, dict[str, str]] = TABLES["unused"]  # keys that are left out, each with the reason, by format
 _KINDS = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
+_DUAL = {"name": "dual"}
 _NUMBER = re.compile(r"(?<=\.)(?:0|[1-9][0-9]{0,3})(?=\.)")
 
 
@@ -173,17 +174,11 @@ class Facts:
     vision_heads: int | None = None  # heads of the image tower; None: its width / 64, as in all of OpenAI's models
     text_heads: int | None = None  # the same for text
     activation: Activation = "quick_gelu"  # of the feed-forward parts
+    stated: tuple[int, int] | None = None  # height and width that are believed where the position table can be of them
 
 
 def clip_model(
-    source: str,
-    format: str,
-    weights: Translation,
-    facts: Facts = Facts(),
-    *,
-    stated: tuple[int, int] | None = None,
-    method: Mapping[str, Any] | None = None,
-    identities: int = 0,
+    source: str, weights: Translation, facts: Facts, format: str, method: Mapping[str, Any] = _DUAL, identities: int = 0
 ) -> ForeignModel:
     """A model on CLIP's towers, its sizes read off its tensors."""
     shapes = shapes_of(source, weights, TABLES["sizes"]["clip"])
@@ -191,7 +186,7 @@ def clip_model(
     context, words = shapes["text.positions"][0], shapes["text.tokens.weight"][1]
     if context < SHORTEST:
         raise CheckpointMismatch(f"{source}: captions of {context} tokens are too short for any tokenizer")
-    image, stride = _image_size(source, shapes[POSITIONS][0] - 1, patch, facts, stated)
+    image, stride = _image_size(source, shapes[POSITIONS][0] - 1, patch, facts)
     beside = {"embedding": shapes["vision.projection.weight"][0], "activation": facts.activation}
     layers = "vision.transformer.layers."
     vision = tower(
@@ -200,7 +195,7 @@ def clip_model(
     beside["embedding"] = shapes["text.projection.weight"][0]
     text = tower(source, TextSettings, weights, "text.transformer.layers.", words, facts.text_heads, **beside)
     settings = ModelSettings(
-        method=dict(method or {"name": "dual"}),
+        method=dict(method),
         image=checked(source, ImageSettings, height=image[0], width=image[1]),
         vision=vision,
         text=text,
@@ -276,9 +271,7 @@ def fit_positions(
     return notes
 
 
-def _image_size(
-    source: str, patches: int, patch: int, facts: Facts, stated: tuple[int, int] | None
-) -> tuple[tuple[int, int], int]:
+def _image_size(source: str, patches: int, patch: int, facts: Facts) -> tuple[tuple[int, int], int]:
     """Height, width and stride whose grid has `patches` patches."""
     # Without overlap the number alone tells a square: no square is three times or twice another. Three to one (384x128)
     # and two to one (256x128) are guesses; 192 patches may also be 256x192, so a stated size is believed first.
@@ -290,7 +283,7 @@ def _image_size(
     else:
         sides = ((ratio, math.isqrt(max(patches, 0) // ratio) * patch) for ratio in (3, 2))
         guesses = [(side * ratio, side) for ratio, side in sides]
-        given = [stated] if stated else []
+        given = [facts.stated] if facts.stated else []
         tries = [(image, patch) for image in given + guesses]
         tries += [(image, stride) for image in (*given, *LINEAGE_SIZES) for stride in range(patch - 1, 0, -1)]
     for image, stride in tries:
