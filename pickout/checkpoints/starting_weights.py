@@ -82,7 +82,8 @@ def initialise(method: Method, source: str | Path | Sequence[str | Path], queues
                 resized[key] = f"cut from {len(table)} to {context} positions"
                 state[key] = table[:context]
         lacks = {prefix: reason for start in starts for prefix, reason in start.lacks.items()}
-        fresh = _without_parts(told, state, expected, queues, ignored, lacks)
+        dropped, fresh = _without_parts(told, state, expected, queues, lacks)
+        ignored |= dropped
     else:
         for key in [key for key in state if not key.startswith(_TOWERS)]:
             if key not in expected or expected[key].shape != state[key].shape:
@@ -162,15 +163,11 @@ def _require_equal(source: str, method: Method, vision: VisionTransformer, start
 
 
 def _without_parts(
-    source: str,
-    state: dict[str, Tensor],
-    expected: Mapping[str, Tensor],
-    queues: Queues,
-    ignored: dict[str, str],
-    lacks: Mapping[str, str],
-) -> dict[str, str]:
-    """Take out, in place, what a fusion model does not want of its files, with the reason in `ignored`."""
-    reason, found = None, [key for key in _QUEUES if key in state and key in expected]
+    source: str, state: dict[str, Tensor], expected: Mapping[str, Tensor], queues: Queues, lacks: Mapping[str, str]
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Take out, in place, what a fusion model does not want of its files: what that was, and what starts anew, each
+    with the reason."""
+    reason, found = "", [key for key in _QUEUES if key in state and key in expected]
     if queues == "random":
         reason = "queues start at random"
     elif any(state[key].shape != expected[key].shape for key in found):
@@ -182,7 +179,6 @@ def _without_parts(
         part = next((prefix for prefix in (*_HEADS, *_FOLLOWED) if key.startswith(prefix)), None)
         if part and key not in dropped and not any(own.startswith(part) for own in expected):
             dropped[key] = "this model has no such part"
-    ignored.update({key: str(why) for key, why in dropped.items()})
     for key in dropped:
         del state[key]
     if reason and found:
@@ -191,7 +187,7 @@ def _without_parts(
     reasons = ((MOMENTUM, _COPIED), *lacks.items())
     absent = [key for key in expected if key not in state and not key.startswith(whole)]
     fresh = {key: next((why for prefix, why in reasons if key.startswith(prefix)), "") for key in absent}
-    return {key: why for key, why in fresh.items() if why}
+    return dropped, {key: why for key, why in fresh.items() if why}
 
 
 def initialise_frozen(method: Method, paths: Sequence[Path]) -> KeyReport:

@@ -97,12 +97,8 @@ def train_tokenizer(
     settings = TokenizerSettings(kind="trained", context=context, **options)
     albef = settings.cleaning == "albef"
     texts = [(clean_as_albef(each, settings.words) if albef else clean(each, entities=True)).text for each in captions]
-    trainer = trainers.BpeTrainer(
-        vocab_size=vocabulary_size - 4,
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        special_tokens=[],
-        show_progress=False,
-    )
+    letters = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(vocab_size=vocabulary_size - 4, initial_alphabet=letters, show_progress=False)
     # The blank before every word and mark makes "blue" in "grey-blue" the same piece as "blue" alone.
     steps = [normalizers.NFC(), normalizers.Lowercase()]
     learner = _byte_pairs(models.BPE(), steps, blank=True)
