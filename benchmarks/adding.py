@@ -191,7 +191,7 @@ def tell_parts(model: LoadedModel, crops: Path) -> None:
             "digest": lambda: [digest(content) for content in contents],
             "decode": lambda: [Image.open(buffer).load() for buffer in buffers],
             "thumbnail": lambda: [thumbnail(picture.image) for picture in pictures],
-            "prepare (both sides)": lambda: [prepare(picture.image, model.image_settings) for picture in pictures],
+            "prepare (both sides)": lambda: [prepare(picture.image, model.settings.image) for picture in pictures],
             "write rows": lambda: [store.put(rows[start : start + 256]) for start in range(0, len(rows), 256)],
             "merge pieces": store.compact,
         }

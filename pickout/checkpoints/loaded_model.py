@@ -24,7 +24,7 @@ from torch.overrides import TorchFunctionMode
 from pickout.checkpoints.weight_file import KeyReport, compare
 from pickout.config import Settings
 from pickout.data.images import to_rgb
-from pickout.data.transforms import ImageSettings, prepare
+from pickout.data.transforms import prepare
 from pickout.errors import CheckpointError, CheckpointMismatch, RecipeError, UsageError
 from pickout.files import beside, read_text
 from pickout.methods.base import ImageFeatures, Method
@@ -139,11 +139,6 @@ class LoadedModel:
     def candidates(self) -> int:
         """How many of the best crops by vector `match` should look at again; 0: the method has no second score."""
         return self.method.candidates
-
-    @property
-    def image_settings(self) -> ImageSettings:
-        """How images are prepared."""
-        return self.settings.image
 
     @cached_property
     def fingerprint(self) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from torch import Tensor
 
 from pickout.checkpoints import named_weights
-from pickout.checkpoints.formats import albef_family, clip_family
+from pickout.checkpoints.formats import families
 from pickout.checkpoints.formats.foreign_model import TABLES, Facts, ForeignModel, at_size, clip_model
 from pickout.checkpoints.loaded_model import LoadedModel, Precision, RunSettings, assemble
 from pickout.checkpoints.named_weights import HF_WEIGHTS, NAMED_WEIGHTS
@@ -107,15 +107,15 @@ def import_file(path: Path, *, stated: tuple[int, int] | None = None) -> Foreign
     taken for the model's own where its position table can be of that size."""
     file = read_weights(weights_in(path))
     tensors, source, facts = file.tensors, str(path), Facts(stated=stated)
-    if clip_family.family_names(tensors).told_by(tensors):
-        model = clip_family.translate(source, tensors, facts)
-    elif clip_family.OPENAI.told_by(tensors):
-        model = clip_model(source, clip_family.OPENAI.translate(tensors), facts, "OpenAI CLIP")
-    elif clip_family.HUGGING_FACE.told_by(tensors):
-        facts = clip_family.read_config(file.path.parent / "config.json")
-        model = clip_model(source, clip_family.HUGGING_FACE.translate(tensors), facts, "Hugging Face CLIP")
-    elif albef_family.is_albef(tensors):
-        model = albef_family.translate(source, tensors)
+    if families.itself_names(tensors).told_by(tensors):
+        model = families.read_itself(source, tensors, facts)
+    elif families.OPENAI.told_by(tensors):
+        model = clip_model(source, families.OPENAI.translate(tensors), facts, "OpenAI CLIP")
+    elif families.HUGGING_FACE.told_by(tensors):
+        facts = families.read_config(file.path.parent / "config.json")
+        model = clip_model(source, families.HUGGING_FACE.translate(tensors), facts, "Hugging Face CLIP")
+    elif families.is_albef(tensors):
+        model = families.read_albef(source, tensors)
     else:
         raise CheckpointUnknown(f"{file.path}: {_unknown(tensors)}")
     weights = replace(model.weights, ignored={**file.ignored, **model.weights.ignored})
@@ -137,10 +137,10 @@ def weights_in(path: Path) -> Path:
 def likeness(tensors: Mapping[str, Tensor]) -> str:
     """What a state dict nearly is, and which keys that tell its format it lacks; else what it looks like."""
     formats = {
-        "an official ITSELF, RDE or IRRA file": clip_family.family_names(tensors),
-        "an OpenAI CLIP": clip_family.OPENAI,
-        "a Hugging Face CLIP": clip_family.HUGGING_FACE,
-        "a vision transformer in timm's names": albef_family.VIT,
+        "an official ITSELF, RDE or IRRA file": families.itself_names(tensors),
+        "an OpenAI CLIP": families.OPENAI,
+        "a Hugging Face CLIP": families.HUGGING_FACE,
+        "a vision transformer in timm's names": families.VIT,
     }
     known = {name: sum(names.ours(key) is not None for key in tensors) for name, names in formats.items()}
     best = max(known, key=known.__getitem__)
@@ -155,7 +155,7 @@ def likeness(tensors: Mapping[str, Tensor]) -> str:
 
 
 def _unknown(tensors: Mapping[str, Tensor]) -> str:
-    for is_half, half in ((albef_family.is_bert, "BERT"), (albef_family.VIT.told_by, "a vision transformer")):
+    for is_half, half in ((families.is_bert, "BERT"), (families.VIT.told_by, "a vision transformer")):
         if is_half(tensors):
             start = '--set \'train.initial=["BERT", "VIT"]\''
             return f"{half} alone, half of a fusion model; a training can start from both: {start}"

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from pickout.checkpoints.formats import albef_family, foreign_model
+from pickout.checkpoints.formats import families, foreign_model
 from pickout.checkpoints.formats.foreign_model import MOMENTUM, POSITIONS, TABLES, ForeignModel, Names, Translation
 from pickout.checkpoints.named_weights import PACKAGES
 from pickout.checkpoints.saved_model import WEIGHTS_FILE, read_run_settings, run_folder
@@ -125,19 +125,19 @@ def _fusion_part(path: Path, method: FusionModel) -> _Start:
     if run_folder(path):
         return _whole(path)
     file = read_weights(weights_in(path))
-    if albef_family.is_albef(file.tensors):
+    if families.is_albef(file.tensors):
         return _whole(path)
     lacks, grid = dict.fromkeys(_HEADS, "neither BERT nor a vision transformer has it"), None
-    if albef_family.is_bert(file.tensors):
+    if families.is_bert(file.tensors):
         format, tower = "BERT", "text"
-        weights = albef_family.bert_tensors(str(path), file.tensors, text_layers=method.text.layers)
+        weights = families.bert_tensors(str(path), file.tensors, text_layers=method.text.layers)
         width = weights.state["text.embeddings.words.weight"].shape[-1:].numel()
         lacks |= {f"text.fusion.{n}.cross.": "BERT looks at no image" for n in range(method.text.fusion_layers)}
-    elif albef_family.VIT.told_by(file.tensors):
+    elif families.VIT.told_by(file.tensors):
         format, tower = "a vision transformer", "vision"
-        weights = albef_family.VIT.translate(albef_family.without_ones(file.tensors))
+        weights = families.VIT.translate(families.without_ones(file.tensors))
         width = weights.state["vision.class_token"].numel()
-        side = albef_family.square_side(str(path), weights.state[POSITIONS])
+        side = families.square_side(str(path), weights.state[POSITIONS])
         grid = (side, side)
     else:
         raise CheckpointUnknown(
@@ -206,7 +206,7 @@ def initialise_frozen(method: Method, paths: Sequence[Path]) -> KeyReport:
             classifier = ("_conv_head", "_bn1.", "_fc")
             ignored |= {key: "the classifier of ImageNet" for key in tensors if key.startswith(classifier)}
         else:
-            found = albef_family.MINILM.translate(tensors)
+            found = families.MINILM.translate(tensors)
             state |= found.state
             layers = ("embeddings.", "encoder.layer.")
             left_over += [key for key in found.left_over if key.startswith(layers) and "_ids" not in key]
