@@ -61,13 +61,13 @@ class VideoFile:
             length = stream.duration * stream.time_base if stream.duration else (whole.duration or 0) / av.time_base
             self.seconds: float | None = float(length) or None
             self.metadata: dict[str, str] = {**whole.metadata, **stream.metadata}
-            self._has_index = self.seconds is not None and whole.format.name not in _NO_SEEKING
+            self.has_index = self.seconds is not None and whole.format.name not in _NO_SEEKING
 
     def frames(self, begin: Mark = BEGINNING) -> Iterator[Frame]:
         """Frames from `begin` on, in order. Broken packets are passed over; see `fault` for what ended it early. Which
         frames are given depends on their times alone, so that reading on gives what reading through would have."""
         with _opened(str(self.file)) as stream:
-            seeks = begin.number > 0 and self._has_index
+            seeks = begin.number > 0 and self.has_index
             if seeks:
                 stream.container.seek(int((begin.seconds + _first(stream)) / stream.time_base), stream=stream)
             number = begin.number if seeks else 0
@@ -85,20 +85,6 @@ class VideoFile:
                     slot = self._slot(last)
                     yield Frame(number - 1, last, _upright(decoded))
             self.fault = self._verdict(last, number, broken)
-
-    def times(self, patience: float) -> tuple[float, ...]:
-        """The seconds of every frame, as the container tells them: nothing is decoded. Empty where it tells none, or
-        reading them takes longer than `patience` seconds."""
-        found, end = list[float](), time.monotonic() + patience
-        with _opened(str(self.file)) as stream:
-            if not self._has_index:
-                return ()
-            for packet in stream.container.demux(stream):
-                if time.monotonic() > end:
-                    return ()
-                if packet.pts is not None and not packet.is_discard:
-                    found.append(max(0.0, float(packet.pts * packet.time_base) - _first(stream)))
-        return tuple(sorted(found))
 
     def _slot(self, seconds: float) -> int:
         return int(seconds * self._rate + 1e-6)
@@ -248,11 +234,19 @@ def _near(place: Path, number: int) -> Iterator[Frame]:
     if place.is_dir():
         return FrameFolder(place, 1.0).frames(Mark(number))
     file, status = VideoFile(place, _EVERY), place.stat()
-    times = _times(place, (status.st_mtime_ns, status.st_size)) if number else ()
+    times = _times(place, (status.st_mtime_ns, status.st_size)) if number and file.has_index else ()
     return file.frames(Mark(number, times[number - 1]) if 0 < number < len(times) else BEGINNING)
 
 
 @lru_cache(maxsize=8)
 def _times(place: Path, _: tuple[int, int]) -> tuple[float, ...]:
-    """When each frame of a file is; kept, so that the next of its crops is shown at once."""
-    return VideoFile(place, _EVERY).times(_SECONDS)
+    """The seconds of every frame of a file, as its container tells them: nothing is decoded. Empty where it tells none,
+    or reading them takes too long. Kept, so that the next of its crops is shown at once."""
+    found, end = list[float](), time.monotonic() + _SECONDS
+    with _opened(str(place)) as stream:
+        for packet in stream.container.demux(stream):
+            if time.monotonic() > end:
+                return ()
+            if packet.pts is not None and not packet.is_discard:
+                found.append(max(0.0, float(packet.pts * packet.time_base) - _first(stream)))
+    return tuple(sorted(found))

@@ -44,7 +44,6 @@ class Sighting:
     frame: int  # the frame's number
     seconds: float  # since the recording began
     box: tuple[int, int, int, int]  # left, top, width and height in the frame's pixels
-    score: float  # the detector's
     quality: float  # by which crops of one track are compared: large, sharp, whole, sure
     crop: NDArray[np.uint8]  # its pixels, perhaps reduced. Shape: (height, width, 3)
     colours: NDArray[np.float32]  # mean colours of a coarse grid
@@ -140,6 +139,4 @@ def _sighting(frame: Frame, box: NDArray[np.floating], score: float, settings: T
     cut = sum((left <= 1, top <= 1, right >= width - 1, bottom >= height - 1))
     quality = score * min(1.0, (y1 - y0) / 256) * sharpness * 0.5**cut
     colours = np.asarray(picture.resize(_GRID, Image.Resampling.BOX), dtype=np.float32)
-    return Sighting(
-        frame.number, frame.seconds, (x0, y0, x1 - x0, y1 - y0), score, quality, np.asarray(picture), colours
-    )
+    return Sighting(frame.number, frame.seconds, (x0, y0, x1 - x0, y1 - y0), quality, np.asarray(picture), colours)
