@@ -103,7 +103,14 @@ def fetch_named(
     folder = folder or named_folder(name)
     repository, files = weights.repository, weights.files
     if weights.word:
-        repository, *files = _only(name, weights, author_files(repository, endpoint=endpoint))
+        there = author_files(repository, endpoint=endpoint)
+        pairs = [(one, file) for one, files in there.items() for file in files if file.endswith(_SUFFIXES)]
+        found = [pair for pair in pairs if weights.word in "/".join(pair).lower()]
+        if len(found) != 1:
+            shown = listed(["/".join(pair) for pair in found] or list(there), 8) or _NONE
+            told = f"{len(found)} weight files of {repository} are of '{weights.word}'; there are {shown}"
+            raise DownloadFailed(f"{name}: {told}. Name one: pickout weights get OWNER/NAME/FILE")
+        ((repository, *files),) = found
     elif not files:
         files = _choice(repository, repository_files(repository, kind=weights.kind, endpoint=endpoint), folder)
     wanted = [(repository, file, weights.kind) for file in files]
@@ -126,14 +133,3 @@ def _choice(repository: str, files: Sequence[str], folder: Path) -> list[str]:
         return single
     one = single[0] if single else "FILE"
     raise DownloadFailed(f"{repository}: has {listed(single, 8) or _NONE}; name one, as {repository}/{one}")
-
-
-def _only(name: str, weights: NamedWeights, there: Mapping[str, Sequence[str]]) -> tuple[str, str]:
-    """The one weight file of an organisation's repositories whose path holds the word."""
-    pairs = [(repository, file) for repository, files in there.items() for file in files]
-    found = [pair for pair in pairs if pair[1].endswith(_SUFFIXES) and weights.word in "/".join(pair).lower()]
-    if len(found) == 1:
-        return found[0]
-    shown = listed(["/".join(pair) for pair in found] or list(there), 8) or _NONE
-    told = f"{len(found)} weight files of {weights.repository} are of '{weights.word}'; there are {shown}"
-    raise DownloadFailed(f"{name}: {told}. Name one: pickout weights get OWNER/NAME/FILE")

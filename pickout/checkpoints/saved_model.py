@@ -5,7 +5,6 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -45,7 +44,7 @@ def save_model(
     """Write a model that `pickout.load` reads; a StorageFull where no space is left. Weights come last. What only
     training needs (a momentum twin, queues) is left out; the training's checkpoints hold it. `state` has other weights
     under the method's names, for example an average; `name` is for people, by default the folder's."""
-    tokens, target = tokenizer.to_json(), folder / WEIGHTS_FILE
+    tokens = tokenizer.to_json()
     training_only = METHODS[str(settings.method["name"])].training_only
     run = RunSettings(
         name=name or folder.resolve().name,
@@ -60,9 +59,7 @@ def save_model(
         if not key.startswith(training_only)
     }
     metadata = {"format": "pt", _MARK: str(FORMAT), _TOKENIZER_HASH: hashlib.sha256(tokens.encode()).hexdigest()}
-    with _written(target) as temporary:
-        save_file(tensors, temporary, metadata)
-        _order_metadata(temporary)
+    _save(folder / WEIGHTS_FILE, tensors, metadata)
 
 
 def load_run(path: Path, weights: Path | None = None) -> LoadedModel:
@@ -125,26 +122,22 @@ def read_tokenizer(folder: Path, sha256: str | None = None) -> Tokenizer:
     return Tokenizer.from_json(text, source=str(file))
 
 
-@contextmanager
-def _written(target: Path) -> Iterator[Path]:
-    """A weight file whole or not at all; a StorageFull where no space is left."""
+def _save(target: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
+    """Write a weight file, whole or not at all; a StorageFull where no space is left."""
     try:
         with atomic_path(target) as temporary:
-            yield temporary
+            save_file(tensors, temporary, metadata)
+            # The library writes the header's text entries in an order of chance; sorted, equal models are equal files.
+            with temporary.open("r+b") as content:
+                size = int.from_bytes(content.read(8), "little")
+                told = json.loads(content.read(size))
+                told["__metadata__"] = dict(sorted(metadata.items()))
+                content.seek(8)
+                content.write(json.dumps(told, ensure_ascii=False, separators=(",", ":")).encode().ljust(size))
     except SafetensorError as error:
         if "os error 28" not in str(error):
             raise
         raise StorageFull(f"{target}: no space left on the device; the file before it is whole") from None
-
-
-def _order_metadata(file: Path) -> None:
-    """Sort the header's text entries, which the library writes in an order of chance: equal models are equal files."""
-    with file.open("r+b") as content:
-        size = int.from_bytes(content.read(8), "little")
-        told = json.loads(content.read(size))
-        told["__metadata__"] = dict(sorted(told["__metadata__"].items()))
-        content.seek(8)
-        content.write(json.dumps(told, ensure_ascii=False, separators=(",", ":")).encode().ljust(size))
 
 
 _WHOLE, _SETTINGS, _TOKENIZER = "pickout_bundle", "model", "tokenizer"
@@ -179,8 +172,7 @@ def write_bundle(model: LoadedModel, file: Path, bits: Bits = "int8") -> None:
     }
     if model.learnt is not None:
         write_atomically(beside(file, LEARNT), "\n".join(sorted(model.learnt)) + "\n")
-    with _written(file) as temporary:
-        save_file(tensors, temporary, header)
+    _save(file, tensors, header)
 
 
 def load_bundle(file: Path) -> LoadedModel:

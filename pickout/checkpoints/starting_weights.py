@@ -145,7 +145,7 @@ def _fusion_part(path: Path, method: FusionModel) -> _Start:
             "RaSa, runs of Pickout, and BERT together with a vision transformer in timm's names"
         )
     weights = replace(weights, ignored={**file.ignored, **weights.ignored})
-    return _Start(format, weights, {f"{tower}.heads": foreign_model.usual_heads(width)}, lacks, grid)
+    return _Start(format, weights, {f"{tower}.heads": max(1, width // foreign_model.HEAD_WIDTH)}, lacks, grid)
 
 
 def _require_equal(source: str, method: Method, vision: VisionTransformer, start: _Start) -> None:

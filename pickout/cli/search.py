@@ -18,7 +18,7 @@ from pickout.gallery.gallery import Gallery
 from pickout.gallery.search.filters import ANYWHERE, Where
 from pickout.gallery.search.query import Query
 from pickout.gallery.search.ranking import Grouping, SearchSettings
-from pickout.gallery.search.search import Answer, Hit
+from pickout.gallery.search.search import Answer
 from pickout.gallery.search.sentence_filters import read_filters
 from pickout.gallery.search.sheet import NOTE, result_sheet
 
@@ -149,7 +149,19 @@ def _show(answer: Answer, page: Path | None, *, json: bool) -> None:
         if answer.hits:
             tell({"answer": answer.as_json()}, json=True)
         return
-    rows = [_cells(hit) for hit in answer.hits]
+    rows = [
+        {
+            "rank": str(hit.rank),
+            "probability": "" if hit.probability is None else f"{hit.probability:.2f}",
+            "match": "" if hit.match is None else f"{hit.match:.3f}",
+            "score": f"{hit.score:.3f}",
+            "camera": hit.camera or "",
+            "time": "" if hit.time is None else hit.time.isoformat(" "),
+            "others": f"+{len(hit.others)}" if hit.others else "",
+            "crop": hit.path,
+        }
+        for hit in answer.hits
+    ]
     filled = [name for name in (rows or [{}])[0] if any(row[name] for row in rows)]
     if rows:
         numbers = ("rank", "score", "match", "probability", "others")
@@ -160,16 +172,3 @@ def _show(answer: Answer, page: Path | None, *, json: bool) -> None:
         say(f"More: --page {answer.page + 1}")
     if rows and page is not None:
         say(f"pictures: {page}")
-
-
-def _cells(hit: Hit) -> dict[str, str]:
-    return {
-        "rank": str(hit.rank),
-        "probability": "" if hit.probability is None else f"{hit.probability:.2f}",
-        "match": "" if hit.match is None else f"{hit.match:.3f}",
-        "score": f"{hit.score:.3f}",
-        "camera": hit.camera or "",
-        "time": "" if hit.time is None else hit.time.isoformat(" "),
-        "others": f"+{len(hit.others)}" if hit.others else "",
-        "crop": hit.path,
-    }

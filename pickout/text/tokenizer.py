@@ -4,7 +4,7 @@ import json
 import re
 from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
@@ -36,8 +36,7 @@ class SpecialTokens:
 
     def ids(self) -> tuple[int, ...]:
         """The special ids in ascending order."""
-        ends = () if self.end is None else (self.end,)
-        return tuple(sorted({self.padding, self.start, self.mask, *ends}))
+        return tuple(sorted({number for number in astuple(self) if number is not None}))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,11 +51,6 @@ class Vocabulary:
     # True for pieces that are a word by themselves, and not the start of one or a mark; None where that is not known
     # (CLIP; a vocabulary that was learnt before it was kept)
     whole_words: NDArray[np.bool_] | None
-
-    @property
-    def size(self) -> int:
-        """How many ids there are."""
-        return len(self.texts)
 
 
 def read_vocabulary(

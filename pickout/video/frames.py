@@ -84,17 +84,15 @@ class VideoFile:
                 if number > begin.number and self._slot(last) > slot:
                     slot = self._slot(last)
                     yield Frame(number - 1, last, _upright(decoded))
-            self.fault = self._verdict(last, number, broken)
+            if not number:
+                self.fault = f"no frame could be decoded ({broken} broken packets)"
+            elif self.seconds is not None and last + max(_SHORT, 0.02 * self.seconds) < self.seconds:
+                self.fault = f"breaks off at {last:.1f} s of {self.seconds:.1f} s; the people before that are kept"
+            elif broken:
+                self.fault = f"{broken} broken packets were passed over"
 
     def _slot(self, seconds: float) -> int:
         return int(seconds * self._rate + 1e-6)
-
-    def _verdict(self, last: float, frames: int, broken: int) -> str | None:
-        if not frames:
-            return f"no frame could be decoded ({broken} broken packets)"
-        if self.seconds is not None and last + max(_SHORT, 0.02 * self.seconds) < self.seconds:
-            return f"breaks off at {last:.1f} s of {self.seconds:.1f} s; the people before that are kept"
-        return f"{broken} broken packets were passed over" if broken else None
 
 
 class FrameFolder:

@@ -224,11 +224,6 @@ def checked(source: str, schema: type[S], **values: Any) -> S:
         raise CheckpointMismatch(why) from None
 
 
-def usual_heads(width: int) -> int:
-    """Heads of a tower of this width, where a file does not tell: `HEAD_WIDTH` channels each."""
-    return max(1, width // HEAD_WIDTH)
-
-
 def layers_of(weights: Translation, prefix: str) -> int:
     """How many layers there are below a prefix of our names."""
     return len({key.removeprefix(prefix).split(".")[0] for key in weights.state if key.startswith(prefix)})
@@ -238,7 +233,7 @@ def tower(
     source: str, schema: type[S], weights: Translation, layers: str, width: int, heads: int | None = None, **values: Any
 ) -> S:
     """The settings of a tower whose layers are below the prefix `layers`; without `heads` it has the usual ones."""
-    counted, heads = layers_of(weights, layers), heads or usual_heads(width)
+    counted, heads = layers_of(weights, layers), heads or max(1, width // HEAD_WIDTH)
     return checked(source, schema, width=width, layers=counted, heads=heads, **values)
 
 
