@@ -117,7 +117,14 @@ def import_file(path: Path, *, stated: tuple[int, int] | None = None) -> Foreign
     elif families.is_albef(tensors):
         model = families.read_albef(source, tensors)
     else:
-        raise CheckpointUnknown(f"{file.path}: {_unknown(tensors)}")
+        for is_half, half in ((families.is_bert, "BERT"), (families.VIT.told_by, "a vision transformer")):
+            if is_half(tensors):
+                start = 'a training can start from both: --set \'train.initial=["BERT", "VIT"]\''
+                raise CheckpointUnknown(f"{file.path}: {half} alone, half of a fusion model; {start}")
+        raise CheckpointUnknown(
+            f"{file.path}: no importer knows this file; {likeness(tensors)}. Known: runs of Pickout, CLIP (OpenAI or "
+            "Hugging Face names), and the official files of ITSELF, RDE, IRRA, ALBEF and RaSa"
+        )
     weights = replace(model.weights, ignored={**file.ignored, **model.weights.ignored})
     return replace(model, weights=weights)
 
@@ -152,17 +159,6 @@ def likeness(tensors: Mapping[str, Tensor]) -> str:
         if any(fragment in key for key in tensors):
             return f"it looks like {name}"
     return f"it looks like a state dict of {len(tensors)} tensors beginning with {', '.join(sorted(tensors)[:4])}"
-
-
-def _unknown(tensors: Mapping[str, Tensor]) -> str:
-    for is_half, half in ((families.is_bert, "BERT"), (families.VIT.told_by, "a vision transformer")):
-        if is_half(tensors):
-            start = '--set \'train.initial=["BERT", "VIT"]\''
-            return f"{half} alone, half of a fusion model; a training can start from both: {start}"
-    return (
-        f"no importer knows this file; {likeness(tensors)}. Known: runs of Pickout, CLIP (OpenAI or Hugging Face "
-        "names), and the official files of ITSELF, RDE, IRRA, ALBEF and RaSa"
-    )
 
 
 def find_tokenizer(paths: Sequence[Path], settings: TokenizerSettings, given: Path | None = None) -> Tokenizer:

@@ -4,7 +4,6 @@ Anchor-free, one cell of 16 pixels a guess: whether a person's middle lies in it
 side (as in FCOS, Tian et al., arXiv 1904.01355, with the middle's heat of CenterNet, Zhou et al., arXiv 1904.07850)."""
 
 import hashlib
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 
@@ -104,8 +103,8 @@ def default_tower() -> EfficientNetLite0:
 
 def tower_hash(tower: EfficientNetLite0) -> str:
     """A hash of a tower's weights."""
-    state: Mapping[str, Tensor] = tower.state_dict()
-    return hashlib.sha256(b"".join(state[name].contiguous().numpy().tobytes() for name in sorted(state))).hexdigest()
+    weights = (tensor.contiguous().numpy().tobytes() for _, tensor in sorted(tower.state_dict().items()))
+    return hashlib.sha256(b"".join(weights)).hexdigest()
 
 
 def tower_maps(tower: EfficientNetLite0, pixels: Tensor) -> list[Tensor]:

@@ -17,6 +17,7 @@ from pickout.video.frames import Frame
 _REFERENCE_RATE = 30.0  # the library counts its patience in frames of a recording with this many a second
 _HELD = 4  # candidates held for each crop that will be kept, so that a better one later has something to replace
 _TALLEST = 640  # pixels in height that larger crops are reduced to: no model here reads more, memory stays bounded
+_TRACKERS: dict[str, Any] = {"bytetrack": ByteTrackTracker, "cbiou": CBIoUTracker}
 _GRID = (4, 8)  # columns and rows of the mean colours by which two crops are compared
 
 
@@ -79,11 +80,9 @@ class Tracker:
             "high_conf_det_threshold": settings.confident,
             "minimum_consecutive_frames": settings.least,
         }
-        self._library: ByteTrackTracker | CBIoUTracker = (
-            ByteTrackTracker(**common)
-            if settings.tracker == "bytetrack"
-            else CBIoUTracker(**common, instant_first_frame_activation=False)
-        )
+        if settings.tracker == "cbiou":
+            common["instant_first_frame_activation"] = False
+        self._library = _TRACKERS[settings.tracker](**common)
         self._tracks: dict[int, Track] = {}
         self._last = -1.0
 

@@ -112,9 +112,6 @@ def _release(source: str, weights: Translation) -> tuple[str, dict[str, Any], in
 
 
 CONTEXT = 50  # tokens of a caption in RaSa and AGA
-ALBEF, RETRIEVAL, RASA = "ALBEF", "ALBEF, for retrieval", "RaSa"
-"""What a file of the family may be; that for retrieval has no masked-word head."""
-
 _ONES = {"cls_token": 2, "pos_embed": 1}  # leading axes of length 1 that our tensors do without
 _PREDICTIONS = "cls.predictions."
 _COUNTERS = ("identity_queue", "queue_pointer")
@@ -188,7 +185,8 @@ def read_albef(source: str, tensors: Mapping[str, Tensor]) -> ForeignModel:
         text=text,
         tokenizer=TokenizerSettings(kind="wordpiece", context=context, closing=False, cleaning="albef", words=CONTEXT),
     )
-    return ForeignModel(RASA if rasa else ALBEF if head else RETRIEVAL, settings, 0, weights)
+    format = "RaSa" if rasa else "ALBEF" if head else "ALBEF, for retrieval"  # that has no masked-word head
+    return ForeignModel(format, settings, 0, weights)
 
 
 def bert_tensors(source: str, tensors: Mapping[str, Tensor], *, text_layers: int) -> Translation:
