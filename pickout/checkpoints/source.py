@@ -110,10 +110,10 @@ def import_file(path: Path, *, stated: tuple[int, int] | None = None) -> Foreign
     if families.itself_names(tensors).told_by(tensors):
         model = families.read_itself(source, tensors, facts)
     elif families.OPENAI.told_by(tensors):
-        model = clip_model(source, families.OPENAI.translate(tensors), facts, "OpenAI CLIP")
+        model = clip_model(families.OPENAI.translate(source, tensors), facts, "OpenAI CLIP")
     elif families.HUGGING_FACE.told_by(tensors):
         facts = families.read_config(file.path.parent / "config.json")
-        model = clip_model(source, families.HUGGING_FACE.translate(tensors), facts, "Hugging Face CLIP")
+        model = clip_model(families.HUGGING_FACE.translate(source, tensors), facts, "Hugging Face CLIP")
     elif families.is_albef(tensors):
         model = families.read_albef(source, tensors)
     else:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from pickout.checkpoints.formats import families, foreign_model
-from pickout.checkpoints.formats.foreign_model import MOMENTUM, POSITIONS, TABLES, ForeignModel, Names, Translation
+from pickout.checkpoints.formats.foreign_model import MOMENTUM, TABLES, ForeignModel, Names, Translation
 from pickout.checkpoints.named_weights import PACKAGES
 from pickout.checkpoints.saved_model import WEIGHTS_FILE, read_run_settings, run_folder
 from pickout.checkpoints.source import import_file, likeness, resolve, weights_in
@@ -114,7 +114,7 @@ def _whole(path: Path, stated: tuple[int, int] | None = None) -> _Start:
         model = import_file(path, stated=stated)
     else:
         settings = read_run_settings(folder).model
-        weights = Translation(Names({}), dict(read_weights(folder / WEIGHTS_FILE).tensors))
+        weights = Translation(str(folder), Names({}), dict(read_weights(folder / WEIGHTS_FILE).tensors))
         model = ForeignModel(_RUN, settings, 0, weights)
     towers = (("vision", model.settings.vision), ("text", model.settings.text))
     computes = {f"{name}.{key}": getattr(tower, key) for name, tower in towers for key in ("heads", "activation")}
@@ -135,9 +135,9 @@ def _fusion_part(path: Path, method: FusionModel) -> _Start:
         lacks |= {f"text.fusion.{n}.cross.": "BERT looks at no image" for n in range(method.text.fusion_layers)}
     elif families.VIT.told_by(file.tensors):
         format, tower = "a vision transformer", "vision"
-        weights = families.VIT.translate(families.without_ones(file.tensors))
+        weights = families.VIT.translate(str(path), families.without_ones(file.tensors))
         width = weights.state["vision.class_token"].numel()
-        side = families.square_side(str(path), weights.state[POSITIONS])
+        side = families.square_side(weights)
         grid = (side, side)
     else:
         raise CheckpointUnknown(
@@ -206,7 +206,7 @@ def initialise_frozen(method: Method, paths: Sequence[Path]) -> KeyReport:
             classifier = ("_conv_head", "_bn1.", "_fc")
             ignored |= {key: "the classifier of ImageNet" for key in tensors if key.startswith(classifier)}
         else:
-            found = families.MINILM.translate(tensors)
+            found = families.MINILM.translate(str(path), tensors)
             state |= found.state
             layers = ("embeddings.", "encoder.layer.")
             left_over += [key for key in found.left_over if key.startswith(layers) and "_ids" not in key]

@@ -80,13 +80,13 @@ def itself_names(keys: Collection[str]) -> Names:
 
 def read_itself(source: str, tensors: Mapping[str, Tensor], facts: Facts) -> ForeignModel:
     """An official ITSELF, RDE or IRRA file under our names."""
-    weights = itself_names(tensors).translate(tensors)
-    return foreign_model.clip_model(source, weights, facts, *_release(source, weights))
+    weights = itself_names(tensors).translate(source, tensors)
+    return foreign_model.clip_model(weights, facts, *_release(weights))
 
 
-def _release(source: str, weights: Translation) -> tuple[str, dict[str, Any], int]:
+def _release(weights: Translation) -> tuple[str, dict[str, Any], int]:
     """Tell the kinds apart by their heads: name, method and identities."""
-    state = weights.state
+    state, source = weights.state, weights.source
     pair = "global_objective.heads.pair_classifier.weight"
     alone = "global_objective.heads.identity_classifier.weight"
     heads = {"pair_loss": pair in state, "id_terms": alone in state}
@@ -149,7 +149,7 @@ def is_bert(keys: Collection[str]) -> bool:
 
 def read_albef(source: str, tensors: Mapping[str, Tensor]) -> ForeignModel:
     """A file of the ALBEF family under our names, the momentum twin's tensors under `momentum.`."""
-    weights = _tied(source, albef_names(tensors).translate(without_ones(tensors)), tensors)
+    weights = _tied(albef_names(tensors).translate(source, without_ones(tensors)), tensors)
     state = weights.state
     for key in [key for key in state if key.startswith(foreign_model.MOMENTUM)]:
         # The twin of nothing: a key that only looks as if a training needed it.
@@ -157,32 +157,28 @@ def read_albef(source: str, tensors: Mapping[str, Tensor]) -> ForeignModel:
             weights.left_over.append(weights.spelled(key))
             del state[key]
     state.update({key: state[key].flatten() for key in _COUNTERS if key in state})
-    shapes = foreign_model.shapes_of(source, weights, TABLES["sizes"]["albef"])
+    shapes = weights.shapes(TABLES["sizes"]["albef"])
     width, patch = shapes["vision.patches.weight"][0], shapes["vision.patches.weight"][3]
     words, positions = shapes["text.embeddings.words.weight"][1], shapes["text.embeddings.positions.weight"][0]
-    side = square_side(source, state[foreign_model.POSITIONS])
+    side = square_side(weights)
     if positions < foreign_model.SHORTEST:
         raise CheckpointMismatch(f"{source}: captions of {positions} tokens are too short for any tokenizer")
     shared: dict[str, Any] = {"embedding": shapes["image_projection.weight"][0], "activation": "gelu"}
-    layers, strides = "vision.transformer.layers.", {"patch": patch, "stride": patch}
-    vision = foreign_model.tower(source, VisionSettings, weights, layers, width, kind="vit", **strides, **shared)
+    strides = {"patch": patch, "stride": patch}
     sizes = {
-        "fusion_layers": foreign_model.layers_of(weights, "text.fusion."),
+        "fusion_layers": weights.layers("text.fusion."),
         "feed_forward": shapes["text.text_layers.0.feed_forward.widen.weight"][0],
         "positions": positions,
     }
-    text = foreign_model.tower(
-        source, TextSettings, weights, "text.text_layers.", words, kind="bert", **sizes, **shared
-    )
     rasa = any(key.startswith(("relation_head.", "replaced_head.")) for key in state)
     head = any(key.startswith("word_head.") for key in state)
     bare = {} if rasa or head else {"word_weight": 0.0, "replaced_weight": 0.0}
     context = min(CONTEXT, positions)
     settings = ModelSettings(
         method={"name": "fusion", **bare},
-        image=foreign_model.checked(source, ImageSettings, height=side * patch, width=side * patch, resample="bicubic"),
-        vision=vision,
-        text=text,
+        vision=weights.tower(VisionSettings, "vision.transformer.layers.", width, kind="vit", **strides, **shared),
+        text=weights.tower(TextSettings, "text.text_layers.", words, kind="bert", **sizes, **shared),
+        image=weights.checked(ImageSettings, height=side * patch, width=side * patch, resample="bicubic"),
         tokenizer=TokenizerSettings(kind="wordpiece", context=context, closing=False, cleaning="albef", words=CONTEXT),
     )
     format = "RaSa" if rasa else "ALBEF" if head else "ALBEF, for retrieval"  # that has no masked-word head
@@ -197,7 +193,7 @@ def bert_tensors(source: str, tensors: Mapping[str, Tensor], *, text_layers: int
     inner = "bert." if any(key.startswith("bert.") for key in tensors) else ""
     table, unused = prefixed(TABLES["bert"], inner), prefixed(UNUSED["bert"], inner)
     names = Names(table | TABLES["word_head"], unused | UNUSED["word_head"], split=text_layers)
-    return _tied(source, names.translate(tensors), tensors, alone=True)
+    return _tied(names.translate(source, tensors), tensors, alone=True)
 
 
 def without_ones(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -209,16 +205,17 @@ def without_ones(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return plain
 
 
-def square_side(source: str, table: Tensor) -> int:
-    """Patches along a side of the square image that a position table belongs to; its first row is the class token's."""
+def square_side(weights: Translation) -> int:
+    """Patches along a side of the square image that a position table is for; its first row is the class token's."""
+    table = weights.state[foreign_model.POSITIONS]
     rows = len(table) if table.ndim else 0
     side = isqrt(max(rows - 1, 0))
     if side == 0 or side * side != rows - 1:
-        raise CheckpointMismatch(f"{source}: a position table of {rows} rows is no class token and a square")
+        raise CheckpointMismatch(f"{weights.source}: a position table of {rows} rows is no class token and a square")
     return side
 
 
-def _tied(source: str, weights: Translation, tensors: Mapping[str, Tensor], *, alone: bool = False) -> Translation:
+def _tied(weights: Translation, tensors: Mapping[str, Tensor], *, alone: bool = False) -> Translation:
     """Hold the tied tensors of a word head against those that they share; they are then no news. One that is not there
     is told with all that is missing, but for a tower `alone`, which may lack some."""
     for key in [key for key in weights.ignored if _PREDICTIONS in key]:
@@ -226,5 +223,5 @@ def _tied(source: str, weights: Translation, tensors: Mapping[str, Tensor], *, a
         twin = foreign_model.MOMENTUM if head.startswith("text_encoder_m.") else ""
         shared = weights.state.get(twin + TABLES["tied"][_PREDICTIONS + tied])
         if alone if shared is None else not torch.equal(tensors[key].to(shared.dtype), shared):
-            raise CheckpointMismatch(f"{source}: '{key}' is not the tensor that it should share")
+            raise CheckpointMismatch(f"{weights.source}: '{key}' is not the tensor that it should share")
     return replace(weights, ignored={key: why for key, why in weights.ignored.items() if _PREDICTIONS not in key})
