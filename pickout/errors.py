@@ -72,12 +72,8 @@ class AnnotationError(DataError):
     the `field` by its name, or None for the whole record; the `problem` says what was found and what was expected."""
 
     def __init__(self, file: object, record: int | None, field: str | None, problem: str) -> None:
-        place = str(file)
-        if record is not None:
-            place += f", record {record}"
-        if field is not None:
-            place += f", field '{field}'"
-        super().__init__(f"{place}: {problem}")
+        place = ("" if record is None else f", record {record}") + ("" if field is None else f", field '{field}'")
+        super().__init__(f"{file}{place}: {problem}")
         self.file, self.record, self.field, self.problem = file, record, field, problem
 
 

@@ -46,18 +46,12 @@ def save_model(
     under the method's names, for example an average; `name` is for people, by default the folder's."""
     tokens = tokenizer.to_json()
     training_only = METHODS[str(settings.method["name"])].training_only
-    run = RunSettings(
-        name=name or folder.resolve().name,
-        identities=0 if training_only else identities,
-        model=written_out(settings, tokenizer),
-    )
+    name, counted = name or folder.resolve().name, 0 if training_only else identities
+    run = RunSettings(name=name, identities=counted, model=written_out(settings, tokenizer))
     write_atomically(folder / TOKENIZER_FILE, tokens)
     write_atomically(folder / SETTINGS_FILE, to_toml(run))
-    tensors = {
-        key: tensor.detach().cpu().contiguous()
-        for key, tensor in (state or method.state_dict()).items()
-        if not key.startswith(training_only)
-    }
+    own = {key: tensor for key, tensor in (state or method.state_dict()).items() if not key.startswith(training_only)}
+    tensors = {key: tensor.detach().cpu().contiguous() for key, tensor in own.items()}
     metadata = {"format": "pt", _MARK: str(FORMAT), _TOKENIZER_HASH: hashlib.sha256(tokens.encode()).hexdigest()}
     _save(folder / WEIGHTS_FILE, tensors, metadata)
 

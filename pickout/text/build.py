@@ -51,11 +51,8 @@ def clip_tokenizer(file: Path, context: int = 77) -> Tokenizer:
     entries = [*letters, *(letter + END_OF_WORD for letter in letters), *("".join(pair) for pair in merges)]
     mask = len(entries)
     vocabulary = _numbered(file, [*entries, "<|mask|>", "<|startoftext|>", "<|endoftext|>"])
-    backend = _byte_pairs(
-        models.BPE(vocabulary, merges, end_of_word_suffix=END_OF_WORD),
-        [normalizers.NFC(), normalizers.Replace(Regex(r"\s+"), " "), normalizers.Lowercase()],
-        blank=False,
-    )
+    steps = [normalizers.NFC(), normalizers.Replace(Regex(r"\s+"), " "), normalizers.Lowercase()]
+    backend = _byte_pairs(models.BPE(vocabulary, merges, end_of_word_suffix=END_OF_WORD), steps, blank=False)
     backend.decoder = decoders.Sequence([decoders.ByteLevel(), decoders.Replace(END_OF_WORD, " ")])
     special = SpecialTokens(0, start=mask + 1, end=mask + 2, mask=mask)
     return Tokenizer(TokenizerSettings(context=context), backend, special)
