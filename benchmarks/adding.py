@@ -188,7 +188,7 @@ def tell_parts(model: LoadedModel, crops: Path) -> None:
             "read": lambda: [read_file(file) for file in files],
             "digest": lambda: [digest(content) for content in contents],
             "decode, thumbnail": lambda: [decode(file, content) for file, content in zip(files, contents, strict=True)],
-            "prepare (both sides)": lambda: [prepare(picture.image, model.image_settings) for picture in pictures],
+            "prepare (both sides)": lambda: [prepare(picture.image, model.settings.image) for picture in pictures],
             "write rows": lambda: [store.put(rows[start : start + 256]) for start in range(0, len(rows), 256)],
             "merge pieces": store.compact,
         }

@@ -41,7 +41,7 @@ def main() -> None:
     with TemporaryDirectory() as folder:
         write_crops(Path(folder) / "crops", options.pictures)
         files = sorted((Path(folder) / "crops").iterdir())
-        pictures = torch.stack([prepare(open_image(file), model.image_settings) for file in files])
+        pictures = torch.stack([prepare(open_image(file), model.settings.image) for file in files])
         sides = all_sides(model, pictures, Path(folder), int8=options.int8)
         exact = vectors(sides["torch fp32"], pictures, options.batch)
         cosines = {name: (vectors(side, pictures, options.batch) * exact).sum(1) for name, side in sides.items()}

@@ -24,8 +24,8 @@ import torch
 from numpy.typing import NDArray
 from supervision import Detections
 
+from pickout.video import make_detector
 from pickout.video.boxes import Detector, detections
-from pickout.video.detectors import make_detector
 from pickout.video.extraction import ExtractionSettings, StandingCamera
 from pickout.video.extraction import extract as extract_people
 from pickout.video.frames import VideoFile

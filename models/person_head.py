@@ -32,8 +32,8 @@ from torch import Tensor
 import pickout
 from pickout.nn.efficientnet import EfficientNetLite0
 from pickout.synthetic.avatars import find_avatars
+from pickout.video import make_detector
 from pickout.video.boxes import Detector
-from pickout.video.detectors import make_detector
 from pickout.video.person_net import (
     CHANNELS,
     COUNTS,

@@ -14,6 +14,7 @@ import hashlib
 import json
 import platform
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ import numpy as np
 import torch
 
 import pickout
-from pickout.checkpoints.loaded_model import LoadedModel, assemble
+from pickout.checkpoints.loaded_model import LoadedModel, RunSettings, assemble
 from pickout.checkpoints.named_weights import PACKAGES, packaged_file
 from pickout.checkpoints.saved_model import write_bundle
 from pickout.checkpoints.sentence_encoder import DEFAULT_FILE
@@ -139,7 +140,8 @@ def side_by_side(runs: list[Path]) -> LoadedModel:
         }
     )
     report = KeyReport("runs side by side", "Pickout")
-    return assemble(report, settings, first.tokenizer, 0, state, name="pickout-small", precision="fp32")
+    run = RunSettings(name="pickout-small", identities=0, model=settings)
+    return replace(assemble(report, run, first.tokenizer, state), precision="fp32")
 
 
 def pack(work: Path, avatars: Path | None) -> None:

@@ -5,6 +5,7 @@ class's `exit_code`; a traceback that reaches a user is a bug.
 
 Names in a message come from files of others, so every one is shown through `printable`; what stores a name keeps it."""
 
+import copyreg
 import unicodedata
 from collections.abc import Sequence
 from typing import Any, ClassVar
@@ -43,13 +44,7 @@ class PickoutError(Exception):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """For another process; kinds are made from more than their message."""
-        return _made_again, (type(self), self.args, self.__dict__)
-
-
-def _made_again(kind: type[PickoutError], args: tuple[object, ...], facts: dict[str, object]) -> PickoutError:
-    error = kind.__new__(kind, *args)
-    error.__dict__ |= facts
-    return error
+        return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # type: ignore[attr-defined]
 
 
 class UsageError(PickoutError):
@@ -77,12 +72,8 @@ class AnnotationError(DataError):
     the `field` by its name, or None for the whole record; the `problem` says what was found and what was expected."""
 
     def __init__(self, file: object, record: int | None, field: str | None, problem: str) -> None:
-        place = str(file)
-        if record is not None:
-            place += f", record {record}"
-        if field is not None:
-            place += f", field '{field}'"
-        super().__init__(f"{place}: {problem}")
+        place = ("" if record is None else f", record {record}") + ("" if field is None else f", field '{field}'")
+        super().__init__(f"{file}{place}: {problem}")
         self.file, self.record, self.field, self.problem = file, record, field, problem
 
 

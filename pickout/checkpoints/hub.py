@@ -87,10 +87,8 @@ def fetch(
         found = digest(partial, facts.checksum)
         if found != facts.checksum:
             partial.unlink()
-            raise DownloadFailed(
-                f"{url}: the bytes that came have {found}, the hub states {facts.checksum}; they were thrown away. Try "
-                "again, or another --endpoint if it stays so"
-            )
+            why = f"{url}: the bytes that came have {found}, the hub states {facts.checksum}; they were thrown away"
+            raise DownloadFailed(f"{why}. Try again, or another --endpoint if it stays so")
         partial.replace(target)
     return Fetched(target, facts.size, facts.checksum, downloaded)
 

@@ -16,13 +16,15 @@ import tomli_w
 import torch
 from numpy.typing import NDArray
 from PIL.Image import Image
+from pydantic import NonNegativeInt
 from torch import Tensor
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
 from pickout.checkpoints.weight_file import KeyReport, compare
+from pickout.config import Settings
 from pickout.data.images import to_rgb
-from pickout.data.transforms import ImageSettings, prepare
+from pickout.data.transforms import prepare
 from pickout.errors import CheckpointError, CheckpointMismatch, RecipeError, UsageError
 from pickout.files import beside, read_text
 from pickout.methods.base import ImageFeatures, Method
@@ -33,15 +35,16 @@ from pickout.text.familiarity import LEARNT, Familiarity, familiarity
 from pickout.text.tokenizer import Tokenizer, TokenizerSettings
 
 FINGERPRINT = 12  # hexadecimal digits of a fingerprint
+FORMAT = 1  # version of a run's layout
 
-_ADDED: dict[str, dict[str, str | None]] = {
-    "image": {"resample": "bilinear"},
-    "vision": {"kind": "clip"},
-    "text": {"kind": "clip"},
-    "tokenizer": {"cleaning": "none", "words": None},
-}  # settings that were added later, and the value that changes nothing
-_WITH = {"text": ("fusion_layers", "feed_forward", "positions", "dropout")}
-"""Settings that mean something only beside another value of those."""
+
+class RunSettings(Settings):
+    """What `model.toml` holds."""
+
+    format: int = FORMAT
+    name: str  # for people
+    identities: NonNegativeInt  # how many people the classification heads tell apart; 0 without heads
+    model: ModelSettings  # what the method is built from
 
 
 def digest_of(tensors: Mapping[str, Tensor], before: bytes = b"") -> str:
@@ -57,14 +60,15 @@ def digest_of(tensors: Mapping[str, Tensor], before: bytes = b"") -> str:
 def described(settings: ModelSettings) -> str:
     """The settings as text, without those that came later and stand at what everything was before them."""
     # So the fingerprints of models, and the galleries that were made with them, stay when settings are added.
-    told = settings.model_copy(update={"tokenizer": TokenizerSettings()}).model_dump(mode="json", exclude_none=True)
-    if settings.vision.branches == 1:
-        told["vision"].pop("branches")
-    for table, added in _ADDED.items():
-        if table == "tokenizer" or all(told[table].get(name) == value for name, value in added.items()):
-            for name in (*added, *_WITH.get(table, ())):
-                told[table].pop(name, None)
-    return tomli_w.dumps(told)
+    bert = {"kind", "fusion_layers", "feed_forward", "positions", "dropout"}
+    later: dict[str, set[str]] = {
+        "image": {"resample"} if settings.image.resample == "bilinear" else set(),
+        "vision": {name for name, old in (("kind", "clip"), ("branches", 1)) if getattr(settings.vision, name) == old},
+        "text": bert if settings.text.kind == "clip" else set(),
+        "tokenizer": {"cleaning", "words"},
+    }
+    plain = settings.model_copy(update={"tokenizer": TokenizerSettings()})
+    return tomli_w.dumps(plain.model_dump(mode="json", exclude_none=True, exclude=later))
 
 
 Precision = Literal["auto", "fp32", "bf16"]
@@ -135,11 +139,6 @@ class LoadedModel:
     def candidates(self) -> int:
         """How many of the best crops by vector `match` should look at again; 0: the method has no second score."""
         return self.method.candidates
-
-    @property
-    def image_settings(self) -> ImageSettings:
-        """How images are prepared."""
-        return self.settings.image
 
     @cached_property
     def fingerprint(self) -> str:
@@ -247,19 +246,12 @@ class _Undrawn(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
-def assemble(
-    report: KeyReport,
-    settings: ModelSettings,
-    tokenizer: Tokenizer,
-    identities: int,
-    state: Mapping[str, Tensor],
-    *,
-    name: str,
-) -> LoadedModel:
+def assemble(report: KeyReport, run: RunSettings, tokenizer: Tokenizer, state: Mapping[str, Tensor]) -> LoadedModel:
     """Build a model around tensors under its names, on the CPU. Starting weights are never drawn, so none can remain.
-    `report` says where the tensors of `state` are from; the rest is as in `LoadedModel`. A CheckpointMismatch where
-    keys are missing, left over or of another shape or kind, or the tokenizer has another size."""
-    source, layers = report.source, settings.vision.layers + settings.text.layers
+    `report` says where the tensors of `state` are from. A CheckpointMismatch where keys are missing, left over or of
+    another shape or kind, or the tokenizer has another size."""
+    source, settings, identities = report.source, run.model, run.identities
+    layers = settings.vision.layers + settings.text.layers
     if layers * _LEAST > len(state):
         why = f"{source}: its settings ask for {layers:,} layers; its {len(state):,} tensors are too few for so many"
         raise CheckpointMismatch(why)
@@ -283,7 +275,7 @@ def assemble(
         method = build_model(settings, tokenizer, identities, source=source)
         method.load_state_dict(tensors, strict=True)
     return LoadedModel(
-        name=name, method=method, tokenizer=tokenizer, settings=settings, identities=identities, report=report
+        name=run.name, method=method, tokenizer=tokenizer, settings=settings, identities=identities, report=report
     )
 
 

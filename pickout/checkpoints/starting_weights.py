@@ -4,13 +4,13 @@ fit; for a fusion model ALBEF's or RaSa's files, or BERT and a vision transforme
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
-from pickout.checkpoints.formats import albef_family, foreign_model
-from pickout.checkpoints.formats.foreign_model import MOMENTUM, POSITIONS, ForeignModel, Names, Translation
+from pickout.checkpoints.formats import families, foreign_model
+from pickout.checkpoints.formats.foreign_model import MOMENTUM, TABLES, ForeignModel, Names, Translation
 from pickout.checkpoints.named_weights import PACKAGES
 from pickout.checkpoints.saved_model import WEIGHTS_FILE, read_run_settings, run_folder
 from pickout.checkpoints.source import import_file, likeness, resolve, weights_in
@@ -21,7 +21,6 @@ from pickout.methods.fusion_model import FusionModel
 from pickout.nn.efficientnet import STAGES
 from pickout.nn.frozen import MultiStageTower, SentenceTower
 from pickout.nn.towers import TextTransformer, VisionTransformer
-from pickout.nn.transformer import Layer, Transformer
 
 Queues = Literal["keep", "random"]
 """What becomes of a file's queues: its features serve as negatives until they are overwritten, or none is taken."""
@@ -38,12 +37,8 @@ _BATCH_NORM_EPSILON = 1e-3  # of EfficientNet-Lite's batch norms (TensorFlow's)
 _COPIED = "copied from the trained part"
 _NEW = "a head that the file does not have at this size; it starts anew"
 _RUN = "a run of Pickout"
-_RASA = dict.fromkeys(("relation_head.", "replaced_head.", "identity_queue"), "RaSa's own, which ALBEF does not have")
-_LACKS = {
-    _RUN: dict.fromkeys(_HEADS, "the run does not have it"),
-    albef_family.ALBEF: _RASA,
-    albef_family.RETRIEVAL: {**_RASA, "word_head.": "ALBEF's files for retrieval have no word head"},
-}  # prefixes of ours that whole models of a format need not have, each with the reason
+_LACKS: dict[str, dict[str, str]] = {_RUN: dict.fromkeys(_HEADS, "the run does not have it"), **TABLES["lacks"]}
+"""Prefixes of ours that whole models of a format need not have, each with the reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +82,8 @@ def initialise(method: Method, source: str | Path | Sequence[str | Path], queues
                 resized[key] = f"cut from {len(table)} to {context} positions"
                 state[key] = table[:context]
         lacks = {prefix: reason for start in starts for prefix, reason in start.lacks.items()}
-        fresh = _without_parts(told, state, expected, queues, ignored, lacks)
+        dropped, fresh = _without_parts(told, state, expected, queues, lacks)
+        ignored |= dropped
     else:
         for key in [key for key in state if not key.startswith(_TOWERS)]:
             if key not in expected or expected[key].shape != state[key].shape:
@@ -118,7 +114,7 @@ def _whole(path: Path, stated: tuple[int, int] | None = None) -> _Start:
         model = import_file(path, stated=stated)
     else:
         settings = read_run_settings(folder).model
-        weights = Translation(Names({}), dict(read_weights(folder / WEIGHTS_FILE).tensors))
+        weights = Translation(str(folder), Names({}), dict(read_weights(folder / WEIGHTS_FILE).tensors))
         model = ForeignModel(_RUN, settings, 0, weights)
     towers = (("vision", model.settings.vision), ("text", model.settings.text))
     computes = {f"{name}.{key}": getattr(tower, key) for name, tower in towers for key in ("heads", "activation")}
@@ -129,19 +125,19 @@ def _fusion_part(path: Path, method: FusionModel) -> _Start:
     if run_folder(path):
         return _whole(path)
     file = read_weights(weights_in(path))
-    if albef_family.is_albef(file.tensors):
+    if families.is_albef(file.tensors):
         return _whole(path)
     lacks, grid = dict.fromkeys(_HEADS, "neither BERT nor a vision transformer has it"), None
-    if albef_family.is_bert(file.tensors):
+    if families.is_bert(file.tensors):
         format, tower = "BERT", "text"
-        weights = albef_family.bert_tensors(str(path), file.tensors, text_layers=method.text.layers)
+        weights = families.bert_tensors(str(path), file.tensors, text_layers=method.text.layers)
         width = weights.state["text.embeddings.words.weight"].shape[-1:].numel()
         lacks |= {f"text.fusion.{n}.cross.": "BERT looks at no image" for n in range(method.text.fusion_layers)}
-    elif albef_family.VIT.told_by(file.tensors):
+    elif families.VIT.told_by(file.tensors):
         format, tower = "a vision transformer", "vision"
-        weights = albef_family.VIT.translate(albef_family.without_ones(file.tensors))
+        weights = families.VIT.translate(str(path), families.without_ones(file.tensors))
         width = weights.state["vision.class_token"].numel()
-        side = albef_family.square_side(str(path), weights.state[POSITIONS])
+        side = families.square_side(weights)
         grid = (side, side)
     else:
         raise CheckpointUnknown(
@@ -149,19 +145,17 @@ def _fusion_part(path: Path, method: FusionModel) -> _Start:
             "RaSa, runs of Pickout, and BERT together with a vision transformer in timm's names"
         )
     weights = replace(weights, ignored={**file.ignored, **weights.ignored})
-    return _Start(format, weights, {f"{tower}.heads": foreign_model.usual_heads(width)}, lacks, grid)
+    return _Start(format, weights, {f"{tower}.heads": max(1, width // foreign_model.HEAD_WIDTH)}, lacks, grid)
 
 
 def _require_equal(source: str, method: Method, vision: VisionTransformer, start: _Start) -> None:
     """Compare what shapes do not show."""
-    ours: dict[str, object] = {}
-    for tower, layers in (("vision", vision.transformer), ("text", method.get_submodule("text"))):
-        inner = layers.transformer if isinstance(layers, TextTransformer) else layers
-        first = inner.layers[0] if isinstance(inner, Transformer) else None
-        if isinstance(first, Layer):
-            ours |= {f"{tower}.heads": first.attention.heads, f"{tower}.activation": first.feed_forward.activation}
+    ours: dict[str, object] = {f"vision.{name}": getattr(vision.settings, name) for name in ("heads", "activation")}
     if isinstance(method, FusionModel):
         ours["text.heads"] = method.text.heads
+    elif isinstance(text := method.get_submodule("text"), TextTransformer):
+        first: Any = text.transformer.layers[0]
+        ours |= {"text.heads": first.attention.heads, "text.activation": first.feed_forward.activation}
     differing = [key for key, own in ours.items() if start.computes.get(key, own) != own]
     wrong = [f"{key} = {ours[key]!r}, the file's is {start.computes[key]!r}" for key in differing]
     if wrong:
@@ -169,15 +163,11 @@ def _require_equal(source: str, method: Method, vision: VisionTransformer, start
 
 
 def _without_parts(
-    source: str,
-    state: dict[str, Tensor],
-    expected: Mapping[str, Tensor],
-    queues: Queues,
-    ignored: dict[str, str],
-    lacks: Mapping[str, str],
-) -> dict[str, str]:
-    """Take out, in place, what a fusion model does not want of its files, with the reason in `ignored`."""
-    reason, found = None, [key for key in _QUEUES if key in state and key in expected]
+    source: str, state: dict[str, Tensor], expected: Mapping[str, Tensor], queues: Queues, lacks: Mapping[str, str]
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Take out, in place, what a fusion model does not want of its files: what that was, and what starts anew, each
+    with the reason."""
+    reason, found = "", [key for key in _QUEUES if key in state and key in expected]
     if queues == "random":
         reason = "queues start at random"
     elif any(state[key].shape != expected[key].shape for key in found):
@@ -189,7 +179,6 @@ def _without_parts(
         part = next((prefix for prefix in (*_HEADS, *_FOLLOWED) if key.startswith(prefix)), None)
         if part and key not in dropped and not any(own.startswith(part) for own in expected):
             dropped[key] = "this model has no such part"
-    ignored.update({key: str(why) for key, why in dropped.items()})
     for key in dropped:
         del state[key]
     if reason and found:
@@ -198,7 +187,7 @@ def _without_parts(
     reasons = ((MOMENTUM, _COPIED), *lacks.items())
     absent = [key for key in expected if key not in state and not key.startswith(whole)]
     fresh = {key: next((why for prefix, why in reasons if key.startswith(prefix)), "") for key in absent}
-    return {key: why for key, why in fresh.items() if why}
+    return dropped, {key: why for key, why in fresh.items() if why}
 
 
 def initialise_frozen(method: Method, paths: Sequence[Path]) -> KeyReport:
@@ -217,7 +206,7 @@ def initialise_frozen(method: Method, paths: Sequence[Path]) -> KeyReport:
             classifier = ("_conv_head", "_bn1.", "_fc")
             ignored |= {key: "the classifier of ImageNet" for key in tensors if key.startswith(classifier)}
         else:
-            found = albef_family.MINILM.translate(tensors)
+            found = families.MINILM.translate(str(path), tensors)
             state |= found.state
             layers = ("embeddings.", "encoder.layer.")
             left_over += [key for key in found.left_over if key.startswith(layers) and "_ids" not in key]

@@ -119,9 +119,8 @@ def _plain(file: WeightFile) -> WeightFile:
     if asked > _SHARED * there:
         raise CheckpointUnknown(f"{file.path}: its tensors ask for {asked:,} bytes, the file has {there:,}")
     # Data-parallel training puts `module.` before each key.
-    whole = any(not key.startswith("module.") for key in file.tensors)
-    names = {key: key if whole else key.removeprefix("module.") for key in file.tensors}
-    return replace(file, tensors={names[key]: tensor.detach() for key, tensor in file.tensors.items()})
+    begin = len("module.") if all(key.startswith("module.") for key in file.tensors) else 0
+    return replace(file, tensors={key[begin:]: tensor.detach() for key, tensor in file.tensors.items()})
 
 
 def _oddness(tensor: Tensor) -> str:

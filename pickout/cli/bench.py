@@ -11,7 +11,7 @@ from datetime import date
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -20,9 +20,6 @@ from pickout.cli.options import Json, Runtime
 from pickout.cli.terminal import check_place, progress, say, say_table, tell, write
 from pickout.errors import NothingFound
 from pickout.gallery.gallery import Gallery
-
-if TYPE_CHECKING:
-    from pickout.checkpoints.loaded_model import LoadedModel
 
 Sides = dict[str, Callable[[], Any]]  # ways to do one work, the last of which is ours
 Taken = dict[str, list[tuple[float, float]]]  # by side, wall and processor seconds of each round
@@ -135,11 +132,11 @@ def _copied(crops: Path | None, folder: Path, number: int) -> list[Path]:
     return [Path(shutil.copy(file, place / f"{count:04d}{file.suffix}")) for count, file in enumerate(found)]
 
 
-def _indexing(plain: "LoadedModel", ours: "LoadedModel", files: list[Path], folder: Path) -> Sides:
+def _indexing(plain: "loading.LoadedModel", ours: "loading.LoadedModel", files: list[Path], folder: Path) -> Sides:
     from pickout.data.images import open_image
     from pickout.gallery.encoder import keeps_tokens
 
-    def loop(model: "LoadedModel", batch: int) -> None:
+    def loop(model: "loading.LoadedModel", batch: int) -> None:
         # As an index does: with a second look, its tokens too.
         encode: Callable[[Any], Any] = model.encode_images_with_tokens if keeps_tokens(model) else model.encode_images
         for start in range(0, len(files), batch):

@@ -4,10 +4,10 @@ import json as json_text
 import os
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -20,20 +20,11 @@ from pickout.cli.train import training
 from pickout.config import apply_overrides, parse_settings
 from pickout.data.registry import open_data
 from pickout.errors import UsageError
+from pickout.files import packaged_table
 from pickout.gallery.intake.metadata import CameraFrom
 from pickout.gallery.intake.scan import count_images
 
-if TYPE_CHECKING:
-    from pickout.checkpoints.loaded_model import LoadedModel
-
-STREET: Mapping[str, Any] = {"identities": 1500, "val_identities": 100, "test_identities": 400, "images": 2}
-SMALL_STREET: Mapping[str, Any] = {"identities": 1, "val_identities": 0, "test_identities": 150, "images": 2}
-"""The streets of `--train` and otherwise, as far as they differ from those of `pickout data draw`."""
-SENTENCES = (
-    "A woman in a red coat and black trousers, carrying a handbag.",
-    "The man wears a blue shirt, grey trousers and white trainers, with a backpack on his back.",
-    "A person with a yellow top and dark shorts.",
-)  # what is searched for when the user gives no sentence
+_FACTS = packaged_table("pickout.cli", "demo.toml")  # the people that are drawn, and the sentences that are asked
 
 
 def demo(
@@ -66,12 +57,13 @@ def demo(
     if crops is not None:
         count_images(crops)
     own = [pair for pair in set_ or () if pair.startswith("street.")]
-    drawn = apply_overrides({"street": STREET if train else SMALL_STREET}, own)["street"]
+    street = out / ("street" if train else "people")
+    drawn = apply_overrides({"street": _FACTS[street.name]}, own)["street"]
     people = parse_settings(StreetSettings, drawn, source="--set", prefix="street")
     pairs = [f"data.root={json_text.dumps(str(out / 'street'))}", *others]
     learn = training("demo", out / "run", pairs, device, json=json) if train else None
     voice = _Voice(json, stages=5 if train else 2 if crops else 3)
-    begun, street = time.monotonic(), out / ("street" if train else "people")
+    begun = time.monotonic()
     if crops is None:
         with voice.stage("draw a street of people"), progress("drawing", quiet=False, stays=True) as drawing:
             draw_street(people, street, progress=drawing)
@@ -93,7 +85,7 @@ def demo(
             gallery.add(searched, camera_from=CameraFrom.FOLDER, on_progress=on_progress)
     page = out / "results.html"
     with voice.stage("search"):
-        answers = [gallery.ask(each, top=top) for each in sentence or SENTENCES]
+        answers = [gallery.ask(each, top=top) for each in sentence or _FACTS["sentences"]]
         write(page, "--out", lambda: answers_page(gallery, answers), private=True)
     seconds = time.monotonic() - begun
     done = f"Done in {seconds / 60:.1f} minutes. Look at {page} in a browser. Then ask:"
@@ -125,7 +117,7 @@ class _Voice:
         self.tell(f"      {seconds:.1f} s", "stage", number=self._stage, what=what, seconds=round(seconds, 1))
 
 
-def _measure(model: "LoadedModel", out: Path, voice: _Voice) -> None:
+def _measure(model: "loading.LoadedModel", out: Path, voice: _Voice) -> None:
     """Tell R@1 on the test people with its interval, and how that compares with chance."""
     from pickout.evaluate.protocol import evaluate
 

@@ -18,7 +18,6 @@ from pickout.data.images import open_image
 from pickout.errors import UsageError
 
 if TYPE_CHECKING:
-    from pickout.checkpoints.loaded_model import LoadedModel
     from pickout.explain.pair import Pair
 
 _Crop = Annotated[Path, typer.Argument(help="The crop.")]
@@ -288,14 +287,14 @@ def vacuous(
     say(f"the first {len(captions)} sentences of {opened.data}, {split}; one mask each, seed {seed}")
 
 
-def _captioned(loaded: "LoadedModel", run: str, data: str | None, root: Path | None, split: str) -> Split:
+def _captioned(loaded: "loading.LoadedModel", run: str, data: str | None, root: Path | None, split: str) -> Split:
     from pickout.data.training_pairs import with_captions
     from pickout.evaluate.protocol import run_folder
 
     return with_captions(loading.split_of(loading.open_run_data(run, run_folder(loaded), data, root), split))
 
 
-def _open(run: str, device: str, image: Path, caption: str) -> "tuple[LoadedModel, Pair]":
+def _open(run: str, device: str, image: Path, caption: str) -> "tuple[loading.LoadedModel, Pair]":
     """A model that fuses words and images, another is refused; and what it reads."""
     from pickout.explain.pair import fusion_model, make_pair
 

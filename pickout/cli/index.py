@@ -75,10 +75,8 @@ def index(
 
 
 def _show(gallery: Path, count: int, report: IngestReport) -> None:
-    say(
-        f"{gallery}: {count} crops ({report.added} new, {report.updated} changed, {report.unchanged} as before) "
-        f"in {report.seconds:.1f} s"
-    )
+    changes = f"{report.added} new, {report.updated} changed, {report.unchanged} as before"
+    say(f"{gallery}: {count} crops ({changes}) in {report.seconds:.1f} s")
     for note in report.notes:
         say(f"the table: {note}")
     if report.passed_over:

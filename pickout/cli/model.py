@@ -13,7 +13,7 @@ from pickout.errors import GalleryError, ImageUnreadable, UsageError
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from pickout.checkpoints.loaded_model import LoadedModel
+    from pickout.checkpoints.loaded_model import LoadedModel as LoadedModel
     from pickout.cli.options import Engine
     from pickout.data.data_set import DataSet, Split
     from pickout.export.exported_images import Runtime

@@ -9,8 +9,7 @@ from typing import Annotated, Any, Literal, TypeVar
 import typer
 
 from pickout.config import Settings, apply_overrides, parse_settings
-from pickout.gallery.search.filters import Where, parse_labels, parse_range
-from pickout.gallery.storage.rows import parse_time
+from pickout.gallery.search.filters import Where, parse_labels
 
 Schema = TypeVar("Schema", bound=Settings)
 
@@ -54,13 +53,10 @@ def filtered(command: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(command)
     def with_filters(**given: Any) -> None:
-        after, before = (None if given[name] is None else parse_time(given[name]) for name in ("after", "before"))
-        words = {name: given.pop(name) or () for name in _FILTERS}
-        names = {f"{name}s": words[name] for name in ("camera", "not_camera", "track", "video")}
-        labels, not_labels = parse_labels(words["label"]), parse_labels(words["not_label"])
-        during = [parse_range(text) for text in words["during"]]
-        where = Where(**names, labels=labels, not_labels=not_labels, after=after, before=before, during=during)
-        command(where=where, **given)
+        told = {name if name in ("after", "before", "during") else f"{name}s": given.pop(name) for name in _FILTERS}
+        told = {name: words for name, words in told.items() if words is not None}
+        told |= {name: parse_labels(told[name]) for name in ("labels", "not_labels") if name in told}
+        command(where=Where.from_json(told), **given)
 
     kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
     filters = [inspect.Parameter(name, kind, default=None, annotation=each) for name, each in _FILTERS.items()]

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -18,12 +18,9 @@ from pickout.gallery.gallery import Gallery
 from pickout.gallery.search.filters import ANYWHERE, Where
 from pickout.gallery.search.query import Query
 from pickout.gallery.search.ranking import Grouping, SearchSettings
-from pickout.gallery.search.search import Answer, Hit
+from pickout.gallery.search.search import Answer
 from pickout.gallery.search.sentence_filters import read_filters
 from pickout.gallery.search.sheet import NOTE, result_sheet
-
-if TYPE_CHECKING:
-    from pickout.checkpoints.loaded_model import LoadedModel
 
 
 @filtered
@@ -106,7 +103,7 @@ def saved(
             say("; ".join([f"{kept.name}: {query.words()}", *where.words()]))
 
 
-def answers_page(gallery: Gallery, answers: Sequence[Answer], model: "LoadedModel | None" = None) -> str:
+def answers_page(gallery: Gallery, answers: Sequence[Answer], model: "loading.LoadedModel | None" = None) -> str:
     """Answers as one self-contained page; with the gallery's model also why each candidate was chosen."""
     style, reasons = ("", {}) if model is None else _reasons(model, answers)
     told = {"gallery": gallery.path.name, "model": gallery.manifest.model.name, "style": style}
@@ -126,7 +123,7 @@ def _parsed(gallery: Gallery, sentence: str, where: Where, *, json: bool) -> tup
     return found.description, found.where.beside(where)
 
 
-def _reasons(model: "LoadedModel", answers: Sequence[Answer]) -> tuple[str, dict[str, str]]:
+def _reasons(model: "loading.LoadedModel", answers: Sequence[Answer]) -> tuple[str, dict[str, str]]:
     """Why each candidate has its score for the first sentence of its query: a style sheet, and HTML by row."""
     from pickout.explain import explanation, figures, ways
 
@@ -152,7 +149,19 @@ def _show(answer: Answer, page: Path | None, *, json: bool) -> None:
         if answer.hits:
             tell({"answer": answer.as_json()}, json=True)
         return
-    rows = [_cells(hit) for hit in answer.hits]
+    rows = [
+        {
+            "rank": str(hit.rank),
+            "probability": "" if hit.probability is None else f"{hit.probability:.2f}",
+            "match": "" if hit.match is None else f"{hit.match:.3f}",
+            "score": f"{hit.score:.3f}",
+            "camera": hit.camera or "",
+            "time": "" if hit.time is None else hit.time.isoformat(" "),
+            "others": f"+{len(hit.others)}" if hit.others else "",
+            "crop": hit.path,
+        }
+        for hit in answer.hits
+    ]
     filled = [name for name in (rows or [{}])[0] if any(row[name] for row in rows)]
     if rows:
         numbers = ("rank", "score", "match", "probability", "others")
@@ -163,16 +172,3 @@ def _show(answer: Answer, page: Path | None, *, json: bool) -> None:
         say(f"More: --page {answer.page + 1}")
     if rows and page is not None:
         say(f"pictures: {page}")
-
-
-def _cells(hit: Hit) -> dict[str, str]:
-    return {
-        "rank": str(hit.rank),
-        "probability": "" if hit.probability is None else f"{hit.probability:.2f}",
-        "match": "" if hit.match is None else f"{hit.match:.3f}",
-        "score": f"{hit.score:.3f}",
-        "camera": hit.camera or "",
-        "time": "" if hit.time is None else hit.time.isoformat(" "),
-        "others": f"+{len(hit.others)}" if hit.others else "",
-        "crop": hit.path,
-    }

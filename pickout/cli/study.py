@@ -55,7 +55,6 @@ def _compared(plan: "Plan", runs: "list[Run]", out: Path) -> "dict[str, list[Row
     from pickout.study.comparison import compare, plot, to_markdown, to_text
 
     if found := compare(plan, runs):
-        write(out / "study.json", "--out", partial(to_text, plan, found))
-        write(out / "table.md", "--out", partial(to_markdown, plan, found))
-        write(out / "plot.png", "--out", partial(plot, plan, found))
+        for name, make in (("study.json", to_text), ("table.md", to_markdown), ("plot.png", plot)):
+            write(out / name, "--out", partial(make, plan, found))
     return found

@@ -48,18 +48,17 @@ def video(
     Kill it at any moment and run it again: it goes on where it stopped. A recording that breaks off gives the people
     before the break. Boxes are guesses of a detector: some people are missed, and some boxes show nobody."""
     from pickout.gallery.storage.rows import parse_time
-    from pickout.video import require_libraries
+    from pickout.video import make_detector, require_libraries
 
     require_libraries()
-    from pickout.video.detectors import make_detector
     from pickout.video.extraction import ExtractionSettings
     from pickout.video.harvest import TABLE, harvest
-    from pickout.video.recordings import CameraName, find_recordings
+    from pickout.video.recordings import find_recordings
 
     make_detector(detector)  # a wrong file is told before anything is made
     settings = settings_of(ExtractionSettings, set_, {"tracks": {"per_track": per_track}})
     moment = None if start is None else parse_time(start)
-    found = find_recordings(recordings, camera=camera, camera_from=CameraName(camera_from), start=moment, zone=zone)
+    found = find_recordings(recordings, camera=camera, camera_from=camera_from, start=moment, zone=zone)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     count = min(workers or cores, len(found))
     with _progress(found, speaks=not json) as tell_of:

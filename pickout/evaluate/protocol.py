@@ -78,7 +78,7 @@ def evaluate(
     opened = open_data(data, Path(root)) if isinstance(data, str) else data
     chosen = find_split(opened, split or ("test" if protocol == "paper" else "val"))
     parts, autocast = _SWEPT if protocol == "paper" else (), torch.bfloat16 if model.precision == "bf16" else None
-    encoder = Encoder(model.method, model.tokenizer, model.image_settings, parts=parts, autocast=autocast, tell=tell)
+    encoder = Encoder(model.method, model.tokenizer, model.settings.image, parts=parts, autocast=autocast, tell=tell)
     began = time.monotonic()
     ranking = _encode(encoder, chosen, settings)
     encoded = time.monotonic()
@@ -119,7 +119,7 @@ def answers_about(
 ) -> tuple[metrics.QueryScores, metrics.QueryScores, NDArray[np.int64]]:
     """Each caption of a split as a query for its images: its measures, those before a second look, which are the same
     where there is none, and whom it is about (captions,). Arguments and errors as of `evaluate`."""
-    encoder = Encoder(model.method, model.tokenizer, model.image_settings)
+    encoder = Encoder(model.method, model.tokenizer, model.settings.image)
     ranking = _encode(encoder, find_split(open_data(data, root), split), EvaluationSettings())
     scores = [metrics.score_queries(ranks) for ranks in _text_to_image(ranking)]
     return scores[0], scores[-1], ranking.captions.identity

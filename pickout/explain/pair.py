@@ -81,7 +81,7 @@ def make_pair(model: LoadedModel, sentence: str, picture: Image.Image) -> Pair:
     image, vision, size = to_rgb(picture), model.settings.vision, model.settings.image
     rows, columns = cast(Any, model.method).vision.grid
     grid = Grid(rows, columns, vision.patch, vision.stride, size.height, size.width)
-    pair = Pair(sentence, words, ids, image, prepare(image, model.image_settings), grid)
+    pair = Pair(sentence, words, ids, image, prepare(image, model.settings.image), grid)
     if not pair.told:
         shown = sentence if len(sentence) <= 40 else f"{sentence[:40]}..."
         raise UsageError(f"sentence '{shown}': no word that the model reads; describe a person in words")

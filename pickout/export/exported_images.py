@@ -134,7 +134,7 @@ def export(
     with TemporaryDirectory(dir=out.parent, prefix=".export-") as scratch:
         folder = Path(scratch) / "export"
         folder.mkdir()
-        ranges = [prepare(to_rgb(crop), model.image_settings) for crop in crops[:_RANGES]]
+        ranges = [prepare(to_rgb(crop), model.settings.image) for crop in crops[:_RANGES]]
         write_graph(exact.method, format, precision, ranges, folder)
         about = {"format": format, "precision": precision, "model": model.name, "fingerprint": model.fingerprint}
         files = {name: _digest(folder / name) for name in GRAPHS[format]}

@@ -215,7 +215,7 @@ class FusionModel(base.Method):
         self.vacuous, self.proposable = table(torch.from_numpy(empty)), table(proposable)
         self.whole_words = table(torch.zeros_like(proposable) if whole is None else torch.from_numpy(whole))
         self.continues = None if continues is None else table(torch.from_numpy(continues))
-        self.choices = table(proposable.nonzero().squeeze(1) if ordinary else torch.arange(vocabulary.size))
+        self.choices = table(proposable.nonzero().squeeze(1) if ordinary else torch.arange(len(vocabulary.texts)))
 
     @property
     def twin(self) -> Momentum:

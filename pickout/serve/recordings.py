@@ -123,7 +123,7 @@ class Recordings:
     def find(self, body: VideoBody, found: "Sequence[Recording]", of: str, jobs: Jobs, tell: Tell) -> Result:
         """Index the people in recordings, `of` one that was sent or of a place; `VideoError`: nothing could be read."""
         from pickout.video.extraction import ExtractionSettings
-        from pickout.video.harvest import LEDGER, TABLE, HarvestReport, Ledger, harvest
+        from pickout.video.harvest import LEDGER, TABLE, Ledger, harvest
         from pickout.video.tracks import TrackSettings
 
         key = body.recording or hashlib.sha256(of.encode()).hexdigest()[:32]
@@ -137,7 +137,7 @@ class Recordings:
 
         if out.exists() and not (out / LEDGER).exists():  # looked through before; the same crops get the same names
             write_atomically(out / LEDGER, Ledger(detector=body.detector, settings=settings).model_dump_json())
-        report: HarvestReport = harvest(found, out, body.detector, settings, apart=True, say=say)
+        report: Ledger = harvest(found, out, body.detector, settings, apart=True, say=say)
         why = {name: entry.fault for name, entry in report.recordings.items() if entry.fault} | report.failed
         faults = {at.name: why[at.name].replace(at.place, at.video or at.name) for at in found if at.name in why}
         if not any(entry.frames for entry in report.recordings.values()):

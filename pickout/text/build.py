@@ -51,11 +51,8 @@ def clip_tokenizer(file: Path, context: int = 77) -> Tokenizer:
     entries = [*letters, *(letter + END_OF_WORD for letter in letters), *("".join(pair) for pair in merges)]
     mask = len(entries)
     vocabulary = _numbered(file, [*entries, "<|mask|>", "<|startoftext|>", "<|endoftext|>"])
-    backend = _byte_pairs(
-        models.BPE(vocabulary, merges, end_of_word_suffix=END_OF_WORD),
-        [normalizers.NFC(), normalizers.Replace(Regex(r"\s+"), " "), normalizers.Lowercase()],
-        blank=False,
-    )
+    steps = [normalizers.NFC(), normalizers.Replace(Regex(r"\s+"), " "), normalizers.Lowercase()]
+    backend = _byte_pairs(models.BPE(vocabulary, merges, end_of_word_suffix=END_OF_WORD), steps, blank=False)
     backend.decoder = decoders.Sequence([decoders.ByteLevel(), decoders.Replace(END_OF_WORD, " ")])
     special = SpecialTokens(0, start=mask + 1, end=mask + 2, mask=mask)
     return Tokenizer(TokenizerSettings(context=context), backend, special)
@@ -97,12 +94,8 @@ def train_tokenizer(
     settings = TokenizerSettings(kind="trained", context=context, **options)
     albef = settings.cleaning == "albef"
     texts = [(clean_as_albef(each, settings.words) if albef else clean(each, entities=True)).text for each in captions]
-    trainer = trainers.BpeTrainer(
-        vocab_size=vocabulary_size - 4,
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        special_tokens=[],
-        show_progress=False,
-    )
+    letters = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(vocab_size=vocabulary_size - 4, initial_alphabet=letters, show_progress=False)
     # The blank before every word and mark makes "blue" in "grey-blue" the same piece as "blue" alone.
     steps = [normalizers.NFC(), normalizers.Lowercase()]
     learner = _byte_pairs(models.BPE(), steps, blank=True)

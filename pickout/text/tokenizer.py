@@ -4,16 +4,16 @@ import json
 import re
 from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import tokenizers
 from numpy.typing import NDArray
 from pydantic import Field
+from tokenizers import Tokenizer as Backend
 from tokenizers import decoders
 
 from pickout.config import Settings, parse_settings
@@ -36,8 +36,7 @@ class SpecialTokens:
 
     def ids(self) -> tuple[int, ...]:
         """The special ids in ascending order."""
-        ends = () if self.end is None else (self.end,)
-        return tuple(sorted({self.padding, self.start, self.mask, *ends}))
+        return tuple(sorted({number for number in astuple(self) if number is not None}))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,11 +51,6 @@ class Vocabulary:
     # True for pieces that are a word by themselves, and not the start of one or a mark; None where that is not known
     # (CLIP; a vocabulary that was learnt before it was kept)
     whole_words: NDArray[np.bool_] | None
-
-    @property
-    def size(self) -> int:
-        """How many ids there are."""
-        return len(self.texts)
 
 
 def read_vocabulary(
@@ -129,17 +123,13 @@ class Word:
 class Tokenizer:
     """Captions to rows of ids: start, pieces, end, padding. Use the constructors of this package to make one. No
     caption can produce a special id: specials written out in a caption are ordinary text. `backend` cuts text into
-    pieces, without special tokens; `seen_whole` is as in `read_vocabulary`."""
+    pieces, without special tokens; `seen` is `seen_whole` of `read_vocabulary`."""
 
     def __init__(
-        self,
-        settings: TokenizerSettings,
-        backend: tokenizers.Tokenizer,
-        special: SpecialTokens,
-        seen_whole: frozenset[int] | None = None,
+        self, settings: TokenizerSettings, backend: Backend, special: SpecialTokens, seen: frozenset[int] | None = None
     ) -> None:
         self.kind, self.context, self.cleaning = settings.kind, settings.context, settings.cleaning
-        self.special, self.seen_whole = special, seen_whole
+        self.special, self.seen_whole = special, seen
         self._backend, self._longest = backend, settings.words
         self._room = self.context - (1 if special.end is None else 2)
 
@@ -259,7 +249,7 @@ class Tokenizer:
             told |= {"kind": content["kind"], "context": content["context"]}
             settings = parse_settings(TokenizerSettings, told, source=source)
             seen = frozenset(content["seen_whole"]) if "seen_whole" in content else None
-            return cls(settings, tokenizers.Tokenizer.from_str(json.dumps(described)), special, seen)
+            return cls(settings, Backend.from_str(json.dumps(described)), special, seen)
         except CheckpointError:
             raise
         except Exception as error:  # The library raises bare Exception on a damaged model.

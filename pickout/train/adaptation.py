@@ -91,7 +91,7 @@ def _stages(model: LoadedModel, tower: MultiStageTower, crops: Sequence[Image]) 
     """What the frozen network sees of crops. Shape: (crops, tokens, channels), float16."""
     parts = []
     for start in range(0, len(crops), BATCH):
-        batch = [prepare(to_rgb(crop), model.image_settings) for crop in crops[start : start + BATCH]]
+        batch = [prepare(to_rgb(crop), model.settings.image) for crop in crops[start : start + BATCH]]
         parts.append(tower.stages(torch.stack(batch).to(model.device)).half())
     return torch.cat(parts)
 

@@ -2,7 +2,7 @@
 
     recordings   which files, and what their names and containers tell: camera and time
     frames       a file, a folder of pictures or a live camera as upright pictures with their times
-    boxes, detectors    frames in, boxes and scores out, by one of these:
+    boxes        frames in, boxes and scores out, by one of these:
     person_net, onnx_detector, installed_detectors
     tracks       boxes of one person over time, and the best crops of each
     extraction   all of it for one recording, in pieces that a kill cannot halve
@@ -11,7 +11,13 @@
 Boxes travel as `supervision.Detections`, which the trackers' library reads. Decoding is PyAV's, tracking `trackers`'.
 """
 
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 from pickout.errors import UsageError
+
+if TYPE_CHECKING:
+    from pickout.video.boxes import Detector
 
 
 def require_libraries() -> None:
@@ -20,3 +26,27 @@ def require_libraries() -> None:
 
     if lacking := [name for name in ("av", "supervision", "trackers") if find_spec(name) is None]:
         raise UsageError(f"pickout video needs {', '.join(lacking)}: pip install 'pickout[video]'")
+
+
+def make_detector(name: str, threads: int | None = None) -> "Detector":
+    """A detector by its name (`embedded`, `movenet`, `nanodet`), or the one in an ONNX file, on so many threads; None:
+    as many as there are cores. `UsageError`: another name or kind of file; `VideoError`: a file that cannot be used, or
+    a package that is not installed."""
+    if name.endswith(".onnx"):
+        from pickout.video.onnx_detector import OnnxDetector
+
+        return OnnxDetector(Path(name), threads)
+    if threads is not None:
+        import torch
+
+        torch.set_num_threads(threads)
+    if name == "embedded":
+        from pickout.video.person_net import PersonNetDetector
+
+        return PersonNetDetector.shipped()
+    if name in ("movenet", "nanodet"):
+        from pickout.video.installed_detectors import InstalledDetector
+
+        return InstalledDetector(name)
+    why = f"detector {name}: expected embedded, movenet, nanodet, or the path of an .onnx file (docs/video.md)"
+    raise UsageError(why)

@@ -57,15 +57,11 @@ class StandingCamera:
             return found
         if not len(found) or found.confidence is None:
             return found
-        share = np.array([_share(changed, box * (size[0] / width)) for box in found.xyxy])
+        sides = np.maximum(found.xyxy * (size[0] / width), 0).astype(int)
+        insides = (changed[top : bottom + 1, left : right + 1] for left, top, right, bottom in sides)
+        share = [inside.mean() if inside.size else 0.0 for inside in insides]
         found.confidence = found.confidence * np.interp(share, [0.0, _MOVING], [_STILL, 1.0]).astype(np.float32)
         return found
-
-
-def _share(changed: NDArray[np.bool_], box: NDArray[np.floating]) -> float:
-    left, top, right, bottom = (max(0, int(side)) for side in box)
-    inside = changed[top : bottom + 1, left : right + 1]
-    return float(inside.mean()) if inside.size else 0.0
 
 
 _QUALITY = 92  # of the JPEG files of crops

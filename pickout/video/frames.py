@@ -4,6 +4,7 @@ number under which its crops are kept."""
 import re
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -55,24 +56,24 @@ class VideoFile:
     def __init__(self, file: Path, rate: float) -> None:
         self.file, self._rate = file, rate
         self.fault: str | None = None  # where and why reading ended early; None where it did not. Known after `frames`.
-        with _opened(str(file)) as container:
-            stream = _video_stream(container, file)
-            length = stream.duration * stream.time_base if stream.duration else (container.duration or 0) / av.time_base
+        with _opened(str(file)) as stream:
+            whole = stream.container
+            length = stream.duration * stream.time_base if stream.duration else (whole.duration or 0) / av.time_base
             self.seconds: float | None = float(length) or None
-            self.metadata: dict[str, str] = {**container.metadata, **stream.metadata}
+            self.metadata: dict[str, str] = {**whole.metadata, **stream.metadata}
+            self.has_index = self.seconds is not None and whole.format.name not in _NO_SEEKING
 
     def frames(self, begin: Mark = BEGINNING) -> Iterator[Frame]:
         """Frames from `begin` on, in order. Broken packets are passed over; see `fault` for what ended it early. Which
         frames are given depends on their times alone, so that reading on gives what reading through would have."""
-        with _opened(str(self.file)) as container:
-            stream = _video_stream(container, self.file)
-            seeks = begin.number > 0 and self.seconds is not None and container.format.name not in _NO_SEEKING
+        with _opened(str(self.file)) as stream:
+            seeks = begin.number > 0 and self.has_index
             if seeks:
-                container.seek(int((begin.seconds + _first(stream)) / stream.time_base), stream=stream)
+                stream.container.seek(int((begin.seconds + _first(stream)) / stream.time_base), stream=stream)
             number = begin.number if seeks else 0
             last, broken = begin.seconds if seeks else 0.0, 0
             slot = self._slot(begin.seconds) if begin.number else -1
-            for decoded in _decoded(container, stream):
+            for decoded in _decoded(stream):
                 if decoded is None:
                     broken += 1
                     continue
@@ -83,32 +84,15 @@ class VideoFile:
                 if number > begin.number and self._slot(last) > slot:
                     slot = self._slot(last)
                     yield Frame(number - 1, last, _upright(decoded))
-            self.fault = self._verdict(last, number, broken)
-
-    def times(self, patience: float) -> tuple[float, ...]:
-        """The seconds of every frame, as the container tells them: nothing is decoded. Empty where it tells none, or
-        reading them takes longer than `patience` seconds."""
-        found, end = list[float](), time.monotonic() + patience
-        with _opened(str(self.file)) as container:
-            stream = _video_stream(container, self.file)
-            if self.seconds is None or container.format.name in _NO_SEEKING:
-                return ()
-            for packet in container.demux(stream):
-                if time.monotonic() > end:
-                    return ()
-                if packet.pts is not None and not packet.is_discard:
-                    found.append(max(0.0, float(packet.pts * packet.time_base) - _first(stream)))
-        return tuple(sorted(found))
+            if not number:
+                self.fault = f"no frame could be decoded ({broken} broken packets)"
+            elif self.seconds is not None and last + max(_SHORT, 0.02 * self.seconds) < self.seconds:
+                self.fault = f"breaks off at {last:.1f} s of {self.seconds:.1f} s; the people before that are kept"
+            elif broken:
+                self.fault = f"{broken} broken packets were passed over"
 
     def _slot(self, seconds: float) -> int:
         return int(seconds * self._rate + 1e-6)
-
-    def _verdict(self, last: float, frames: int, broken: int) -> str | None:
-        if not frames:
-            return f"no frame could be decoded ({broken} broken packets)"
-        if self.seconds is not None and last + max(_SHORT, 0.02 * self.seconds) < self.seconds:
-            return f"breaks off at {last:.1f} s of {self.seconds:.1f} s; the people before that are kept"
-        return f"{broken} broken packets were passed over" if broken else None
 
 
 class FrameFolder:
@@ -140,8 +124,7 @@ class LiveCamera:
     def __init__(
         self, address: str, rate: float, lasts: float | None = None, tell: Callable[[str], None] = lambda _: None
     ) -> None:
-        self.file, self._rate, self._tell = _shown(address), rate, tell
-        self._address, self.seconds = address, lasts
+        self._address, self._rate, self.seconds, self._tell = address, rate, lasts, tell
         self.fault: str | None = None
         self.metadata: dict[str, str] = {}
 
@@ -151,8 +134,8 @@ class LiveCamera:
         lost = 0
         while self.seconds is None or time.monotonic() - start < self.seconds:
             try:
-                with _opened(self._address) as container:
-                    for decoded in _decoded(container, _video_stream(container, self.file)):
+                with _opened(self._address) as stream:
+                    for decoded in _decoded(stream):
                         now = time.monotonic() - start
                         if self.seconds is not None and now >= self.seconds:
                             return
@@ -169,40 +152,35 @@ class LiveCamera:
             pause = min(2 * pause, _LONGEST_WAIT)
 
 
-def _opened(address: str) -> Any:
-    live = "://" in address
+@contextmanager
+def _opened(address: str) -> Iterator[Any]:
+    """The video stream of a file or camera."""
+    live, shown = "://" in address, re.sub(r"//[^@/]*@", "//", address)  # without the password that it may hold
     options = {} if live else {"format_whitelist": _FORMATS, "protocol_whitelist": "file"}
     if address.startswith("rtsp"):
         options["rtsp_transport"] = "tcp"
     try:
-        return av.open(address, options=options, timeout=_PATIENCE if live else None, metadata_errors="replace")
+        container = av.open(address, options=options, timeout=_PATIENCE if live else None, metadata_errors="replace")
     except (OSError, av.error.FFmpegError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         more = "" if live else "; an MP4 that was cut off has lost its index"
-        raise VideoUnreadable(f"{_shown(address)}: cannot be read as a video ({reason}{more})") from None
+        raise VideoUnreadable(f"{shown}: cannot be read as a video ({reason}{more})") from None
+    with container:
+        if not container.streams.video:
+            raise VideoUnreadable(f"{shown}: has no video stream")
+        stream = container.streams.video[0]
+        width, height = stream.codec_context.width, stream.codec_context.height
+        if min(width, height) < SMALLEST_SIDE or width * height > LARGEST_PIXELS:
+            least = f"frames of {width}x{height} pixels; expected at least {SMALLEST_SIDE} on each side"
+            raise VideoUnreadable(f"{shown}: {least} and at most {LARGEST_PIXELS // 2**20} million in all")
+        stream.thread_type = "AUTO"
+        yield stream
 
 
-def _shown(address: str) -> str:
-    """An address without the password that it may hold."""
-    return re.sub(r"//[^@/]*@", "//", address)
-
-
-def _video_stream(container: Any, file: object) -> Any:
-    if not container.streams.video:
-        raise VideoUnreadable(f"{file}: has no video stream")
-    stream = container.streams.video[0]
-    width, height = stream.codec_context.width, stream.codec_context.height
-    if min(width, height) < SMALLEST_SIDE or width * height > LARGEST_PIXELS:
-        why = f"{file}: frames of {width}x{height} pixels; expected at least {SMALLEST_SIDE} on each side and at most"
-        raise VideoUnreadable(f"{why} {LARGEST_PIXELS // 2**20} million in all")
-    stream.thread_type = "AUTO"
-    return stream
-
-
-def _decoded(container: Any, stream: Any) -> Iterator[Any]:
+def _decoded(stream: Any) -> Iterator[Any]:
     """Decoded frames; None for a packet that is broken. Ends where the container does, whole or not."""
     try:
-        for packet in container.demux(stream):
+        for packet in stream.container.demux(stream):
             try:
                 yield from packet.decode()
             except av.error.InvalidDataError:
@@ -254,11 +232,19 @@ def _near(place: Path, number: int) -> Iterator[Frame]:
     if place.is_dir():
         return FrameFolder(place, 1.0).frames(Mark(number))
     file, status = VideoFile(place, _EVERY), place.stat()
-    times = _times(place, (status.st_mtime_ns, status.st_size)) if number else ()
+    times = _times(place, (status.st_mtime_ns, status.st_size)) if number and file.has_index else ()
     return file.frames(Mark(number, times[number - 1]) if 0 < number < len(times) else BEGINNING)
 
 
 @lru_cache(maxsize=8)
 def _times(place: Path, _: tuple[int, int]) -> tuple[float, ...]:
-    """When each frame of a file is; kept, so that the next of its crops is shown at once."""
-    return VideoFile(place, _EVERY).times(_SECONDS)
+    """The seconds of every frame of a file, as its container tells them: nothing is decoded. Empty where it tells none,
+    or reading them takes too long. Kept, so that the next of its crops is shown at once."""
+    found, end = list[float](), time.monotonic() + _SECONDS
+    with _opened(str(place)) as stream:
+        for packet in stream.container.demux(stream):
+            if time.monotonic() > end:
+                return ()
+            if packet.pts is not None and not packet.is_discard:
+                found.append(max(0.0, float(packet.pts * packet.time_base) - _first(stream)))
+    return tuple(sorted(found))

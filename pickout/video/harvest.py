@@ -7,17 +7,16 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from functools import partial
 from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from pickout.errors import PickoutError, VideoError
 from pickout.files import storage_errors, write_atomically
-from pickout.video.detectors import make_detector
+from pickout.video import make_detector
 from pickout.video.extraction import ExtractionSettings, Piece, extract
 from pickout.video.frames import Mark
 from pickout.video.recordings import Recording
@@ -47,21 +46,15 @@ class Entry(BaseModel, extra="forbid"):
 
 
 class Ledger(BaseModel, extra="forbid"):
-    """The contents of `video.json`."""
+    """The contents of `video.json`: what became of the recordings in a folder of crops."""
 
     format: int = _FORMAT
     detector: str
     settings: ExtractionSettings
     table_bytes: int = 0
-    recordings: dict[str, Entry] = {}
-
-
-@dataclass(slots=True)
-class HarvestReport:
-    """What became of the recordings."""
-
-    recordings: dict[str, Entry]  # what is known of each, by name
-    failed: dict[str, str] = field(default_factory=dict)  # those that could not be read at all, and why
+    recordings: dict[str, Entry] = {}  # what is known of each, by name
+    failed: dict[str, str] = Field({}, exclude=True)
+    """Recordings that could not be read at all, and why; of this run, so it is not in the file."""
 
     @property
     def crops(self) -> int:
@@ -79,6 +72,36 @@ class HarvestReport:
         for name, why in self.failed.items():
             named[name]["fault"] = why
         return {"crops": self.crops, "tracks": self.tracks, "recordings": named, "failed": self.failed}
+
+    def enter(self, out: Path, recording: Recording) -> Entry:
+        """What is known of a recording; one that is not known yet begins at its beginning."""
+        place = Path(recording.place)
+        size = place.stat().st_size if place.is_file() else 0
+        entry = self.recordings.setdefault(recording.name, Entry(place=recording.place, size=size))
+        if recording.is_live:
+            entry.over = False
+        if (entry.place, entry.size) != (recording.place, size):
+            why = f"{out}: its recording {recording.name} was {entry.place} of {entry.size} bytes, now it is"
+            raise VideoError(f"{why} {recording.place} of {size}; give another folder, or delete this one")
+        return entry
+
+    def commit(self, out: Path, name: str, piece: Piece) -> None:
+        """The rows first, then the ledger that speaks of them: after a kill in between they are cut off again."""
+        text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in piece.rows).encode()
+        with storage_errors(out / TABLE), (out / TABLE).open("ab") as table:
+            table.write(text)
+            table.flush()
+            os.fsync(table.fileno())
+        self.table_bytes += len(text)
+        entry = self.recordings[name]
+        entry.number, entry.seconds, entry.tracks = piece.mark.number, piece.mark.seconds, piece.tracks
+        entry.frames, entry.crops = entry.frames + piece.frames, entry.crops + len(piece.rows)
+        entry.over, entry.fault = piece.over, piece.fault or entry.fault
+        self.write(out)
+
+    def write(self, out: Path) -> None:
+        """Put it into its folder."""
+        write_atomically(out / LEDGER, self.model_dump_json(indent=1) + "\n")
 
 
 def _pieces(
@@ -102,7 +125,7 @@ def harvest(
     apart: bool = False,
     lasts: float | None = None,
     say: Say = lambda *_: None,
-) -> HarvestReport:
+) -> Ledger:
     """Look through recordings for people; their best crops and a table of them are below `out` afterwards.
 
     Recordings that are done are passed over, others go on behind their last whole piece, so nothing is there twice:
@@ -111,9 +134,8 @@ def harvest(
     file does to its process, it does not to this one. Live cameras are looked at for `lasts` seconds; None: until
     interrupted. What `say` raises ends the run; what was committed stays. `VideoError`: `out` holds something else, is
     of other settings, or is in use; `StorageFull`: no space left; what was written stays."""
-    with _claimed(out, detector, settings) as folder:
-        report = HarvestReport(folder.ledger.recordings)
-        entries = [(recording, folder.enter(recording)) for recording in recordings]
+    with _claimed(out, detector, settings) as ledger:
+        entries = [(recording, ledger.enter(out, recording)) for recording in recordings]
         threads = None if workers == 1 else max(1, (os.cpu_count() or 1) // workers)
         tasks = {
             recording.name: partial(_pieces, recording, detector, settings, out, lasts, threads, entry)
@@ -122,10 +144,10 @@ def harvest(
         }
         for name, what in _run(tasks, workers, apart, say):
             if isinstance(what, Piece):
-                folder.commit(name, what)
+                ledger.commit(out, name, what)
             else:
-                report.failed[name] = what
-    return report
+                ledger.failed[name] = what
+    return ledger
 
 
 def _run(tasks: Mapping[str, Task], workers: int, apart: bool, say: Say) -> Iterator[tuple[str, Piece | str]]:
@@ -190,45 +212,8 @@ def _work(task: Task, mail: Any) -> None:
             send(error)
 
 
-class _Folder:
-    def __init__(self, out: Path, ledger: Ledger) -> None:
-        self._out, self.ledger = out, ledger
-        with (out / TABLE).open("ab") as table:
-            table.truncate(ledger.table_bytes)  # rows of a piece that was not finished
-        self._write()
-
-    def enter(self, recording: Recording) -> Entry:
-        place = Path(recording.place)
-        size = place.stat().st_size if place.is_file() else 0
-        entry = self.ledger.recordings.setdefault(recording.name, Entry(place=recording.place, size=size))
-        if recording.is_live:
-            entry.over = False
-        if (entry.place, entry.size) != (recording.place, size):
-            why = f"{self._out}: its recording {recording.name} was {entry.place} of {entry.size} bytes, now it is"
-            raise VideoError(f"{why} {recording.place} of {size}; give another folder, or delete this one")
-        return entry
-
-    def commit(self, name: str, piece: Piece) -> None:
-        """The rows first, then the ledger that speaks of them: after a kill in between they are cut off again."""
-        text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in piece.rows).encode()
-        file = self._out / TABLE
-        with storage_errors(file), file.open("ab") as table:
-            table.write(text)
-            table.flush()
-            os.fsync(table.fileno())
-        self.ledger.table_bytes += len(text)
-        entry = self.ledger.recordings[name]
-        entry.number, entry.seconds, entry.tracks = piece.mark.number, piece.mark.seconds, piece.tracks
-        entry.frames, entry.crops = entry.frames + piece.frames, entry.crops + len(piece.rows)
-        entry.over, entry.fault = piece.over, piece.fault or entry.fault
-        self._write()
-
-    def _write(self) -> None:
-        write_atomically(self._out / LEDGER, self.ledger.model_dump_json(indent=1) + "\n")
-
-
 @contextmanager
-def _claimed(out: Path, detector: str, settings: ExtractionSettings) -> Iterator[_Folder]:
+def _claimed(out: Path, detector: str, settings: ExtractionSettings) -> Iterator[Ledger]:
     try:
         out.mkdir(parents=True, exist_ok=True)
         handle = os.open(out, os.O_RDONLY)
@@ -240,7 +225,11 @@ def _claimed(out: Path, detector: str, settings: ExtractionSettings) -> Iterator
         except BlockingIOError:
             why = f"{out}: another pickout video is writing there; wait for it, or give another folder"
             raise VideoError(why) from None
-        yield _Folder(out, _read_ledger(out, detector, settings))
+        ledger = _read_ledger(out, detector, settings)
+        with (out / TABLE).open("ab") as table:
+            table.truncate(ledger.table_bytes)  # rows of a piece that was not finished
+        ledger.write(out)
+        yield ledger
     finally:
         os.close(handle)
 
@@ -256,7 +245,7 @@ def _read_ledger(out: Path, detector: str, settings: ExtractionSettings) -> Ledg
     except (ValidationError, OSError) as error:
         why = f"{file}: garbled ({str(error).splitlines()[0]}); give another folder, or delete this"
         raise VideoError(why) from None
-    if (ledger.detector, ledger.settings, ledger.format) != (detector, settings, _FORMAT):
+    if (ledger.detector, ledger.settings, ledger.format, ledger.failed) != (detector, settings, _FORMAT, {}):
         why = f"{out}: was begun with detector {ledger.detector} and other settings than now; give another folder, or"
         raise VideoError(f"{why} the same --detector and --set")
     return ledger

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image as Pictures
 from supervision import Detections
 
 from pickout.errors import VideoError
@@ -65,8 +66,6 @@ class OnnxDetector:
         raise VideoError(f"{self._file}: outputs {shown}; expected an export of RF-DETR, D-FINE or YOLOX")
 
     def _resized(self, image: Image) -> NDArray[np.float32]:
-        from PIL import Image as Pictures
-
         small = Pictures.fromarray(image).resize(self._size[::-1], Pictures.Resampling.BILINEAR)
         return np.asarray(small, dtype=np.float32) / np.float32(255)
 
@@ -82,10 +81,8 @@ class OnnxDetector:
     def _dfine(self, image: Image) -> tuple[NDArray[Any], NDArray[Any]]:
         pixels = self._resized(image).transpose(2, 0, 1)[None]
         sizes = np.array([[image.shape[1], image.shape[0]]], dtype=np.int64)
-        second = self._session.get_inputs()[1].name
-        labels, boxes, scores = self._session.run(
-            ["labels", "boxes", "scores"], {self._image.name: pixels, second: sizes}
-        )
+        given = {self._image.name: pixels, self._session.get_inputs()[1].name: sizes}
+        labels, boxes, scores = self._session.run(["labels", "boxes", "scores"], given)
         people = labels[0] == 0
         return boxes[0][people], scores[0][people]
 

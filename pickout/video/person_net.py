@@ -4,7 +4,6 @@ Anchor-free, one cell of 16 pixels a guess: whether a person's middle lies in it
 side (as in FCOS, Tian et al., arXiv 1904.01355, with the middle's heat of CenterNet, Zhou et al., arXiv 1904.07850)."""
 
 import hashlib
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 
@@ -34,16 +33,10 @@ _LEAST = 0.05  # cells below this heat are no guess
 _OVERLAP = 0.5  # overlap (IoU) above which the weaker of two boxes is the same person
 
 
-class SeparableConvolution(nn.Sequential):
+def _separable(width: int) -> nn.Sequential:
     """A 3x3 filter of each channel and a 1x1 mix of them, normalised over groups of channels."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__(
-            nn.Conv2d(width, width, 3, padding=1, groups=width, bias=False),
-            nn.Conv2d(width, width, 1, bias=False),
-            nn.GroupNorm(8, width),
-            nn.ReLU(inplace=True),
-        )
+    filters = nn.Conv2d(width, width, 3, padding=1, groups=width, bias=False)
+    return nn.Sequential(filters, nn.Conv2d(width, width, 1, bias=False), nn.GroupNorm(8, width), nn.ReLU(inplace=True))
 
 
 class PersonHead(nn.Module):
@@ -53,8 +46,8 @@ class PersonHead(nn.Module):
         super().__init__()
         self.stride = stride
         self.lateral = nn.ModuleList(nn.Conv2d(channels, width, 1) for channels in CHANNELS[stride])
-        self.mix = nn.ModuleList(SeparableConvolution(width) for _ in CHANNELS[stride])
-        self.trunk = nn.Sequential(*(SeparableConvolution(width) for _ in range(3)))
+        self.mix = nn.ModuleList(_separable(width) for _ in CHANNELS[stride])
+        self.trunk = nn.Sequential(*(_separable(width) for _ in range(3)))
         self.heat, self.reach = nn.Conv2d(width, 1, 1), nn.Conv2d(width, 4, 1)
         assert self.heat.bias is not None
         nn.init.constant_(self.heat.bias, -4.0)  # few cells are a person's middle: begin with that
@@ -92,7 +85,8 @@ class PersonNetDetector:
         """The people in a picture."""
         height, width = image.shape[:2]
         scale = LONG_SIDE / max(height, width)
-        field, scale = letterboxed(image, (_whole_cells(height * scale), _whole_cells(width * scale)), 127)
+        rows, columns = (max(32, -(-round(side * scale) // 32) * 32) for side in (height, width))  # whole cells of 32
+        field, scale = letterboxed(image, (rows, columns), 127)
         with torch.inference_mode():
             heat, reach = self._head(tower_maps(self._tower, torch.from_numpy(field)[None]))
             boxes, scores = decode(heat[0].sigmoid(), reach[0], self._head.stride)
@@ -109,8 +103,8 @@ def default_tower() -> EfficientNetLite0:
 
 def tower_hash(tower: EfficientNetLite0) -> str:
     """A hash of a tower's weights."""
-    state: Mapping[str, Tensor] = tower.state_dict()
-    return hashlib.sha256(b"".join(state[name].contiguous().numpy().tobytes() for name in sorted(state))).hexdigest()
+    weights = (tensor.contiguous().numpy().tobytes() for _, tensor in sorted(tower.state_dict().items()))
+    return hashlib.sha256(b"".join(weights)).hexdigest()
 
 
 def tower_maps(tower: EfficientNetLite0, pixels: Tensor) -> list[Tensor]:
@@ -127,8 +121,3 @@ def decode(heat: Tensor, reach: Tensor, stride: int) -> tuple[Tensor, Tensor]:
     left, top, right, bottom = reach[:, rows, columns].exp()
     x, y = columns + 0.5, rows + 0.5
     return torch.stack([x - left, y - top, x + right, y + bottom], dim=1) * stride, heat[rows, columns]
-
-
-def _whole_cells(side: float) -> int:
-    """A side in pixels, rounded up to whole cells of the coarsest map."""
-    return max(32, -(-round(side) // 32) * 32)

@@ -5,9 +5,9 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from enum import StrEnum
 from itertools import chain, count
 from pathlib import Path
+from typing import Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pickout.errors import DataMissing, UsageError
@@ -18,13 +18,8 @@ _NAMED_TIME = re.compile(r"(20\d\d)[-_.]?([01]\d)[-_.]?([0-3]\d)[-_.T ]?([0-2]\d
 """Date and time as recorders write them: 20260301_142500, 2026-03-01T14-25-00, ch01_20260301142500."""
 _LIVE = ("rtsp://", "rtsps://", "http://", "https://")
 
-
-class CameraName(StrEnum):
-    """Where a recording's camera comes from when it is not stated."""
-
-    FILE = "file"  # the file's name, without a date and time in it
-    FOLDER = "folder"  # the folder the file lies in
-
+CameraFrom = Literal["file", "folder"]
+"""Where a recording's camera comes from: the file's name, without a date and time in it, or the folder it lies in."""
 
 Source = VideoFile | FrameFolder | LiveCamera
 
@@ -59,7 +54,7 @@ def find_recordings(
     places: Sequence[str],
     *,
     camera: str | None = None,
-    camera_from: CameraName = CameraName.FILE,
+    camera_from: CameraFrom = "file",
     start: datetime | None = None,
     zone: str = "UTC",
 ) -> list[Recording]:
@@ -88,7 +83,7 @@ def sent_recording(
 ) -> Recording:
     """A recording in `file` that its owner calls `called`, as of a file of that name; see `find_recordings`."""
     begin = _start(Path(called).stem, start, live=False, zone=_zone(zone))
-    return Recording(name, str(file), camera or _camera(Path(called), CameraName.FILE) or name, begin, called)
+    return Recording(name, str(file), camera or _camera(Path(called), "file") or name, begin, called)
 
 
 def container_start(metadata: dict[str, str]) -> datetime | None:
@@ -126,8 +121,8 @@ def _below(place: str) -> list[str]:
     raise DataMissing(f"{place}: holds neither recordings ({' '.join(VIDEOS)}) nor pictures ({' '.join(PICTURES)})")
 
 
-def _camera(file: Path, source: CameraName) -> str:
-    if source is CameraName.FOLDER:
+def _camera(file: Path, source: CameraFrom) -> str:
+    if source == "folder":
         return file.resolve().parent.name or file.stem
     return _NAMED_TIME.sub("", file.stem).strip("-_. ") or file.stem
 

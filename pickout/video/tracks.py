@@ -17,6 +17,7 @@ from pickout.video.frames import Frame
 _REFERENCE_RATE = 30.0  # the library counts its patience in frames of a recording with this many a second
 _HELD = 4  # candidates held for each crop that will be kept, so that a better one later has something to replace
 _TALLEST = 640  # pixels in height that larger crops are reduced to: no model here reads more, memory stays bounded
+_TRACKERS: dict[str, Any] = {"bytetrack": ByteTrackTracker, "cbiou": CBIoUTracker}
 _GRID = (4, 8)  # columns and rows of the mean colours by which two crops are compared
 
 
@@ -44,7 +45,6 @@ class Sighting:
     frame: int  # the frame's number
     seconds: float  # since the recording began
     box: tuple[int, int, int, int]  # left, top, width and height in the frame's pixels
-    score: float  # the detector's
     quality: float  # by which crops of one track are compared: large, sharp, whole, sure
     crop: NDArray[np.uint8]  # its pixels, perhaps reduced. Shape: (height, width, 3)
     colours: NDArray[np.float32]  # mean colours of a coarse grid
@@ -80,11 +80,9 @@ class Tracker:
             "high_conf_det_threshold": settings.confident,
             "minimum_consecutive_frames": settings.least,
         }
-        self._library: ByteTrackTracker | CBIoUTracker = (
-            ByteTrackTracker(**common)
-            if settings.tracker == "bytetrack"
-            else CBIoUTracker(**common, instant_first_frame_activation=False)
-        )
+        if settings.tracker == "cbiou":
+            common["instant_first_frame_activation"] = False
+        self._library = _TRACKERS[settings.tracker](**common)
         self._tracks: dict[int, Track] = {}
         self._last = -1.0
 
@@ -140,6 +138,4 @@ def _sighting(frame: Frame, box: NDArray[np.floating], score: float, settings: T
     cut = sum((left <= 1, top <= 1, right >= width - 1, bottom >= height - 1))
     quality = score * min(1.0, (y1 - y0) / 256) * sharpness * 0.5**cut
     colours = np.asarray(picture.resize(_GRID, Image.Resampling.BOX), dtype=np.float32)
-    return Sighting(
-        frame.number, frame.seconds, (x0, y0, x1 - x0, y1 - y0), score, quality, np.asarray(picture), colours
-    )
+    return Sighting(frame.number, frame.seconds, (x0, y0, x1 - x0, y1 - y0), quality, np.asarray(picture), colours)

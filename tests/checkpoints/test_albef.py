@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 import pickout
 from pickout.checkpoints.formats import foreign_model as sizes
-from pickout.checkpoints.formats.albef_family import is_albef, translate
+from pickout.checkpoints.formats.families import is_albef, read_albef
 from pickout.checkpoints.formats.foreign_model import at_size
 from pickout.checkpoints.loaded_model import LoadedModel
 from pickout.checkpoints.source import import_file
@@ -105,7 +105,7 @@ def test_the_tokenizer_closes_no_row_and_cleans_as_albef(write: Write) -> None:
 
 def test_queries_keys_and_values_come_in_this_order() -> None:
     file = rasa_state()
-    state = translate("x", file).weights.state
+    state = read_albef("x", file).weights.state
     for ours, theirs in (("text.text_layers.1", "layer.1"), ("text.fusion.0", "layer.2")):
         start = f"text_encoder.bert.encoder.{theirs}.attention.self"
         parts = [file[f"{start}.{part}.weight"] for part in ("query", "key", "value")]
@@ -128,7 +128,7 @@ def test_a_retrieval_file_is_used_without_a_word_head(write: Write) -> None:
     assert model.report.format == "ALBEF, for retrieval"
     assert not any(key.startswith("word_head") for key in model.method.state_dict())
     torch.testing.assert_close(model.encode_texts(["w1"]), load(write(rasa_state())).encode_texts(["w1"]))
-    whole, found = translate("x", rasa_state()).weights.state, import_file(write(for_retrieval())).weights.state
+    whole, found = read_albef("x", rasa_state()).weights.state, import_file(write(for_retrieval())).weights.state
     assert all(torch.equal(whole[key], tensor) for key, tensor in found.items())
 
 

@@ -8,7 +8,7 @@ import torch
 from tiny_albef import FEED_FORWARD, POSITIONS, TEXT, WORDS, bert_state, fresh, rasa_state, vit_state
 
 import pickout
-from pickout.checkpoints.formats.albef_family import VIT, bert_tensors, is_bert
+from pickout.checkpoints.formats.families import VIT, bert_tensors, is_bert
 from pickout.errors import CheckpointMismatch, CheckpointUnknown
 from pickout.shapes import TokenBatch
 

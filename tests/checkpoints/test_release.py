@@ -69,7 +69,7 @@ def test_an_official_itself_file(tmp_path: Path, merges: Path) -> None:
     loaded = pickout.load(save_pth(tmp_path / "best.pth", content), precision="fp32")
     assert isinstance(loaded.method, Itself)
     assert loaded.report.format == "ITSELF" and loaded.identities == CLASSES - 1
-    assert (loaded.image_settings.height, loaded.image_settings.width) == (96, 32)
+    assert (loaded.settings.image.height, loaded.settings.image.width) == (96, 32)
     assert loaded.dimension == EMBEDDING + GRAB
     reasons = loaded.report.ignored
     assert {"visul_emb_layer.linear.weight", "texual_emb_layer.mlp.bns.1.running_var", "optimizer"} <= set(reasons)
@@ -177,7 +177,7 @@ def test_a_stated_size_corrects_the_guess_and_resizes_only_what_is_known(
     tmp_path: Path, merges: Path, patches: int, stated: tuple[int, int], resized: str | None
 ) -> None:
     model = pickout.load(sized(tmp_path, patches), image=stated)
-    assert (model.image_settings.height, model.image_settings.width) == stated
+    assert (model.settings.image.height, model.settings.image.width) == stated
     assert model.report.resized.get("vision.positions") == resized
 
 

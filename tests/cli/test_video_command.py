@@ -20,8 +20,8 @@ from pickout.gallery.gallery import Gallery
 def run(monkeypatch, capsys):
     """run(arguments...) -> (exit code, stdout, stderr); blocks are people, the model is the colour encoder."""
     monkeypatch.setattr("pickout.cli.model.load_model", lambda *_: ColourEncoder())
-    for place in ("detectors", "harvest"):
-        monkeypatch.setattr(f"pickout.video.{place}.make_detector", lambda name, threads=None: BlockDetector())
+    for place in ("pickout.video", "pickout.video.harvest"):
+        monkeypatch.setattr(f"{place}.make_detector", lambda name, threads=None: BlockDetector())
 
     def call(*arguments):
         with pytest.raises(SystemExit) as stop:

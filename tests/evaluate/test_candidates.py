@@ -251,7 +251,7 @@ def test_validation_uses_the_second_score_and_tells_the_first(
 ) -> None:
     model = colour_model(method=method)
     report = evaluate(model, colours, settings=QUICK)
-    named = validate(method, colours.splits["val"], model.tokenizer, model.image_settings)
+    named = validate(method, colours.splits["val"], model.tokenizer, model.settings.image)
     assert named["R@1"] == report.text_to_image.metrics.recall_at_1
     assert report.text_to_image_by_embedding is not None
     assert named["R@1 by embedding"] == report.text_to_image_by_embedding.metrics.recall_at_1

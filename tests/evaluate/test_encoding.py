@@ -14,7 +14,7 @@ from pickout.evaluate.processes import Share
 
 
 def encoder_of(model, **changes) -> Encoder:
-    return Encoder(model.method, model.tokenizer, model.image_settings, **changes)
+    return Encoder(model.method, model.tokenizer, model.settings.image, **changes)
 
 
 def test_embeddings_are_those_of_the_loaded_model(colour_model, colours: DataSet):

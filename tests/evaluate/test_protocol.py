@@ -185,7 +185,7 @@ def test_validation_equals_the_evaluation_and_leaves_the_method_in_training(colo
     expected = evaluate(model, colours, settings=QUICK).text_to_image.metrics
     model.method.train()
     before = torch.get_rng_state()
-    metrics = validate(model.method, colours.splits["val"], model.tokenizer, model.image_settings)
+    metrics = validate(model.method, colours.splits["val"], model.tokenizer, model.settings.image)
     assert metrics == expected.named()
     assert model.method.training
     assert torch.equal(torch.get_rng_state(), before)

@@ -11,7 +11,8 @@ from sequential.itself import losses
 from torch import Tensor
 from torch.nn import functional as F
 
-from pickout.checkpoints.formats.clip_family import translate
+from pickout.checkpoints.formats.families import read_itself
+from pickout.checkpoints.formats.foreign_model import Facts
 from pickout.data.batching import Batch
 from pickout.methods.base import ImageFeatures, LossTerms, Progress, TextFeatures
 from pickout.methods.itself import Itself, ItselfSettings
@@ -54,7 +55,7 @@ def golden(shared: Path) -> Golden:
         TextSettings(width=64, heads=1, embedding=16), vocabulary_size=300, context=20, start=298, end=299
     )
     method = Itself(ItselfSettings(local_dimension=32, hidden=16), vision, text, identities=5)
-    method.load_state_dict(translate("golden", tensors).weights.state)
+    method.load_state_dict(read_itself("golden", tensors, Facts()).weights.state)
     method.eval()
     texts = TokenBatch(io["caption_ids"], io["caption_ids"] != 0)
     with torch.no_grad():

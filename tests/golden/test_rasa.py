@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from pickout.checkpoints.formats.albef_family import translate
+from pickout.checkpoints.formats.families import read_albef
 from pickout.data.batching import Batch
 from pickout.draws import Drawn
 from pickout.methods.base import LossTerms, Progress
@@ -108,14 +108,14 @@ def files(rasa_tiny: Path) -> Files:
 def start(files: Files) -> Fusion:
     """The model before the step, in evaluation mode."""
     method = small_fusion()
-    method.load_state_dict(translate("golden", files.weights).weights.state)
+    method.load_state_dict(read_albef("golden", files.weights).weights.state)
     return method.eval()
 
 
 @pytest.fixture(scope="module")
 def golden(files: Files) -> Golden:
     method, io = small_fusion(), files.io
-    method.load_state_dict(translate("golden", files.weights).weights.state)
+    method.load_state_dict(read_albef("golden", files.weights).weights.state)
     method.chooser = lambda *_: Recorded(io)  # type: ignore[method-assign]
     batch = Batch(io["image1"], strong(io), io["idx"], io["image2"], weak(io), io["replace"])
     losses = method.losses(batch, Progress(2, 1, 1, 1))
@@ -215,7 +215,7 @@ def test_queues_and_momentum_after_the_step(golden: Golden) -> None:
 
 def test_the_vocabulary_axis_gives_another_loss_of_hidden_words_and_no_other(golden: Golden, files: Files) -> None:
     method, io = small_fusion(), files.io
-    method.load_state_dict(translate("golden", files.weights).weights.state)
+    method.load_state_dict(read_albef("golden", files.weights).weights.state)
     method.chooser = lambda *_: Recorded(io)  # type: ignore[method-assign]
     method.settings = method.settings.model_copy(update={"distillation_axis": "vocabulary"})
     batch = Batch(io["image1"], strong(io), io["idx"], io["image2"], weak(io), io["replace"])

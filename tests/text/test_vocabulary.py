@@ -11,7 +11,7 @@ def test_word_pieces_tell_special_unused_and_continuing_entries(tmp_path: Path) 
     file = tmp_path / "vocab.txt"
     file.write_text("\n".join(["[PAD]", "[unused0]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "tea", "##l", "black"]))
     vocabulary = wordpiece_tokenizer(file, closing=False).vocabulary
-    assert vocabulary.size == 9
+    assert len(vocabulary.texts) == 9
     assert vocabulary.texts == ("", "", "", "", "", "", "tea", "l", "black")
     # [SEP] is no special id of a tokenizer that closes no row, and still nothing to propose.
     assert vocabulary.proposable.tolist() == [False] * 6 + [True] * 3

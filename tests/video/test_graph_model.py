@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from pickout.errors import VideoError
-from pickout.video.detectors import make_detector
+from pickout.video import make_detector
 from pickout.video.installed_detectors import GraphModel
 
 

@@ -10,9 +10,8 @@ from PIL import Image
 
 from pickout.errors import VideoError
 from pickout.gallery.intake.metadata import MetadataTable
-from pickout.video import harvest as harvest_module
 from pickout.video.extraction import ExtractionSettings, Piece
-from pickout.video.harvest import LEDGER, TABLE, harvest
+from pickout.video.harvest import LEDGER, TABLE, Ledger, harvest
 from pickout.video.recordings import find_recordings
 
 SETTINGS = ExtractionSettings(rate=10)
@@ -69,26 +68,26 @@ def test_a_run_that_is_killed_and_run_again_leaves_what_one_run_leaves(
     class Killed(BaseException):
         pass
 
-    def dying(folder, name, piece):
+    def dying(ledger, out, name, piece):
         calls.append(name)
         if len(calls) < dies_after:
-            return commit(folder, name, piece)
+            return commit(ledger, out, name, piece)
         if dies_in == "the rows":
-            with (folder._out / TABLE).open("a") as table:
+            with (out / TABLE).open("a") as table:
                 table.write('{"image": "half')
         elif dies_in == "the ledger":
-            monkeypatch.setattr(harvest_module._Folder, "_write", lambda _: (_ for _ in ()).throw(Killed))
-            commit(folder, name, piece)
+            monkeypatch.setattr(Ledger, "write", lambda *_: (_ for _ in ()).throw(Killed))
+            commit(ledger, out, name, piece)
         else:
-            commit(folder, name, piece)
+            commit(ledger, out, name, piece)
         raise Killed
 
-    commit, write = harvest_module._Folder.commit, harvest_module._Folder._write
-    monkeypatch.setattr(harvest_module._Folder, "commit", dying)
+    commit, write = Ledger.commit, Ledger.write
+    monkeypatch.setattr(Ledger, "commit", dying)
     with pytest.raises(Killed):
         run(recording, tmp_path / "out")
-    monkeypatch.setattr(harvest_module._Folder, "commit", commit)
-    monkeypatch.setattr(harvest_module._Folder, "_write", write)
+    monkeypatch.setattr(Ledger, "commit", commit)
+    monkeypatch.setattr(Ledger, "write", write)
     run(recording, tmp_path / "out")
     assert contents(tmp_path / "out") == contents(tmp_path / "whole")
 

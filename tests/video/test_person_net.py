@@ -11,8 +11,7 @@ from crowds import draw_crowd
 from right_boxes import right_boxes
 
 from pickout.errors import VideoError
-from pickout.video import person_net
-from pickout.video.detectors import make_detector
+from pickout.video import make_detector, person_net
 from pickout.video.person_net import HEAD_FILE, decode
 
 INPUTS = Path(__file__).parents[2] / "models" / "person-head.inputs.json"

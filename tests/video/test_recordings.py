@@ -5,7 +5,7 @@ from datetime import datetime
 import pytest
 
 from pickout.errors import DataMissing, UsageError
-from pickout.video.recordings import CameraName, container_start, find_recordings, moment
+from pickout.video.recordings import container_start, find_recordings, moment
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ def test_a_folder_gives_all_below_it_and_equal_names_are_told_apart(tmp_path):
     for name in ("a/x.mp4", "b/x.MP4", "b/notes.txt", "c/y.avi"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
-    found = find_recordings([str(tmp_path)], camera_from=CameraName.FOLDER)
+    found = find_recordings([str(tmp_path)], camera_from="folder")
     assert [(each.name, each.camera) for each in found] == [("x", "a"), ("x-2", "b"), ("y", "c")]
 
 

@@ -24,6 +24,10 @@ from pickout.text.tokenizer import TokenizerSettings
 TABLES = packaged_table("pickout.checkpoints.formats", "names.toml")
 UNUSED: dict[str, dict[str, str]] = TABLES["unused"]  # keys that are left out, each with the reason, by format
 _KINDS = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
+_DUAL = {"name": "dual"}
+HEAD_WIDTH = 64
+"""Channels of a head in every model of OpenAI, ALBEF and BERT; files without a config tell the heads by it."""
+S = TypeVar("S", bound=Settings)
 _NUMBER = re.compile(r"(?<=\.)(?:0|[1-9][0-9]{0,3})(?=\.)")
 
 
@@ -34,8 +38,9 @@ def prefixed(table: Mapping[str, str], theirs: str, ours: str = "") -> dict[str,
 
 @dataclass(frozen=True, slots=True)
 class Translation:
-    """Tensors of a file under our names."""
+    """Tensors of a file under our names, and what they say about the model's sizes."""
 
+    source: str  # the file, for errors
     names: "Names"  # the table that was used, to spell our names as the file does
     state: dict[str, Tensor] = field(default_factory=dict)  # tensors under our names, floating ones in float32
     ignored: dict[str, str] = field(default_factory=dict)  # keys left out on purpose, each with the reason
@@ -46,6 +51,33 @@ class Translation:
         """Our name as the file spells it: the parts that it lacks, where several make one tensor of ours."""
         theirs = self.names.theirs(name)
         return " + ".join([key for key in theirs if key not in self.found] or theirs) or name
+
+    def shapes(self, telling: Mapping[str, int]) -> dict[str, tuple[int, ...]]:
+        """The shapes of the `telling` tensors, of so many axes each, which tell a model's sizes."""
+        state = self.state
+        there = {key for key, axes in telling.items() if key in state and state[key].ndim == axes and len(state[key])}
+        absent = ", ".join(self.spelled(key) for key in telling if key not in there)
+        if absent:
+            raise CheckpointMismatch(f"{self.source}: nothing usable for {absent}; it is only a part of a model")
+        return {key: tuple(state[key].shape) for key in telling}
+
+    def checked(self, schema: type[S], **values: Any) -> S:
+        """Settings from sizes of tensors, which may be anything."""
+        try:
+            return schema(**values)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            why = f"{self.source}: its tensors give {first['loc'][0]} = {first['input']}, which no model has"
+            raise CheckpointMismatch(why) from None
+
+    def layers(self, prefix: str) -> int:
+        """How many layers there are below a prefix of our names."""
+        return len({key.removeprefix(prefix).split(".")[0] for key in self.state if key.startswith(prefix)})
+
+    def tower(self, schema: type[S], layers: str, width: int, heads: int | None = None, **values: Any) -> S:
+        """The settings of a tower whose layers are below the prefix `layers`; without `heads` it has the usual ones."""
+        heads = heads or max(1, width // HEAD_WIDTH)
+        return self.checked(schema, width=width, layers=self.layers(layers), heads=heads, **values)
 
 
 @dataclass(frozen=True)
@@ -96,9 +128,9 @@ class Names:
                 return [key.replace("#", number).replace("*", kind) for key in self._back[form]]
         return []
 
-    def translate(self, tensors: Mapping[str, Tensor]) -> Translation:
+    def translate(self, source: str, tensors: Mapping[str, Tensor]) -> Translation:
         """A state dict under our names; what is not whole, or comes twice, is left over."""
-        done = Translation(self, found=frozenset(tensors))
+        done = Translation(source, self, found=frozenset(tensors))
         parts: dict[str, dict[str, str]] = {}
         for key in tensors:
             name = self.ours(key)
@@ -137,9 +169,6 @@ def _forms(key: str) -> Iterator[tuple[str, str, str]]:
             yield f"{spelled[: number.start()]}#{spelled[number.end() :]}", number[0], kind
 
 
-S = TypeVar("S", bound=Settings)
-HEAD_WIDTH = 64
-"""Channels of a head in every model of OpenAI, ALBEF and BERT; files without a config tell the heads by it."""
 POSITIONS = "vision.positions"  # our name of the image tower's position table
 MOMENTUM = "momentum."  # what stands before our names of a momentum twin's tensors
 SHORTEST = 4  # least tokens of a caption
@@ -173,78 +202,30 @@ class Facts:
     vision_heads: int | None = None  # heads of the image tower; None: its width / 64, as in all of OpenAI's models
     text_heads: int | None = None  # the same for text
     activation: Activation = "quick_gelu"  # of the feed-forward parts
+    stated: tuple[int, int] | None = None  # height and width that are believed where the position table can be of them
 
 
 def clip_model(
-    source: str,
-    format: str,
-    weights: Translation,
-    facts: Facts = Facts(),
-    *,
-    stated: tuple[int, int] | None = None,
-    method: Mapping[str, Any] | None = None,
-    identities: int = 0,
+    weights: Translation, facts: Facts, format: str, method: Mapping[str, Any] = _DUAL, identities: int = 0
 ) -> ForeignModel:
     """A model on CLIP's towers, its sizes read off its tensors."""
-    shapes = shapes_of(source, weights, TABLES["sizes"]["clip"])
+    shapes = weights.shapes(TABLES["sizes"]["clip"])
     width, patch = shapes["vision.patches.weight"][0], shapes["vision.patches.weight"][3]
     context, words = shapes["text.positions"][0], shapes["text.tokens.weight"][1]
     if context < SHORTEST:
-        raise CheckpointMismatch(f"{source}: captions of {context} tokens are too short for any tokenizer")
-    image, stride = _image_size(source, shapes[POSITIONS][0] - 1, patch, facts, stated)
-    beside = {"embedding": shapes["vision.projection.weight"][0], "activation": facts.activation}
-    layers = "vision.transformer.layers."
-    vision = tower(
-        source, VisionSettings, weights, layers, width, facts.vision_heads, patch=patch, stride=stride, **beside
-    )
-    beside["embedding"] = shapes["text.projection.weight"][0]
-    text = tower(source, TextSettings, weights, "text.transformer.layers.", words, facts.text_heads, **beside)
+        raise CheckpointMismatch(f"{weights.source}: captions of {context} tokens are too short for any tokenizer")
+    image, stride = _image_size(weights.source, shapes[POSITIONS][0] - 1, patch, facts)
+    own: dict[str, Any] = {"embedding": shapes["vision.projection.weight"][0], "activation": facts.activation}
+    looks = {**own, "patch": patch, "stride": stride}
+    own["embedding"] = shapes["text.projection.weight"][0]
     settings = ModelSettings(
-        method=dict(method or {"name": "dual"}),
-        image=checked(source, ImageSettings, height=image[0], width=image[1]),
-        vision=vision,
-        text=text,
-        tokenizer=checked(source, TokenizerSettings, context=context),
+        method=dict(method),
+        vision=weights.tower(VisionSettings, "vision.transformer.layers.", width, facts.vision_heads, **looks),
+        text=weights.tower(TextSettings, "text.transformer.layers.", words, facts.text_heads, **own),
+        image=weights.checked(ImageSettings, height=image[0], width=image[1]),
+        tokenizer=weights.checked(TokenizerSettings, context=context),
     )
     return ForeignModel(format, settings, identities, weights)
-
-
-def shapes_of(source: str, weights: Translation, telling: Mapping[str, int]) -> dict[str, tuple[int, ...]]:
-    """The shapes of the `telling` tensors, of so many axes each, which tell a model's sizes."""
-    state = weights.state
-    there = {key for key, axes in telling.items() if key in state and state[key].ndim == axes and len(state[key])}
-    absent = [weights.spelled(key) for key in telling if key not in there]
-    if absent:
-        raise CheckpointMismatch(f"{source}: nothing usable for {', '.join(absent)}; it is only a part of a model")
-    return {key: tuple(state[key].shape) for key in telling}
-
-
-def checked(source: str, schema: type[S], **values: Any) -> S:
-    """Settings from sizes of tensors, which may be anything."""
-    try:
-        return schema(**values)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        why = f"{source}: its tensors give {first['loc'][0]} = {first['input']}, which no model has"
-        raise CheckpointMismatch(why) from None
-
-
-def usual_heads(width: int) -> int:
-    """Heads of a tower of this width, where a file does not tell: `HEAD_WIDTH` channels each."""
-    return max(1, width // HEAD_WIDTH)
-
-
-def layers_of(weights: Translation, prefix: str) -> int:
-    """How many layers there are below a prefix of our names."""
-    return len({key.removeprefix(prefix).split(".")[0] for key in weights.state if key.startswith(prefix)})
-
-
-def tower(
-    source: str, schema: type[S], weights: Translation, layers: str, width: int, heads: int | None = None, **values: Any
-) -> S:
-    """The settings of a tower whose layers are below the prefix `layers`; without `heads` it has the usual ones."""
-    counted, heads = layers_of(weights, layers), heads or usual_heads(width)
-    return checked(source, schema, width=width, layers=counted, heads=heads, **values)
 
 
 def at_size(model: ForeignModel, image: tuple[int, int] | None) -> ForeignModel:
@@ -276,9 +257,7 @@ def fit_positions(
     return notes
 
 
-def _image_size(
-    source: str, patches: int, patch: int, facts: Facts, stated: tuple[int, int] | None
-) -> tuple[tuple[int, int], int]:
+def _image_size(source: str, patches: int, patch: int, facts: Facts) -> tuple[tuple[int, int], int]:
     """Height, width and stride whose grid has `patches` patches."""
     # Without overlap the number alone tells a square: no square is three times or twice another. Three to one (384x128)
     # and two to one (256x128) are guesses; 192 patches may also be 256x192, so a stated size is believed first.
@@ -290,7 +269,7 @@ def _image_size(
     else:
         sides = ((ratio, math.isqrt(max(patches, 0) // ratio) * patch) for ratio in (3, 2))
         guesses = [(side * ratio, side) for ratio, side in sides]
-        given = [stated] if stated else []
+        given = [facts.stated] if facts.stated else []
         tries = [(image, patch) for image in given + guesses]
         tries += [(image, stride) for image in (*given, *LINEAGE_SIZES) for stride in range(patch - 1, 0, -1)]
     for image, stride in tries:
