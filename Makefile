@@ -27,6 +27,7 @@ check: $(VENV)/.dev ## Lint, types, import directions, generated documents
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy --config-file benchmarks/mypy.ini benchmarks/*.py models/*.py
 	$(BIN)/python -m pytest -q tests/architecture
 	$(BIN)/python docs/generate.py --check
 

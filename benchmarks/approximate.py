@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from search import cpu, unit
 
 from pickout.gallery.approximate.build import ApproximateSettings, Approximation, approximate, read_approximation
+from pickout.gallery.approximate.far_vectors import FarVectors
 from pickout.gallery.storage.rows import Metadata, Row, row_id
 from pickout.gallery.storage.store import Store
 from pickout.gallery.storage.tables import make_gallery, new_manifest, read_manifest
@@ -139,7 +140,7 @@ def row(number: int, vector: Array) -> Row:
 
 def compare(store: Store, found: Approximation, sentences: Array, most: int) -> list[str]:
     """Both searches in turns, with sentences that neither chose nor measured."""
-    far = store.resident(found.vectors(store, None))
+    far = store.resident(FarVectors.maker(store, None, found.wide, found.told()))
     rows, generator = len(far.ids), np.random.default_rng(2)
     held = far.vectors.at(np.arange(min(most, rows)))
     best = best_rows(far.vectors, sentences, TOP)[0]

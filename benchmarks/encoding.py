@@ -13,6 +13,7 @@ minutes.
 import argparse
 import json
 import os
+import platform
 import statistics
 import time
 from collections.abc import Callable

@@ -26,6 +26,7 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx2
 from PIL import Image
@@ -248,7 +249,7 @@ class Served:
         # A row that went between the look at it and the change is answered with a count of none.
         return told.get("kind") != "NotThere" and told.get("updated", told.get("erased")) != 0
 
-    def _post(self, place: str, body: dict[str, object] | None) -> dict[str, object]:
+    def _post(self, place: str, body: dict[str, object] | None) -> dict[str, Any]:
         answer = self._client.post(place, json=body)
         if answer.status_code not in (200, 404):
             raise RuntimeError(f"{answer.status_code}: {answer.text}")

@@ -43,7 +43,7 @@ def main() -> None:
     share = allowed(where, resident).mean()
     read, exact, filtered = times(resident, queries, where)
     check(resident, queries[0], where)
-    size = resident.vectors.array.nbytes
+    size = held_of(resident).array.nbytes
     lines = [
         f"rows x dimension           {options.rows} x {options.dimension} float32, {size / 1e6:.0f} MB",
         f"reading the matrix once    {read * 1e3:8.1f} ms  ({size / read / 1e9:.1f} GB/s)",
@@ -84,17 +84,22 @@ def drawn(rows: int, dimension: int) -> Resident:
     )
 
 
+def held_of(resident: Resident) -> HeldVectors:
+    assert isinstance(resident.vectors, HeldVectors)
+    return resident.vectors
+
+
 def times(resident: Resident, queries: Vectors, where: Where) -> list[float]:
     """Medians of reading (by as many threads as BLAS has), exact search and filtered search, taken in turns."""
     taken: dict[str, list[float]] = {"read": [], "exact": [], "filtered": []}
     threads = int(os.environ.get("OMP_NUM_THREADS", os.cpu_count() or 1))
-    pool, parts = ThreadPoolExecutor(threads), np.array_split(resident.vectors.array, threads)
+    pool, parts = ThreadPoolExecutor(threads), np.array_split(held_of(resident).array, threads)
     for query in queries:
         for name, action in (
             ("read", lambda: list(pool.map(np.sum, parts))),
             (
                 "exact",
-                lambda query=query: exact_top(resident.vectors.array, Aim(query), top=100, order_N=resident.order),
+                lambda query=query: exact_top(held_of(resident).array, Aim(query), top=100, order_N=resident.order),
             ),
             ("filtered", lambda query=query: search_filtered(resident, query, where)),
         ):
@@ -107,13 +112,13 @@ def times(resident: Resident, queries: Vectors, where: Where) -> list[float]:
 def many(resident: Resident, repeats: int) -> list[str]:
     """32 queries at once beside a plain matrix product with a partial sort, and FAISS where it is installed."""
     array, queries = (
-        resident.vectors.array,
-        np.random.default_rng(2).standard_normal((32, resident.vectors.array.shape[1])),
+        held_of(resident).array,
+        np.random.default_rng(2).standard_normal((32, held_of(resident).array.shape[1])),
     )
     queries = unit(queries.astype(np.float32))
 
     def ours() -> list[list[int]]:
-        with resident.vectors.scored_together(queries):
+        with held_of(resident).scored_together(queries):
             return [resident.vectors.top(Aim(query), top=100, order_N=resident.order)[0].tolist() for query in queries]
 
     def product() -> list[list[int]]:
@@ -145,14 +150,14 @@ def many(resident: Resident, repeats: int) -> list[str]:
 
 def search_filtered(resident: Resident, query: Vectors, where: Where) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     return exact_top(
-        resident.vectors.array, Aim(query), top=100, order_N=resident.order, allowed_N=allowed(where, resident)
+        held_of(resident).array, Aim(query), top=100, order_N=resident.order, allowed_N=allowed(where, resident)
     )
 
 
 def check(resident: Resident, query: Vectors, where: Where) -> None:
     """The filtered answer is the same as a plain sort of the rows that pass: recall 1.0."""
     passed = np.flatnonzero(allowed(where, resident))
-    scores = (resident.vectors.array[passed].astype(np.float64) * query).sum(1)
+    scores = (held_of(resident).array[passed].astype(np.float64) * query).sum(1)
     expected = passed[np.argsort(-scores, kind="stable")[:100]]
     assert search_filtered(resident, query, where)[0].tolist() == expected.tolist()
 
@@ -182,7 +187,7 @@ def row(resident: Resident, number: int) -> Row:
         content=f"{number:064x}",
         root="/crops",
         path=f"{number:08d}.jpg",
-        vector=resident.vectors.array[number],
+        vector=held_of(resident).array[number],
         width=128,
         height=384,
         metadata=Metadata(camera=CAMERA_NAMES[resident.facets["camera"].positions[number]]),

@@ -9,8 +9,7 @@ from crowds import SEEN, Crowd
 from numpy.typing import NDArray
 from PIL import Image
 
-from pickout.data.image_changes import STRONG, change_picture
-from pickout.data.scene_changes import Picture
+from pickout.data.image_changes import STRONG, Picture, change_picture
 
 SIZE = (288, 512)
 """Height and width of the views of them that the head sees."""

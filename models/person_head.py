@@ -166,7 +166,8 @@ def teach(work: Path, stride: int, workers: int, seed: int = 1) -> None:
         order, total = torch.from_numpy(generator.permutation(len(boxes))), 0.0
         for chosen in order[: steps * BATCH].split(BATCH):
             inside = [each[chosen].float().contiguous(memory_format=torch.channels_last) for each in maps]
-            loss = losses(*head(inside), (wanted[0][chosen], wanted[1][chosen], wanted[2][chosen]))
+            heat, reach = head(inside)
+            loss = losses(heat, reach, (wanted[0][chosen], wanted[1][chosen], wanted[2][chosen]))
             optimiser.zero_grad()
             loss.backward()
             torch.nn.utils.clip_grad_norm_(head.parameters(), 5.0)

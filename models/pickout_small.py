@@ -154,7 +154,7 @@ def pack(work: Path, avatars: Path | None) -> None:
         "sha256": _hash(DEFAULT_FILE),
         "streets": {street.name: _street(street) for street in streets},
         "avatars": {file.name: _hash(file) for file in sorted(avatars.glob("*.glb"))} if avatars else {},
-        "packages": {package.install: _hash(packaged_file(name)) for name, package in PACKAGES.items()},
+        "packages": {package["install"]: _hash(packaged_file(name)) for name, package in PACKAGES.items()},
         "recipe": (work / f"run-{SEEDS[0]}" / "recipe.toml").read_text(encoding="utf-8"),
         "versions": {"pickout": pickout.__version__, "python": platform.python_version()},
     }
