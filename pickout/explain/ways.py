@@ -70,14 +70,15 @@ def token_similarity(evidence: Evidence) -> Reading:
     image = encoder.method.encode_images(pair.pixels[None].to(encoder.device))
     text = encoder.method.encode_texts(text_batch(encoder, [pair.ids]))
     widths = {image.tokens.shape[-1], text.tokens.shape[-1]}
-    if "global" not in text.parts or widths != {text.parts["global"].shape[-1]}:
+    patches = pair.grid.rows * pair.grid.columns  # `union` keeps fewer
+    if "global" not in text.parts or widths != {text.parts["global"].shape[-1]} or image.tokens.shape[1] != 1 + patches:
         return Reading()
-    patches, tokens, whole, seen = (
+    looked, tokens, whole, seen = (
         F.normalize(part.float(), dim=-1)
         for part in (image.tokens[0, 1:], text.tokens[0], text.parts["global"][0], image.parts["global"][0])
     )
     words = torch.stack([tokens[list(pair.words[n].positions)].mean(dim=0) for n in pair.told])
-    return Reading(_array(patches @ whole), _array(words @ seen), _array(words @ patches.T))
+    return Reading(_array(looked @ whole), _array(words @ seen), _array(words @ looked.T))
 
 
 def by_attention(evidence: Evidence, read: Callable[[AttentionTrace], Tensor]) -> Reading:

@@ -7,6 +7,7 @@ import multiprocessing
 import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -109,6 +110,7 @@ def _toml(value: Any) -> str:
 
 
 ANSWERS = "answers.npz"  # in a run's folder: what each query about each population scored
+ASKED = "asked.json"  # beside it: who it was trained on and asked about, as `Run.asked`
 FIRST = ", first look"  # behind a population's name: before a second look
 
 
@@ -136,16 +138,36 @@ class Run:
         """Whether its answers are there."""
         return (self.folder / ANSWERS).is_file()
 
+    @property
+    def asked(self) -> dict[str, Any]:
+        """Who it is trained on and asked about: populations by name, with what tells their settings apart."""
+        people = {name: root.name for name, root in self.populations.items()}
+        return {"trained_on": next(iter(people.values())), "people": people, "split": self.plan.split}
+
     def check(self) -> None:
-        """Refuse a finished run of another recipe: a plan or its base was changed since. `ResumeMismatch` names it."""
-        file = self.folder / RECIPE_FILE
-        if not self.is_finished or not file.is_file():  # committed answers come without
+        """Refuse a finished run of another recipe or question: a plan or its base was changed since. `ResumeMismatch`
+        names it."""
+        if not self.is_finished:
             return
-        before = parse_settings(Recipe, read_toml(file), source=str(file))
-        # Runs of a study share features, and only a run itself knows what the precision `auto` became.
-        if changed := differences(before, self.recipe, {"data.features", "train.precision"}):
-            remedy = "give another --out, or remove this folder to train it anew"
-            raise ResumeMismatch(f"{self.folder}: was trained by another recipe ({'; '.join(changed)}); {remedy}")
+        folder, told = self.folder, dict[str, Any]()
+        if (folder / RECIPE_FILE).is_file():  # committed answers come without
+            before = parse_settings(Recipe, read_toml(folder / RECIPE_FILE), source=str(folder / RECIPE_FILE))
+            # Runs of a study share features, and only a run itself knows what the precision `auto` became.
+            changed = differences(before, self.recipe, {"data.features", "train.precision"})
+            self._require(not changed, f"was trained by another recipe ({'; '.join(changed)})", "this folder to train")
+        with suppress(OSError, ValueError):
+            told = dict(json.loads((folder / ASKED).read_text(encoding="utf-8")))
+        own = self.asked
+        self._require(
+            told.get("trained_on") == own["trained_on"], "was trained on other people", "this folder to train"
+        )
+        looks = told.get("first_look", False) or not self.plan.first_look
+        asked = f"was asked otherwise ({told}, and now {own})"
+        self._require(looks and {**told, "first_look": 0} == {**own, "first_look": 0}, asked, f"its {ANSWERS} to ask")
+
+    def _require(self, holds: bool, what: str, remedy: str) -> None:
+        if not holds:
+            raise ResumeMismatch(f"{self.folder}: {what}; give another --out, or remove {remedy} it anew")
 
     def answers(self) -> dict[str, Answers]:
         """Its answers by population, and by `FIRST` of a population where the plan compares the first look too."""
@@ -232,6 +254,8 @@ def carry_out_one(run: Run) -> None:
             raise DataError(f"{root}: no query of {run.plan.split} has anybody to find")
         for look, found in (("", scores), (FIRST, first))[: 1 + run.plan.first_look]:
             held |= {f"{name}{look}.values": found.values, f"{name}{look}.people": people[found.kept]}
+    told = {**run.asked, "first_look": run.plan.first_look}
+    write_atomically(run.folder / ASKED, json.dumps(told, indent=1) + "\n")
     written = io.BytesIO()
     np.savez_compressed(written, **held)
     write_atomically(run.folder / ANSWERS, written.getvalue())

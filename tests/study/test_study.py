@@ -6,7 +6,7 @@ import pytest
 
 from pickout.cli.app import main
 from pickout.config import apply_overrides
-from pickout.errors import RecipeError
+from pickout.errors import RecipeError, ResumeMismatch
 from pickout.study import runs
 from pickout.study.comparison import holm, paired_difference
 from pickout.study.runs import ANSWERS, load_plan, recipe_of
@@ -182,6 +182,26 @@ def test_a_study_goes_on_where_it_was_stopped_and_compares_what_it_has(plan, tmp
     assert "to `dual`," in turned["rule"] and "to `dual`," in (out / "table.md").read_text()
     itself, none = turned["found"]["same"]
     assert none["difference"] is None and itself["difference"]["mean"] == pytest.approx(-dual["difference"]["mean"])
+    places, ask, teach = (
+        {"same": data / "same", "other": data / "other"},
+        "remove its answers.npz",
+        "remove this folder",
+    )
+    for changes, populations, told in (
+        (["split='val'"], None, ask),
+        (["first_look=true"], None, ask),
+        (["data.other.street.test_identities=5"], None, ask),
+        (["data.same.street.identities=13"], None, teach),
+        ([], places, teach),
+        (['set={"schedule.epochs" = 2, "schedule.warm_up" = 0}'], None, "another recipe.*epochs"),
+    ):
+        settings = load_plan(plan, changes)
+        with pytest.raises(ResumeMismatch, match=told):
+            runs.runs_of(settings, plan, out, populations or runs.draw(settings, data, 1, lambda _: None))
+    (out / "runs" / "dual" / "2" / runs.ASKED).unlink()
+    with pytest.raises(SystemExit) as stop:
+        main(["study", str(plan), "--out", str(out), "--data", str(data)])
+    assert stop.value.code == 3
 
 
 def test_the_first_look_is_compared_where_the_plan_asks(plan, tmp_path, command):
