@@ -75,7 +75,7 @@ def _show(report: Report) -> None:
         say_table(("split", *columns), rows, right=columns, title=f"{report.name} in {report.root}")
     for finding in report.findings:
         level = typer.style(finding.level, fg="red" if finding.level == "error" else "yellow")
-        typer.echo(f"{level} {printable(finding.message)}")
+        typer.echo(" ".join((level, printable(finding.message, keep="\n"))))
         for example in finding.examples:
             say(f"    {example if len(example) <= 160 else example[:157] + '...'}")
         if finding.examples and finding.count > len(finding.examples):

@@ -94,6 +94,10 @@ class OpenGallery:
         """Whole rows by id; unknown ids are left out."""
         return self._store.fetch(ids)
 
+    def present(self, ids: Iterable[str]) -> set[str]:
+        """Which of these crops are there, by their ids."""
+        return self._store.present(ids)
+
     def choose(self, crops: Sequence[str] = (), where: Where = ANYWHERE) -> list[str]:
         """Ids of crops, for a change; see `choose_rows` for arguments and errors."""
         return edits.choose_rows(self._store, self._all(), crops, where)

@@ -8,6 +8,7 @@ firing at `p <= r / m` gives at most `r` false alarms a day in the mean. The sma
 
 import json
 import threading
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -27,6 +28,7 @@ from pickout.serve.requests import WatchBody
 from pickout.serve.service import Service, limited
 
 _MOST = 100  # watches of one gallery
+_SENT = 100  # alarms that one address gets at a time
 
 
 class Watches:
@@ -36,6 +38,7 @@ class Watches:
         self._service = service
         self._database = Database(service.state, "watches")
         self._looking = threading.Lock()
+        service.on_erasing.append(self._forget)
 
     def create(self, actor: Actor, hosted: Hosted, body: WatchBody, purpose: str | None) -> dict[str, Any]:
         """Ask a saved search of each crop that comes from now on."""
@@ -53,6 +56,8 @@ class Watches:
         with self._database.opened() as database:
             database.execute("INSERT INTO watches VALUES (?,?,?,?,?,?,?,?,?)", values)
             database.execute("INSERT INTO background VALUES (?,?,?)", (name, body.name, background))
+            model = hosted.open().manifest.model.fingerprint
+            database.execute("INSERT OR REPLACE INTO models VALUES (?,?,?)", (name, body.name, model))
             seen = ((name, body.name, each.decode()) for each in scored.ids)
             database.executemany("INSERT INTO seen VALUES (?,?,?)", seen)
         return {"name": body.name, "search": body.search, **promise(len(scored.scores), crops, rate)}
@@ -72,7 +77,7 @@ class Watches:
         self._own(actor, hosted, watch)
         record_event(hosted.path, "watch deleted", name=watch)
         with self._database.opened() as database:
-            for table in ("watches", "background", "seen", "alarms"):
+            for table in ("watches", "background", "models", "seen", "alarms"):
                 database.execute(f"DELETE FROM {table} WHERE gallery = ? AND name = ?", (hosted.name, watch))
 
     def alarms(self, actor: Actor, hosted: Hosted, watch: str, after: int = 0) -> list[dict[str, Any]]:
@@ -103,29 +108,41 @@ class Watches:
 
         unsent = self._database.read(
             "SELECT number AS alarm, webhook, gallery, name AS watch, crop, at, p FROM alarms "
-            "WHERE webhook IS NOT NULL AND sent IS NULL LIMIT 100"
+            "WHERE webhook IS NOT NULL AND sent IS NULL ORDER BY number"
         )
+        waiting = Counter[str]()  # for each address: one that does not answer holds up no other
         for told in unsent:
             address, body = told.pop("webhook"), json.dumps(told).encode()  # shows nobody
+            waiting[address] += 1
+            if waiting[address] > _SENT:
+                continue
             signature = hmac.digest(self._service.webhook_secret().encode(), body, "sha256").hex()
             headers = {"Content-Type": "application/json", "Pickout-Signature": f"sha256={signature}"}
             try:
                 answer = httpx2.post(address, content=body, headers=headers, timeout=5, follow_redirects=False)
             except httpx2.HTTPError:
+                waiting[address] = _SENT
                 continue
             if answer.is_success:
                 self._database.write("UPDATE alarms SET sent = ? WHERE number = ?", (now(), told["alarm"]))
+
+    def _forget(self, ids: Sequence[str]) -> None:
+        """Erased crops."""
+        with self._database.opened() as database:
+            for table in ("seen", "alarms"):
+                database.executemany(f"DELETE FROM {table} WHERE crop = ?", ((each,) for each in ids))
 
     def _look(self, hosted: Hosted, row: dict[str, Any]) -> int:
         owner = self._owner(row)
         if owner is None or self._why_stopped(hosted, row) is not None:
             return 0
+        key, read = (hosted.name, row["name"]), self._database.read
+        seen = {each["crop"] for each in read("SELECT crop FROM seen WHERE gallery = ? AND name = ?", key)}
         try:
             scored = hosted.turns.ask(lambda gallery: self._scored(owner, hosted, gallery, row["search"]))
         except PickoutError:  # no crop passes its filters now; one that comes may
+            self._forget([*seen - hosted.turns.ask(lambda gallery: gallery.present(seen))])  # by another process
             return 0
-        key, read = (hosted.name, row["name"]), self._database.read
-        seen = {each["crop"] for each in read("SELECT crop FROM seen WHERE gallery = ? AND name = ?", key)}
         scores = dict(zip((each.decode() for each in scored.ids), scored.scores, strict=True))
         fresh, gone = [each for each in scores if each not in seen], seen - scores.keys()
         background = read("SELECT scores FROM background WHERE gallery = ? AND name = ?", key)[0]["scores"]
@@ -162,6 +179,10 @@ class Watches:
             return f"the saved search '{row['search']}' is gone; delete the watch, or save the search and make it again"
         except PickoutError as error:
             return str(error)
+        if row["fingerprint"] not in (None, hosted.open().manifest.model.fingerprint):
+            return (
+                "the gallery has another model since, whose scores do not compare; delete the watch and make it again"
+            )
         made = datetime.fromisoformat(row["made"])
         return None if saved <= made else f"'{row['search']}' was saved anew since; delete the watch and make it again"
 
@@ -180,7 +201,8 @@ class Watches:
 
     def _rows(self, gallery: str) -> list[dict[str, Any]]:
         return self._database.read(
-            "SELECT watches.*, length(scores) / 4 AS background FROM watches JOIN background USING (gallery, name) "
+            "SELECT watches.*, length(scores) / 4 AS background, fingerprint FROM watches "
+            "JOIN background USING (gallery, name) LEFT JOIN models USING (gallery, name) "
             "WHERE gallery = ? ORDER BY name",
             (gallery,),
         )

@@ -64,6 +64,8 @@ def adapt(model: LoadedModel, crops: Sequence[Image], settings: AdaptationSettin
     chance = np.random.default_rng(settings.seed)
     order = chance.permutation(len(crops))[: settings.most]
     judges = max(2, round(len(order) * settings.held_back))
+    if judges >= len(order):
+        raise DataError(f"held_back = {settings.held_back}: of {len(order)} crops none is left to adapt to; give less")
     learning = _stages(model, tower, [crops[place] for place in order[judges:]])
     plain = [crops[place] for place in order[:judges]]
     pictures = [Picture(np.asarray(to_rgb(crop), np.float32) / np.float32(255)) for crop in plain]

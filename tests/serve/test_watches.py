@@ -6,10 +6,12 @@ import threading
 import time
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
+import httpx2
 import numpy as np
 import pytest
 from small_server import result_of
 
+from pickout.gallery.gallery import Gallery
 from pickout.serve.watches import allowed_webhook, p_values, promise
 
 URL = "/v1/galleries/people"
@@ -82,6 +84,64 @@ def test_what_is_erased_is_forgotten_by_its_watch(watching, draw, tmp_path):
     assert alarms(watching) == []
     watching.parts.watches.look()
     assert crop.encode() not in (watching.state / "watches.sqlite").read_bytes()
+
+
+@pytest.mark.parametrize("through", ["the server", "another process", "a watch that stopped"])
+def test_what_is_erased_is_forgotten_also_where_no_crop_passes_any_more(server, encoder, through):
+    body = {"name": "b", "sentences": ["a blue jacket"], "where": {"cameras": ["cam_b"]}}
+    server.client.post(f"{URL}/saved", json=body)
+    body = {"name": "door", "search": "b", "false_alarms_a_day": 2, "crops_a_day": 10}
+    assert server.client.post(f"{URL}/watches", json=body).status_code == 201
+    crops, kept = [server.ids()[name] for name in ("0003.png", "0004.png")], server.state / "watches.sqlite"
+    assert all(crop.encode() in kept.read_bytes() for crop in crops)
+    if through == "another process":
+        Gallery.open(server.galleries["people"].path, encoder).erase(crops)
+        server.galleries["people"].refresh()
+        server.parts.watches.look()
+    else:
+        if through == "a watch that stopped":
+            server.client.delete(f"{URL}/saved/b")
+        assert server.client.post(f"{URL}/erase", json={"crops": crops}).status_code == 200
+    assert not any(crop.encode() in kept.read_bytes() for crop in crops)
+
+
+def test_a_watch_stops_where_the_gallery_gets_another_model(watching, monkeypatch):
+    told = lambda: watching.client.get(f"{URL}/watches").json()["watches"][0]  # noqa: E731
+    assert not told()["stopped"]
+    about = watching.galleries["people"].path / "gallery.json"
+    about.write_text(
+        about.read_text().replace(watching.galleries["people"].open().manifest.model.fingerprint, "f" * 12)
+    )
+    monkeypatch.setattr(watching.galleries["people"].encoder, "fingerprint", "f" * 12)
+    assert told()["stopped"] and "another model" in told()["why_stopped"]
+    assert watching.parts.watches.look() == 0
+
+
+def test_an_address_that_does_not_answer_holds_up_no_other(serve, draw, tmp_path, monkeypatch):
+    asked = []
+
+    def post(address, **_):
+        asked.append(address)
+        if "dead" in address:
+            raise httpx2.ConnectError("nobody")
+        return httpx2.Response(204)
+
+    monkeypatch.setattr(httpx2, "post", post)
+    monkeypatch.setattr("pickout.serve.watches._SENT", 2)
+    server = serve(webhooks=("http://dead.example", "http://live.example"))
+    server.client.post(f"{URL}/saved", json={"name": "blue", "sentences": ["a blue jacket and yellow trousers"]})
+    for name in ("dead", "live"):
+        body = {"name": name, "search": "blue", "false_alarms_a_day": 9, "crops_a_day": 10}
+        assert (
+            server.client.post(f"{URL}/watches", json={**body, "webhook": f"http://{name}.example/"}).status_code == 201
+        )
+    for shade in range(3):
+        add(server, draw, tmp_path, "black", "blue", "yellow", shade=50 + shade)
+    assert server.parts.watches.look() == 6
+    server.parts.watches.send()
+    assert asked.count("http://dead.example/") == 1 and asked.count("http://live.example/") == 2
+    server.parts.watches.send()
+    assert asked.count("http://dead.example/") == 2 and asked.count("http://live.example/") == 3
 
 
 def test_a_watch_ends_with_its_owners_token(server, draw, tmp_path):
