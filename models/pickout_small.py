@@ -14,7 +14,6 @@ import hashlib
 import json
 import platform
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -141,7 +140,7 @@ def side_by_side(runs: list[Path]) -> LoadedModel:
     )
     report = KeyReport("runs side by side", "Pickout")
     run = RunSettings(name="pickout-small", identities=0, model=settings)
-    return replace(assemble(report, run, first.tokenizer, state), precision="fp32")
+    return assemble(report, run, first.tokenizer, state)
 
 
 def pack(work: Path, avatars: Path | None) -> None:

@@ -1,6 +1,7 @@
 """Starting weights of a training, from runs of ours and any file that an importer knows: towers, and heads where they
 fit; for a fusion model ALBEF's or RaSa's files, or BERT and a vision transformer together."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +13,7 @@ from torch import Tensor
 from pickout.checkpoints.formats import families, foreign_model
 from pickout.checkpoints.formats.foreign_model import MOMENTUM, TABLES, ForeignModel, Names, Translation
 from pickout.checkpoints.named_weights import PACKAGES
-from pickout.checkpoints.saved_model import WEIGHTS_FILE, read_run_settings, run_folder
+from pickout.checkpoints.saved_model import WEIGHTS_FILE, is_bundle, read_run_settings, run_folder
 from pickout.checkpoints.source import import_file, likeness, resolve, weights_in
 from pickout.checkpoints.weight_file import KeyReport, compare, read_weights
 from pickout.errors import CheckpointMismatch, CheckpointUnknown
@@ -59,7 +60,12 @@ def initialise(method: Method, source: str | Path | Sequence[str | Path], queues
     paths = [resolve(source)] if isinstance(source, str | Path) else [resolve(one) for one in source]
     told = " and ".join(map(str, paths))
     vision = method.get_submodule("vision")
+    if packed := next((path for path in paths if is_bundle(path)), None):
+        why = f"{packed}: is a model packed for use; a training starts from a run's folder or published weights"
+        raise CheckpointMismatch(f"{why}. To move pickout-small towards your crops: pickout adapt")
     if isinstance(vision, MultiStageTower):
+        if whole := next((path for path in paths if run_folder(path)), None):
+            raise CheckpointMismatch(f"{whole}: is a whole run; this model starts from {' and '.join(PACKAGES)}")
         return initialise_frozen(method, paths)
     assert isinstance(vision, VisionTransformer)
     if isinstance(method, FusionModel):
@@ -70,6 +76,11 @@ def initialise(method: Method, source: str | Path | Sequence[str | Path], queues
         raise CheckpointMismatch(f"{told}: this method starts from one file")
     for start in starts:
         _require_equal(told, method, vision, start)
+    counted = Counter(key for start in starts for key in start.weights.state)
+    if twice := [key for key, count in counted.items() if count > 1]:
+        raise CheckpointMismatch(
+            f"{told}: {len(twice)} tensors are in both ({twice[0]}, ...); give one whole model alone"
+        )
     expected = method.state_dict()
     state = {key: tensor for start in starts for key, tensor in start.weights.state.items()}
     ignored = {key: reason for start in starts for key, reason in start.weights.ignored.items()}

@@ -13,6 +13,7 @@ from typing import Any
 
 import typer
 
+from pickout.cli import terminal
 from pickout.errors import INTERRUPTED, PickoutError, printable
 
 COMMANDS: Sequence[str] = (
@@ -51,7 +52,7 @@ def build(names: Iterable[str] | None = None) -> typer.Typer:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 2 usage, 3 bad input, 4 nothing found, 130 interrupted."""
     _prepare_streams()
-    words = sys.argv[1:] if arguments is None else arguments
+    words = terminal.typed = sys.argv[1:] if arguments is None else arguments
     try:
         build(words[:1] if words and words[0] in COMMANDS else None)(args=arguments, prog_name="pickout")
     except PickoutError as error:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from pickout.cli.options import Json, Texts, setting, settings_of
-from pickout.cli.terminal import progress, say, say_table, tell, write
+from pickout.cli.terminal import check_place, progress, say, say_table, tell, write
 from pickout.data.own_data import OURS, fetch_rows
 from pickout.data.registry import DATASETS, Report, reader_of
 from pickout.data.registry import check as check_data
@@ -32,6 +32,7 @@ def draw(
     from pickout.synthetic.street import StreetSettings, contact_sheet, draw_street
 
     settings = settings_of(StreetSettings, set_, {} if avatars is None else {"avatars": {"folder": str(avatars)}})
+    check_place(sheet, "--sheet")
     start = time.monotonic()
     with progress("drawing", quiet=False, stays=True) as show:
         draw_street(settings, out, workers=workers, progress=show)
@@ -94,7 +95,7 @@ def fetch(
     out: Annotated[Path, typer.Option(help="A new folder, for the images and their table.")],
     column: Annotated[Texts, typer.Option(metavar="OURS=THEIRS", help="For example caption=description.")] = None,
 ) -> None:
-    """Read a data set of the hub as a table of your own; needs pickout[datasets]. Mind the terms of its images."""
+    """Read a data set of the hub as a table of your own; needs the extra `datasets`. Mind the terms of its images."""
     columns = {}
     for pair in column or ():
         ours, _, theirs = pair.partition("=")

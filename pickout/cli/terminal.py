@@ -3,11 +3,10 @@
 import json as json_text
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import click
 import typer
 
 from pickout.errors import UsageError, printable
@@ -16,6 +15,7 @@ from pickout.files import atomic_path
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+typed: Sequence[str] = ()  # the words of the command line, as `main` got them
 Show = Callable[..., None]  # told how much is done and of how much in all; `what` is being done and a `note` may follow
 
 
@@ -76,10 +76,10 @@ def check_place(file: Path | None, option: str) -> None:
         raise UsageError(f"{option} {file}: lies in a gallery's folder; give another place for it")
     if file.is_dir():
         raise UsageError(f"{option} {file}: cannot be written (is a folder); give another place")
-    context = click.get_current_context(silent=True)
-    given = [] if context is None else [Path(each) for each in context.params.values() if isinstance(each, str | Path)]
-    if sum(place.exists() and file.exists() and place.samefile(file) for place in given) > 1:
-        raise UsageError(f"{option} {file}: is what this command reads; give another place")
+    places = [Path(part) for word in typed for part in (word, word.partition("=")[2]) if part]
+    with suppress(OSError, ValueError):  # where it is not there, or a word can be no path
+        if file.exists() and sum(place.exists() and place.samefile(file) for place in places) > 1:
+            raise UsageError(f"{option} {file}: is what this command reads; give another place")
 
 
 def write(

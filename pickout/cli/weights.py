@@ -33,7 +33,9 @@ def list_weights(json: Json = False) -> None:
 
 @app.command("get")
 def get_weights(
-    name: Annotated[str, typer.Argument(help="Of `pickout weights list`, or OWNER/NAME[/FILE] on the hub.")],
+    name: Annotated[
+        str, typer.Argument(help="Of `pickout weights list`, or OWNER/NAME or OWNER/NAME/FILE on the hub.")
+    ],
     to: Annotated[Path | None, typer.Option(help="Folder to put them in; by default where `pickout` looks.")] = None,
     endpoint: Endpoint = None,
     json: Json = False,

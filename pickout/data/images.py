@@ -206,13 +206,9 @@ def _decode(content: IO[bytes]) -> Image.Image:
             return rgb
 
 
-def _has_alpha(image: Image.Image) -> bool:
-    return image.mode in ("RGBA", "RGBa", "LA", "La", "PA") or "transparency" in image.info
-
-
 def _memory(image: Image.Image) -> int:
     """Bytes that decoding takes: the pixels as the file has them, what lies between, and RGB in 4 bytes."""
-    if _has_alpha(image):
+    if image.has_transparency_data:
         each = 4 + 4 + 1
     elif image.mode.startswith("I;16"):
         each = 2 + 1
@@ -227,7 +223,7 @@ def to_rgb(image: Image.Image) -> Image.Image:
         return image.copy()
     if image.mode.startswith(("I", "F")):
         return _from_deep(image)
-    if _has_alpha(image):
+    if image.has_transparency_data:
         layer = image if image.mode == "RGBA" else image.convert("RGBA")
         white = Image.new("RGB", layer.size, "white")
         white.paste(layer, mask=layer.getchannel("A"))

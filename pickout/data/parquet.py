@@ -119,6 +119,8 @@ def _value(data: Any, at: int, kind: int) -> tuple[Any, int]:
         number, shift, at = number | (data[at] & 127) << shift, shift + 7, at + 1
         if data[at - 1] < 128:
             break
+        if shift > 63:  # a number has ten bytes at most; a long row of them would take for ever
+            raise ValueError("the head of a page cannot be read")
     if kind == 8:
         return None, at + number
     return number >> 1 ^ -(number & 1), at

@@ -75,6 +75,9 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         ("watch", settings.watch_seconds, lambda: _watch(parts)),
     )
     threads = [threading.Thread(target=_every, args=(stop, *work), name=name, daemon=True) for name, *work in works]
+    for kind in ("exports", "imports"):  # what a server that died was sending or reading; erasures do not reach it
+        for left in (parts.service.state / kind).glob("*.pickout"):
+            left.unlink(missing_ok=True)
     for hosted in parts.service.galleries.values():  # pictures that were kept before the server died
         for folder in parts.service.uploads(hosted).pending():
             try:

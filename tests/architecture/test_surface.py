@@ -2,7 +2,9 @@
 
 from typing import Any
 
+import pytest
 import typer
+from typer.testing import CliRunner
 
 import pickout
 from pickout.cli.app import build
@@ -91,3 +93,18 @@ def test_the_package_exports_these_names_and_no_other() -> None:
     assert sorted(pickout.__all__) == ["Gallery", "Query", "Where", "__version__", "errors", "evaluate", "load"]
     for name in pickout.__all__:
         assert getattr(pickout, name) is not None
+
+
+def test_every_help_is_shown_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Brackets in a text are no marks of colour: one took a word out of a help, another ended it in a traceback."""
+    monkeypatch.setenv("COLUMNS", "300")
+    whole = typer.main.get_command(build())
+    for path in [*_OPTIONS, "pickout"]:
+        command: Any = whole
+        for name in path.split()[1:]:
+            command = command.commands[name]
+        shown = CliRunner().invoke(build(), [*path.split()[1:], "--help"])
+        assert shown.exit_code == 0, f"{path}: {shown.exception!r}"
+        told = [command.help or "", *(getattr(each, "help", None) or "" for each in command.params)]
+        lost = [word for text in told for word in text.split() if word not in shown.output]
+        assert not lost, f"{path}: {lost}"

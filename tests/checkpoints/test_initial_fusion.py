@@ -226,3 +226,9 @@ def test_a_file_of_no_such_kind_is_told(write: Write, tmp_path: Path) -> None:
     empty.mkdir()
     with pytest.raises(CheckpointError, match=r"no model\.safetensors or pytorch_model\.bin"):
         initialise(fresh(), empty)
+
+
+def test_two_whole_models_are_no_start(write: Write, tmp_path: Path) -> None:
+    first, second = write(albef_state()), write_run(tmp_path / "run", fresh("aga"))
+    with pytest.raises(CheckpointMismatch, match=r"are in both .*give one whole model alone"):
+        initialise(fresh("aga"), [first, second])

@@ -113,3 +113,11 @@ def test_checking_loads_no_torch(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_the_layout_of_a_set_that_is_not_there_has_its_lines(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(["data", "check", "street", str(tmp_path / "nowhere")])
+    assert stop.value.code == 3 and "\n  reid_raw.json" in capsys.readouterr().out

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from colour_encoder import COLOURS, ColourEncoder
+from PIL import Image
 
 from pickout.data.data_set import DataSet, ImageRecord, Split
 from pickout.gallery.gallery import Gallery
@@ -152,3 +153,15 @@ def test_calibrate_writes_probabilities_that_the_next_search_tells(run, gallery,
 def test_calibrate_needs_to_know_the_data_set(run, gallery):
     code, _, errors = run("calibrate", gallery)
     assert (code, "name the data set" in errors) == (2, True)
+
+
+@pytest.mark.parametrize("joined", [True, False])
+def test_the_picture_that_is_searched_with_is_not_written_over(run, gallery, tmp_path, joined):
+    picture = tmp_path / "me.png"
+    Image.new("RGB", (4, 8), "teal").save(picture)
+    before, there = picture.read_bytes(), f"{tmp_path}/x/../me.png"
+    (tmp_path / "x").mkdir()
+    page = [f"--html={there}"] if joined else ["--html", there]
+    code, _, errors = run("search", gallery, "--image", picture, *page)
+    assert code == 2 and "is what this command reads" in errors
+    assert picture.read_bytes() == before

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from pickout.data import images
-from pickout.data.images import is_image, kind_of, open_image
+from pickout.data.images import is_image, kind_of, open_image, to_rgb
 from pickout.errors import ImageUnreadable
 
 
@@ -347,3 +347,10 @@ def test_threads_decode_no_more_than_the_limit_together(monkeypatch: pytest.Monk
     with ThreadPoolExecutor(8) as pool:
         assert [image.size for image in pool.map(open_image, [content] * 16)] == [(64, 64)] * 16
     assert most == 2 and images._DECODING._taken == 0
+
+
+def test_a_palette_with_transparent_colours_lies_on_white() -> None:
+    clear = Image.new("RGBA", (8, 8), (200, 0, 0, 0))
+    clear.paste((0, 0, 200, 255), (0, 0, 4, 8))
+    seen = np.asarray(to_rgb(clear.quantize()))
+    assert seen[0, 7].tolist() == [255, 255, 255] and seen[0, 0].tolist() == [0, 0, 200]

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from pickout.data.parquet import read_pages, read_table
+from pickout.data.parquet import _value, read_pages, read_table
 from pickout.data.spreadsheet import read_spreadsheet
 from pickout.errors import AnnotationError
 
@@ -145,3 +145,10 @@ def test_a_damaged_file_is_an_error_or_another_table(tmp_path: Path) -> None:
         file.write_bytes(data[:cut] + bytes([data[cut] ^ 255]) + data[cut + 1 :])
         with suppress(AnnotationError):
             read_spreadsheet(file, ("image",), others=True)
+
+
+@pytest.mark.parametrize("kind", [5, 8])
+def test_a_number_without_end_is_refused_at_once(kind: int) -> None:
+    with pytest.raises(ValueError, match="cannot be read"):
+        _value(b"\xff" * 1_000_000, 0, kind)
+    assert _value(b"\xfe" + b"\xff" * 8 + b"\x01", 0, 6)[0] == 2**63 - 1

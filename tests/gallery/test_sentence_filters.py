@@ -123,3 +123,9 @@ def test_a_gallery_without_cameras_reads_times_only():
 def test_long_and_hostile_sentences_take_no_time():
     for sentence in ("near " * 2000, "a" * 10_000, "after 3 pm " * 900, "or the lobby " * 700, " ," * 5000):
         read_filters(sentence, CAMERAS, NOW)
+
+
+@pytest.mark.parametrize("unlike", ["mınute", "mİnute", "MINUTE", "minuteſ"])
+def test_letters_that_look_alike_without_regard_to_case_are_read_alike(unlike):
+    plain = parsed("a man in a red coat in the last minute")
+    assert parsed(f"a man in a red coat in the last {unlike}") == plain and "after" in plain[1]

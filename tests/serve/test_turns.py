@@ -145,3 +145,12 @@ def test_a_stop_waits_for_a_job_that_is_being_started(monkeypatch):
     assert begun.result().result == {"crops": 1}
     with pytest.raises(ServerBusy):
         jobs.start("draw", "people", None, lambda _: {})
+
+
+def test_what_a_server_that_died_was_sending_or_reading_goes_when_it_begins(serve, tmp_path):
+    left = [tmp_path / "state" / kind / "tmpabc.pickout" for kind in ("exports", "imports")]
+    for file in left:
+        file.parent.mkdir(parents=True)
+        file.write_bytes(b"half of an export")
+    assert serve().client.get("/v1/health").status_code == 200
+    assert not any(file.exists() for file in left)

@@ -24,6 +24,7 @@ _NEAR, _NOT = _filled("{near}"), _filled("{not}")
 _CLOTHES, _REST = re.compile(_filled("{clothes}")), re.compile(_filled("{rest}"))
 _OPEN = re.compile(_filled("{open}"), re.IGNORECASE)
 _MOMENT = "from when until when?"
+_ALIKE = str.maketrans("ıİſ\N{KELVIN SIGN}", "iisk")  # letters that a pattern without regard to case takes for ASCII's
 
 
 class Parse(NamedTuple):
@@ -63,7 +64,7 @@ def read_filters(sentence: str, cameras: Sequence[str], now: datetime) -> Parse:
         (unwanted if match["not"] else wanted).extend(names)
         take(match, f"{'not ' if match['not'] else ''}camera {' or '.join(names)}")
     for pattern, meaning in _TIMES:
-        found = re.search(rf"(?:,\s*)?\b{pattern}(?![\w'])", left, re.IGNORECASE)
+        found = re.search(rf"(?:,\s*)?\b{pattern}(?![\w'])", left.translate(_ALIKE), re.IGNORECASE)
         try:
             told = found and meaning(found, now)
         except (UsageError, ValueError, OverflowError):
