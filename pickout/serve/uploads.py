@@ -19,7 +19,7 @@ from pickout.errors import NotThere, UsageError
 from pickout.files import write_atomically
 from pickout.gallery.audit.log import record_event
 from pickout.gallery.changes.edits import checked_metadata
-from pickout.gallery.intake.metadata import MetadataTable
+from pickout.gallery.intake.metadata import CAPTIONS, MetadataTable
 from pickout.gallery.intake.picture import decode
 from pickout.gallery.intake.report import IngestProgress
 from pickout.gallery.storage.rows import Metadata, composed, row_id
@@ -30,7 +30,7 @@ _TABLE = ".table.jsonl"
 _PENDING = ".pending"
 _SUFFIXES = {"JPEG": ".jpg", "PNG": ".png", "BMP": ".bmp", "GIF": ".gif", "WEBP": ".webp", "TIFF": ".tif"}
 _SUFFIXES |= {"PPM": ".ppm", "AVIF": ".avif"}
-_COLUMNS = {"image", "camera", "time", "video", "frame", "box", "track"}
+_TAKEN = {"image", "camera", "time", "video", "frame", "box", "track"}
 _KEPT_SECONDS, _KEPT = 900.0, 200  # how long, and how many, pictures to search with are kept in memory
 
 
@@ -53,7 +53,7 @@ class Uploads:
         raises brought is not kept."""
         named: dict[str, tuple[bytes, Metadata]] = {}
         for content, told in sent:
-            if reserved := [name for name in told.labels if column_of(name) in _COLUMNS]:
+            if reserved := [name for name in told.labels if column_of(name) in _TAKEN or name.lower() in CAPTIONS]:
                 raise UsageError(f"label '{min(reserved)}': this name is taken; give it as what it is, or another name")
             named[hashlib.sha256(content).hexdigest()[:32] + suffix_of(content)] = content, checked_metadata(told)
         table = "".join(f"{json.dumps(_line(name, told))}\n" for name, (_, told) in sorted(named.items()))

@@ -216,3 +216,15 @@ def test_the_time_of_a_png_with_a_long_text_is_read():
     data = b"Comment\0\0" + zlib.compress(b"x" * (3 << 20))
     text = struct.pack(">I", len(data)) + b"zTXt" + data + struct.pack(">I", zlib.crc32(b"zTXt" + data))
     assert exif_time(content[:33] + text + content[33:]) == datetime(2025, 12, 24, 18, 30)
+
+
+@pytest.mark.parametrize("name", ["caption", "Captions"])
+def test_a_table_with_a_row_for_each_caption_tells_of_its_images(tmp_path, name):
+    table = tmp_path / "table.csv"
+    table.write_text(f"image,{name},camera,top\na.png,a man in red,lobby,red\na.png,somebody in a red coat,lobby,red\n")
+    told = MetadataTable(table, tmp_path)
+    assert told.of(tmp_path / "a.png") == Metadata("lobby", labels={"top": "red"})
+    assert any(f"column '{name}' is left out" in note for note in told.notes)
+    table.write_text(f"image,{name},camera\na.png,a man in red,lobby\na.png,the same,yard\n")
+    with pytest.raises(AnnotationError, match="twice, differently"):
+        MetadataTable(table, tmp_path)

@@ -152,7 +152,14 @@ def test_hostile_labels_and_cameras_are_told_as_they_are_or_refused(server, draw
     answer = server.client.get(f"/v1/galleries/people/crops/{crop}")
     assert answer.json()["camera"] == script and answer.headers["content-type"] == "application/json"
     assert answer.headers["x-content-type-options"] == "nosniff"
-    wrong = ['{"labels": {"image": "x"}}', '{"labels": {"camera": "x"}}', '"x"', "[{}, {}]", '{"camera": "a\\u0000"}']
+    wrong = [
+        '{"labels": {"image": "x"}}',
+        '{"labels": {"Caption": "x"}}',
+        '{"labels": {"camera": "x"}}',
+        '"x"',
+        "[{}, {}]",
+        '{"camera": "a\\u0000"}',
+    ]
     wrong += ['{"box": [1, 2]}', '{"frame": -1}', '{"time": "yesterday"}', '{"frame": 1e99}', '{"frame": "7"}', "null"]
     garbled = ["[", "[" * 50_000, '{"camera": "a\u0000"}', "{]", "{'camera': 'a'}", "\x00"]
     content = draw(tmp_path / "y.png", shade=10).read_bytes()

@@ -18,6 +18,7 @@ from pickout.data.spreadsheet import Row, is_whole, read_spreadsheet, whole
 from pickout.errors import AnnotationError, UsageError
 from pickout.gallery.storage.rows import LARGEST_NUMBER, Metadata, parse_time, storable, without_zone
 
+CAPTIONS = ("caption", "captions")  # columns that a table of metadata may have, and that are no labels
 _NAMES = ("camera", "video", "track")
 _COLUMNS = ("image", "time", "frame", "box", *_NAMES)
 _BLANK = " \0"
@@ -42,17 +43,20 @@ def camera_of(root: Path, image: Path, source: CameraFrom) -> str | None:
 
 class MetadataTable:
     """A table of metadata by image (path below the folder `root` that is indexed, or absolute): `camera`, `time`,
-    `video`, `frame`, `box`, `track`, and labels. An empty cell tells nothing. `AnnotationError` for a value that is
-    none, and for an image told twice differently; else as of `read_spreadsheet`."""
+    `video`, `frame`, `box`, `track`, and labels, but no captions. An empty cell tells nothing. `AnnotationError` for a
+    value that is none, and for an image told twice differently; else as of `read_spreadsheet`."""
 
     def __init__(self, file: Path, root: Path) -> None:
         sheet = read_spreadsheet(file, _COLUMNS, others=True)
-        self._file, self._root, self.notes = file, root, tuple(sheet.notes)
+        sentences = [name for name in sheet.columns if name.lower() in CAPTIONS]
+        left = [f"{file}: column '{name}' is left out: a sentence is no label" for name in sentences]
+        self._file, self._root, self.notes = file, root, (*sheet.notes, *left)
         if sheet.problems:
             raise sheet.problems[0]
         counted = {name for name in sheet.columns if all(is_whole(row[name]) for _, row in sheet.rows)}
         self._rows: dict[str, Metadata] = {}
-        for record, values in sheet.rows:
+        for record, every in sheet.rows:
+            values = {name: value for name, value in every.items() if name not in sentences}
             if values["image"] is None:
                 raise AnnotationError(file, record, "image", "missing; expected the path of a crop")
             image, metadata = str(values["image"]), _metadata(file, record, values, counted)
