@@ -29,6 +29,6 @@ def test_the_reading_path_is_at_most_a_thousand_lines_of_ours(repository: Path) 
 
 def test_every_place_in_the_glossary_can_be_imported(repository: Path) -> None:
     places = set(re.findall(r"`(pickout\.[\w.]+)`", (repository / "docs" / "glossary.md").read_text()))
-    assert len(places) > 12
+    assert len(places) >= 12
     for place in sorted(places):
         import_module(place)
