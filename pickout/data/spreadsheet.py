@@ -104,6 +104,11 @@ def _cell(value: Any) -> Any:
     return value
 
 
+def kept(text: str) -> str | None:
+    """What a table that is written by a program and read by this one keeps of a name; None: no value."""
+    return whole(str(_cell(text) or "")) or None
+
+
 def column_of(name: str) -> str | None:
     """The column that a table's header means by `name`, by its own or another name; None where it means none."""
     plain = letters_of(name)

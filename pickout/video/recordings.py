@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from pickout.data.spreadsheet import kept
 from pickout.errors import DataMissing, UsageError
 from pickout.video.frames import PICTURES, FrameFolder, LiveCamera, VideoFile
 
@@ -73,7 +74,7 @@ def find_recordings(
         live = place.startswith(_LIVE)
         stem = re.sub(r"[^\w.-]+", "_", re.sub(r"^\w+://([^@/]*@)?", "", place)) if live else Path(place).stem
         name = next(name for name in chain([stem], (f"{stem}-{n}" for n in count(2))) if name not in found)
-        told = camera or (_camera(Path(place), camera_from) if not live else stem)
+        told = _named(camera or (_camera(Path(place), camera_from) if not live else stem), place)
         found[name] = Recording(name, place, told, _start(stem, start, live=live, zone=local))
     return list(found.values())
 
@@ -83,7 +84,8 @@ def sent_recording(
 ) -> Recording:
     """A recording in `file` that its owner calls `called`, as of a file of that name; see `find_recordings`."""
     begin = _start(Path(called).stem, start, live=False, zone=_zone(zone))
-    return Recording(name, str(file), camera or _camera(Path(called), "file") or name, begin, called)
+    told = _named(camera or _camera(Path(called), "file") or name, called)
+    return Recording(name, str(file), told, begin, called)
 
 
 def container_start(metadata: dict[str, str]) -> datetime | None:
@@ -125,6 +127,14 @@ def _camera(file: Path, source: CameraFrom) -> str:
     if source == "folder":
         return file.resolve().parent.name or file.stem
     return _NAMED_TIME.sub("", file.stem).strip("-_. ") or file.stem
+
+
+def _named(camera: str, place: str) -> str:
+    """A camera's name, unless the table of crops would be read otherwise."""
+    if kept(camera) != camera:
+        why = "a table takes NA and the like for no value, and keeps no blanks at the ends and no .0"
+        raise UsageError(f"camera '{camera}' of {place}: {why}; give it another name")
+    return camera
 
 
 def _zone(name: str) -> ZoneInfo:

@@ -318,10 +318,10 @@ def test_wrong_vectors_and_thumbnails_are_named(told):
 def test_tables_of_an_abandoned_rebuild_and_tokens_of_two_shapes_are_named(told):
     from dataclasses import replace
 
-    shutil.copytree(told.path / "crops.lance", told.path / "crops-0123abcd.lance")
+    shutil.copytree(told.path / "crops.lance", told.path / "crops-a123abcd.lance")
     shutil.copytree(told.path / "crops.lance", told.path / "crops-old.lance")
     assert [(each.file.name, each.what[:31]) for each in verify(told.path)] == [
-        ("crops-0123abcd.lance", "left over from another model; a")
+        ("crops-a123abcd.lance", "left over from another model; a")
     ]
     rows = list(told.rows(known.id for known in told._store.known()).values())
     tokens = [np.zeros(shape, np.uint16) for shape in ((2, 9), (3, 9))]

@@ -1,7 +1,7 @@
 """Filters: several values, negation, ranges and labels equal a loop over rows; impossible ones are told."""
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 
 import numpy as np
 import pytest
@@ -170,3 +170,26 @@ def test_rows_filtered_in_threads_piece_by_piece_are_the_same(seed, monkeypatch)
     resident = drawn(seed)
     where = Where(cameras=["lobby", "yard"], not_tracks=["t2"], labels={"coat": ["teal"]}, after=NOON.replace(hour=13))
     assert allowed(where, resident).tolist() == allowed_by_loops(where, resident)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"cameras": ["x\udcff"]},
+        {"cameras": [1]},
+        {"labels": {"a": 1}},
+        {"labels": {1: "x"}},
+        {"not_labels": {"\ud800": "x"}},
+        {"after": "2026"},
+        {"during": [1]},
+        {"after": datetime.min.replace(tzinfo=timezone(timedelta(hours=3)))},
+    ],
+)
+def test_filters_of_another_kind_are_told_as_such(wrong):
+    with pytest.raises(UsageError):
+        Where(**wrong)
+
+
+def test_names_keep_the_blanks_that_belong_to_them():
+    found = parse_labels(["shift=\u3000early", "shift=late\u3000", " colour = teal "])
+    assert found == {"shift": ["\u3000early", "late\u3000"], "colour": ["teal"]}

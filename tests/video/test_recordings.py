@@ -5,7 +5,7 @@ from datetime import datetime
 import pytest
 
 from pickout.errors import DataMissing, UsageError
-from pickout.video.recordings import container_start, find_recordings, moment
+from pickout.video.recordings import container_start, find_recordings, moment, sent_recording
 
 
 @pytest.mark.parametrize(
@@ -98,3 +98,14 @@ def test_a_containers_time_is_taken_where_it_can_be_true(told, start):
 def test_a_frames_time_is_the_starts_and_its_own():
     assert moment(datetime(2026, 3, 1, 9), 61.2345) == datetime(2026, 3, 1, 9, 1, 1, 234000)
     assert moment(None, 5) is None
+
+
+@pytest.mark.parametrize("name", ["NA", "None", "12.0", "hall ", "\u00a0hall", "nan"])
+def test_a_camera_that_its_table_would_read_otherwise_is_refused(tmp_path, name):
+    file = tmp_path / "a.mp4"
+    file.touch()
+    with pytest.raises(UsageError, match="give it another name"):
+        find_recordings([str(file)], camera=name)
+    with pytest.raises(UsageError, match="give it another name"):
+        sent_recording(file, "a.mp4", "x", camera=name, start=None, zone="UTC")
+    assert find_recordings([str(file)], camera="hall 12")[0].camera == "hall 12"

@@ -41,17 +41,21 @@ class Where:
             names = getattr(self, name)
             if isinstance(names, str):
                 raise UsageError(f"{name}='{names}': expected a list of names, for example ['{names}']")
-            object.__setattr__(self, name, tuple(dict.fromkeys(names)))
+            object.__setattr__(self, name, _texts(name, names))
         for name in ("labels", "not_labels"):
             labels = getattr(self, name)
             if not isinstance(labels, Mapping):
                 raise UsageError(f"{name}: expected names with values, for example {{'colour': ['teal', 'blue']}}")
             lists = {key: [values] if isinstance(values, str) else values for key, values in labels.items()}
-            object.__setattr__(self, name, {key: tuple(dict.fromkeys(values)) for key, values in lists.items()})
-        for name in ("after", "before"):
-            time = getattr(self, name)
-            object.__setattr__(self, name, None if time is None else without_zone(time))
-        object.__setattr__(self, "during", tuple(_range(start, stop) for start, stop in self.during))
+            _texts(name, lists)
+            object.__setattr__(self, name, {key: _texts(key, values) for key, values in lists.items()})
+        try:
+            for name in ("after", "before"):
+                time = getattr(self, name)
+                object.__setattr__(self, name, None if time is None else without_zone(time))
+            object.__setattr__(self, "during", tuple(_range(start, stop) for start, stop in self.during))
+        except (TypeError, AttributeError, OverflowError, ValueError) as error:
+            raise UsageError(f"a time that is none, or beyond the calendar ({error}); give datetimes") from None
         if self.after is not None and self.before is not None:
             _range(self.after, self.before)
         for what, wanted, unwanted in self.named():
@@ -103,6 +107,16 @@ class Where:
         return told + [f"from {start.isoformat(' ')} to {stop.isoformat(' ')}" for start, stop in self.during]
 
 
+def _texts(what: str, values: Collection[str]) -> tuple[str, ...]:
+    """Names, each once; a UsageError for one that is no text or cannot be written down."""
+    try:
+        for value in values:
+            value.encode()
+        return tuple(dict.fromkeys(values))
+    except (TypeError, AttributeError, UnicodeEncodeError) as error:
+        raise UsageError(f"{what}: expected names that are text and can be written down ({error})") from None
+
+
 def parse_range(text: str) -> Range:
     """A range of time as ISO 8601 writes it, `2026-03-01T08:00/2026-03-01T10:30`; a UsageError for anything else."""
     if "/" not in text:
@@ -114,7 +128,7 @@ def parse_labels(pairs: Collection[str]) -> dict[str, list[str]]:
     """Labels from `name=value` words; equal names collect their values. A UsageError for a word without `=`."""
     labels: dict[str, list[str]] = {}
     for pair in pairs:
-        name, _, value = map(str.strip, pair.partition("="))
+        name, _, value = (part.strip(" \t") for part in pair.partition("="))  # other blanks belong to the names
         if not name or not value:
             raise UsageError(f"label '{pair}': expected NAME=VALUE, for example colour=teal")
         labels.setdefault(name, []).append(value)

@@ -131,7 +131,7 @@ CALIBRATION_PLOT = "calibration.png"  # its picture, where the command line drew
 REBUILD = "rebuild.json"
 """What `gallery.json` will be once the table for another model is whole; there only while that is not finished."""
 
-_OURS = re.compile(rf"{TABLE}(-[0-9a-f]{{8}})?\.lance")  # a copy of a table under another name is not ours
+_OURS = re.compile(rf"{TABLE}(-[a-f][0-9a-f]{{7}})?\.lance")  # a copy under another name, a date maybe, is not ours
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")  # also after two strokes have become one: `s3:/bucket/name`
 
 
@@ -258,7 +258,7 @@ def begin(gallery: Path, encoder: Encoder, run: str | None, *, restart: bool) ->
                 begun = begun.model_copy(update={"model": model.model_copy(update={"run": run})})
                 write_manifest(gallery, begun, REBUILD)
             return begun, store
-        table = f"{TABLE}-{secrets.token_hex(4)}"
+        table = f"{TABLE}-{secrets.choice('abcdef')}{secrets.token_hex(4)[1:]}"  # as `_OURS`
         update = {"table": table, "created": read_manifest(gallery).created}
         told = new_manifest(encoder, run).model_copy(update=update)
         # The table first: a kill in between leaves one that nothing names, which the next writer deletes.
