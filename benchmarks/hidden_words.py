@@ -29,7 +29,7 @@ from pickout.data.images import open_image
 from pickout.data.registry import open_data
 from pickout.evaluate.evaluation_report import read_training
 from pickout.explain.faithfulness import MeasureSettings, draw_samples, read_attributes
-from pickout.explain.masks import hidden_pieces, mask_probabilities
+from pickout.explain.hidden_words import hidden_pieces, mask_probabilities
 from pickout.explain.pair import Pair, fuse_rows, fusion_model, hidden_rows, make_pair, text_batch
 from pickout.synthetic.habits import LEXICON
 

@@ -203,7 +203,7 @@ def enrich(
 
     A run keeps no momentum twin; where training asks it, the run's own word head answers here."""
     from pickout.explain.figures import guesses_figure
-    from pickout.explain.masks import hidden_pieces, word_weights
+    from pickout.explain.hidden_words import hidden_pieces, word_weights
 
     loaded, pair = _open(run, device, image, caption)
     pieces = hidden_pieces(loaded, pair)
@@ -242,7 +242,7 @@ def masks(
 ) -> None:
     """Random masks beside attention-guided ones: what each hides of a caption (AGA, figure 5)."""
     from pickout.explain.figures import masks_figure
-    from pickout.explain.masks import compare_masks
+    from pickout.explain.hidden_words import compare_masks
     from pickout.explain.pair import look_at
 
     loaded, pair = _open(run, device, image, caption)
@@ -272,7 +272,7 @@ def vacuous(
     json: Json = False,
 ) -> None:
     """The share of empty words among the masked ones, for random and for guided masks (AGA, table I, Ratio_v)."""
-    from pickout.explain.masks import empty_shares
+    from pickout.explain.hidden_words import empty_shares
 
     loaded = loading.load_model(run, device)
     opened = _captioned(loaded, run, data, root, split)

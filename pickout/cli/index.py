@@ -58,7 +58,7 @@ def index(
         encoder = loading.load_model(place, device, runtime)
         gallery = Gallery.create(out, encoder, run=place)
     if clustered:
-        from pickout.cluster.encoding import TOGETHER, ClusterModel
+        from pickout.cluster.spread import TOGETHER, ClusterModel
 
         spread = ClusterModel.of(encoder, place, device, runtime, workers)
         gallery.use(spread)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from pickout.cluster.workers import Workers
 from pickout.errors import ServerBusy
-from pickout.gallery.storage.reading import MakeVectors, batches, matrix, slices, taken
+from pickout.gallery.storage.memory import MakeVectors, batches, matrix, slices, taken
 from pickout.gallery.storage.rows import Located, Resident
 from pickout.gallery.storage.store import Store
 from pickout.gallery.vectors.exact import Aim, Best, Floats, HeldVectors, Mask, Rows, damaged_rows, known_rows

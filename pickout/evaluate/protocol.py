@@ -25,7 +25,7 @@ from pickout.data.transforms import ImageSettings
 from pickout.evaluate import evaluation_report as reports
 from pickout.evaluate import metrics
 from pickout.evaluate.candidates import IMAGES, Tail, Tell, find_candidates, match_candidates, rerank
-from pickout.evaluate.encoding import Encoded, Encoder, check_split, find_split
+from pickout.evaluate.embeddings import Encoded, Encoder, check_split, find_split
 from pickout.evaluate.processes import current_share
 from pickout.methods.base import Method
 from pickout.text.tokenizer import Tokenizer

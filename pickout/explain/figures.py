@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from pickout.explain.explanation import MEANING, ExplainedWord, Explanation
-from pickout.explain.masks import HiddenPiece, Masked, word_weights
+from pickout.explain.hidden_words import HiddenPiece, Masked, word_weights
 from pickout.explain.pair import Array, Grid, Pair
 from pickout.files import packaged_text
 from pickout.pages import figure_bytes, new_figure, open_axes, picture_address, render, tile

@@ -22,7 +22,7 @@ from pickout.gallery.intake.report import Progress
 from pickout.gallery.portable.writer import ExportReport, export_gallery
 from pickout.gallery.search.filters import ANYWHERE, Where, allowed
 from pickout.gallery.search.saved_searches import SavedSearches
-from pickout.gallery.storage import reading, tables
+from pickout.gallery.storage import memory, tables
 from pickout.gallery.storage.rows import Metadata, Resident, Row
 from pickout.gallery.storage.store import Store
 from pickout.gallery.vectors.exact import Ids, Mask
@@ -41,7 +41,7 @@ class OpenGallery:
         """Among which ids, those whose erasure has begun, and which rows these are: `Resident.hidden`."""
         self.follows = True
         """Whether a search reads the rows again when they have changed. A server does that beside its searches."""
-        self.spread: Callable[[Store, Resident | None], reading.MakeVectors] | None = None
+        self.spread: Callable[[Store, Resident | None], memory.MakeVectors] | None = None
         """Makes the vectors that a search asks, from what was read before; None: they are held here, or their codes."""
         if encoder is not None:
             manifest.check(encoder, path)
@@ -138,7 +138,7 @@ class OpenGallery:
         wanted, store = edits.checked_ids(ids), self._writable()
         record_change(self.path, "update", len(wanted), told=[*checked.told(), *forget])
         updated, kept = 0, None
-        for some in reading.slices(wanted, 500):
+        for some in memory.slices(wanted, 500):
             with tables.changing(self.path, store):
                 if self.retention.kept != kept:  # the first, or somebody has set a hold meanwhile
                     self.retention.keep(wanted)

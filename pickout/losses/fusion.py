@@ -39,7 +39,7 @@ def negative_weights(
     """How likely each column is drawn as a row's hard negative, up to the row's sum (RaSa; ALBEF).
 
     The soft-max of a row, plus epsilon, zero at equal identities, the diagonal among them. A row without any negative
-    is all zero, which the draw (`pickout.draws.categorical`) reports as invalid.
+    is all zero, which the draw (`pickout.chance.categorical`) reports as invalid.
 
     Args:
         similarity_BB: queries in rows, divided by the temperature; transposed for the other direction.

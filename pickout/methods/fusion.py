@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from pickout.chance import Drawn
 from pickout.data.batching import Batch
-from pickout.draws import Drawn
 from pickout.losses import fusion
 from pickout.losses.contrastive import contrastive, enqueue, positive_keys, with_queue
 from pickout.losses.identity import IGNORED

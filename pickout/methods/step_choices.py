@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, distributed
 
-from pickout.draws import Drawn, categorical
+from pickout.chance import Drawn, categorical
 from pickout.methods.base import Progress
 from pickout.nn.gather import gather, gather_with_gradient
 from pickout.saliency.masking import apply_mask, choose_positions, ensure_chosen, random_words

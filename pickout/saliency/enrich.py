@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from pickout.draws import categorical
+from pickout.chance import categorical
 from pickout.shapes import Bool, Float, Ids, Int, Mask, Scores
 
 CandidateOrder = Literal["topk_then_drop", "drop_then_topk"]

@@ -18,7 +18,7 @@ from pickout.files import storage_errors
 from pickout.gallery.audit.log import acting, record_event
 from pickout.gallery.intake.report import IngestReport
 from pickout.gallery.intake.scan import Scan
-from pickout.gallery.portable.file import opened
+from pickout.gallery.portable.contents import opened
 from pickout.gallery.portable.reader import ImportReport, import_gallery
 from pickout.gallery.search.filters import ANYWHERE
 from pickout.gallery.storage.rows import Metadata

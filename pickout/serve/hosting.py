@@ -18,7 +18,7 @@ from pickout.gallery.gallery import Gallery
 from pickout.gallery.search.ranking import Asked
 from pickout.gallery.search.search import Answer
 from pickout.gallery.storage.lock import locked
-from pickout.gallery.storage.reading import MakeVectors
+from pickout.gallery.storage.memory import MakeVectors
 from pickout.gallery.storage.rows import ROW_ID, Resident, Row
 from pickout.gallery.storage.store import Store
 from pickout.serve.settings import ServeSettings

@@ -30,7 +30,7 @@ from pickout.data.training_pairs import REMEDY, DataSettings, TrainingPairs, rea
 from pickout.data.transforms import augment
 from pickout.errors import ImageUnreadable, RecipeError, ResumeMismatch
 from pickout.evaluate.candidates import Tell
-from pickout.evaluate.encoding import check_split, find_split
+from pickout.evaluate.embeddings import check_split, find_split
 from pickout.files import atomic_path, beside, read_text, write_atomically
 from pickout.methods import METHODS
 from pickout.methods.base import Method

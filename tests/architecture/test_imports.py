@@ -7,7 +7,7 @@ import pytest
 
 _LEVELS = [
     {"errors"},
-    {"config", "shapes", "files", "draws", "pages"},
+    {"config", "shapes", "files", "chance", "pages"},
     {"data", "text", "synthetic"},
     {"nn", "losses", "saliency"},
     {"methods", "checkpoints"},
@@ -17,7 +17,7 @@ _LEVELS = [
 ]
 _SAME_LEVEL = {
     ("config", "files"),
-    ("draws", "shapes"),
+    ("chance", "shapes"),
     ("data", "text"),
     ("synthetic", "data"),
     ("synthetic", "text"),
@@ -161,3 +161,30 @@ def test_a_gallerys_rooms_import_only_those_before_them(repository: Path) -> Non
             if not open_to_all and (there not in _ROOMS or _ROOMS.index(there) > _ROOMS.index(room)):
                 wrong.append(f"{file.relative_to(gallery)} imports {name}")
     assert wrong == []
+
+
+_ENDINGS = ("ing", "ings", "er", "ers", "ed", "s", "es", "ion", "ions", "ation", "al")
+_KNOWN = {
+    ("train", "training"),
+    ("explain", "explanation"),
+    ("adapt", "adaptation"),
+    ("case", "cases"),
+    ("page", "pages"),
+    ("transformer", "transforms"),
+}
+"""A package and the noun it makes; a command, which is its file's name, and what it is about; the field's own words."""
+
+
+def _stem(name: str) -> str:
+    endings = sorted((each for each in _ENDINGS if name.endswith(each)), key=len, reverse=True)
+    return name.removesuffix(endings[0]).removesuffix("e") if endings else name.removesuffix("e")
+
+
+def test_no_two_files_have_names_that_differ_by_an_ending(repository: Path) -> None:
+    package = repository / "pickout"
+    names = {path.stem for path in package.rglob("*.py")} | {path.name for path in package.rglob("*") if path.is_dir()}
+    stems: dict[str, set[str]] = {}
+    for name in sorted(names - {"__init__", "__main__", "__pycache__"}):
+        stems.setdefault(_stem(name), set()).add(name)
+    twins = {tuple(sorted(each)) for each in stems.values() if len(each) > 1}
+    assert twins <= _KNOWN, twins - _KNOWN

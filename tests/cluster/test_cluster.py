@@ -31,7 +31,7 @@ from pickout.serve.settings import ServeSettings
 if find_spec("ray") is None:
     pytest.skip("no ray here: pip install 'pickout[ray]'", allow_module_level=True)
 
-from pickout.cluster.encoding import ClusterModel, _EncodingWorker
+from pickout.cluster.spread import ClusterModel, _EncodingWorker
 from pickout.cluster.vectors import ClusterVectors, vector_workers
 from pickout.cluster.workers import Workers, connect, ray
 

@@ -8,7 +8,7 @@ from pickout.errors import UsageError
 from pickout.explain.evidence import Evidence
 from pickout.explain.explanation import explain
 from pickout.explain.figures import look_sheet
-from pickout.explain.masks import hidden_pieces
+from pickout.explain.hidden_words import hidden_pieces
 from pickout.explain.pair import hidden_rows, look_at, make_pair, match_scores
 from pickout.explain.ways import WAYS
 from pickout.shapes import AttentionRequest, TokenBatch

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from pickout.explain.masks import guided_weights, hidden_pieces, word_weights
+from pickout.explain.hidden_words import guided_weights, hidden_pieces, word_weights
 from pickout.explain.pair import hidden_rows, make_pair, text_batch
 from pickout.shapes import AttentionRequest, TokenBatch
 

@@ -19,7 +19,7 @@ from pickout.gallery.changes.edits import ERASING, erase_rows, finish_erasing, u
 from pickout.gallery.changes.verification import verify
 from pickout.gallery.gallery import Gallery
 from pickout.gallery.search.query import Query
-from pickout.gallery.storage import reading, store
+from pickout.gallery.storage import memory, store
 from pickout.gallery.storage.store import Store
 
 
@@ -304,7 +304,7 @@ def test_a_read_that_an_erasure_takes_the_files_from_is_made_again(gallery, enco
     """Between looking up the newest version and reading its files another process erases, as often as twice."""
     ids = sorted(known.id for known in gallery._store.known())
     gallery.kept, times = ids[1:], 0
-    real = reading.batches
+    real = memory.batches
 
     def meanwhile(*given, **more):
         nonlocal times
@@ -313,7 +313,7 @@ def test_a_read_that_an_erasure_takes_the_files_from_is_made_again(gallery, enco
             Store(gallery.path, encoder.dimension).erase(ids[:1])
         return real(*given, **more)
 
-    monkeypatch.setattr(reading, "batches", meanwhile)
+    monkeypatch.setattr(memory, "batches", meanwhile)
     monkeypatch.setattr(store, "batches", meanwhile)
     assert READS[read](gallery) == 5 and times >= 3
 

@@ -8,7 +8,7 @@ import pytest
 
 from pickout.errors import UsageError
 from pickout.gallery.search.filters import Where, allowed, check_where, parse_labels, parse_range
-from pickout.gallery.storage.reading import NO_TIME
+from pickout.gallery.storage.memory import NO_TIME
 from pickout.gallery.storage.rows import LABEL, Facet, Resident
 from pickout.gallery.vectors.exact import HeldVectors
 

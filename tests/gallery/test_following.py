@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from test_lance_table import row
 
-from pickout.gallery.storage.reading import PLACE, batches, matrix, vectors_at
-from pickout.gallery.storage.reading import taken as taken_rows
+from pickout.gallery.storage.memory import PLACE, batches, matrix, vectors_at
+from pickout.gallery.storage.memory import taken as taken_rows
 from pickout.gallery.storage.rows import Located
 from pickout.gallery.storage.store import KEEP_NONE, Store
 from pickout.gallery.vectors import exact

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from pickout.errors import GalleryDamaged, StorageFull
-from pickout.gallery.storage.reading import NO_TIME
+from pickout.gallery.storage.memory import NO_TIME
 from pickout.gallery.storage.rows import Known, Metadata, Row, row_id
 from pickout.gallery.storage.store import KEEP_NONE, Store
 

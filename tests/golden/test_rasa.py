@@ -13,9 +13,9 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from pickout.chance import Drawn
 from pickout.checkpoints.formats.families import read_albef
 from pickout.data.batching import Batch
-from pickout.draws import Drawn
 from pickout.methods.base import LossTerms, Progress
 from pickout.methods.fusion import Fusion
 from pickout.methods.fusion_model import FusionSettings

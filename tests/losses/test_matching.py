@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from pickout.draws import categorical
+from pickout.chance import categorical
 from pickout.losses.fusion import matching_loss, negative_weights, relation_loss, same_caption
 
 

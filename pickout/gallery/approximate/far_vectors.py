@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from pickout.errors import GalleryDamaged
 from pickout.files import atomic_path
-from pickout.gallery.storage.reading import MakeVectors, batches, matrix, vectors_at
+from pickout.gallery.storage.memory import MakeVectors, batches, matrix, vectors_at
 from pickout.gallery.storage.rows import Located, Resident
 from pickout.gallery.storage.store import Store
 from pickout.gallery.vectors import exact

@@ -18,7 +18,7 @@ from pickout.gallery.encoder import BatchSize, Encoder, keeps_tokens, vectors_an
 from pickout.gallery.intake.left_out import QUARANTINE, Quarantined, read_quarantine, update_quarantine
 from pickout.gallery.intake.picture import Picture, decode, digest, read_file, reading_ahead
 from pickout.gallery.intake.report import IngestProgress, IngestSettings
-from pickout.gallery.storage import reading, tables
+from pickout.gallery.storage import memory, tables
 from pickout.gallery.storage.lock import locked
 from pickout.gallery.storage.rows import Row, row_mark
 from pickout.gallery.storage.store import KEEP_NONE, Store
@@ -127,7 +127,7 @@ class Rebuilding:
     def _bring(self, todo: Sequence[str], *, alone: bool) -> None:
         """Bring rows, and take out those that must go. `alone`: the caller holds the gallery's lock."""
         rows, batch, settings = list[Row](), list[tuple[Row, Picture]](), self._settings
-        wanted = (row for some in reading.slices(todo, _AT_ONCE) for row in self._old.fetch(some).values())
+        wanted = (row for some in memory.slices(todo, _AT_ONCE) for row in self._old.fetch(some).values())
         with reading_ahead(_read, wanted, threads=settings.threads, ahead=2 * self._batch.now) as reads:
             for row, picture in reads:
                 if isinstance(picture, str):

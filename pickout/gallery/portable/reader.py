@@ -15,7 +15,7 @@ from pickout.gallery.changes import edits, retention
 from pickout.gallery.intake.left_out import Crop, Suppression, read_suppression, update_suppression
 from pickout.gallery.intake.picture import digest, read_file
 from pickout.gallery.intake.report import Report
-from pickout.gallery.portable.file import PortableFile, opened, read_rows
+from pickout.gallery.portable.contents import PortableFile, opened, read_rows
 from pickout.gallery.storage import tables
 from pickout.gallery.storage.rows import Row, row_id, row_seal
 from pickout.gallery.storage.store import Store

@@ -22,8 +22,8 @@ from pickout.gallery.audit.log import record_change
 from pickout.gallery.changes.verification import row_faults
 from pickout.gallery.intake.picture import digest, read_file
 from pickout.gallery.intake.report import Progress, Report
-from pickout.gallery.portable.file import EXPORT, LARGEST_ROWS, MOST_PICTURES, Contents, RowsMember, digest_of_names
-from pickout.gallery.storage.reading import PLACE, batches
+from pickout.gallery.portable.contents import EXPORT, LARGEST_ROWS, MOST_PICTURES, Contents, RowsMember, digest_of_names
+from pickout.gallery.storage.memory import PLACE, batches
 from pickout.gallery.storage.rows import Row, completed, row_schema, rows_with_tokens
 from pickout.gallery.storage.tables import Manifest
 

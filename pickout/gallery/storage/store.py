@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from pickout.errors import GalleryDamaged, GalleryError, PickoutError, StorageFull
 from pickout.gallery.storage import rows as columns
-from pickout.gallery.storage.reading import EVERY, MakeVectors, batches, read_resident, slices, taken, where_in
+from pickout.gallery.storage.memory import EVERY, MakeVectors, batches, read_resident, slices, taken, where_in
 from pickout.gallery.storage.rows import Known, Located, Resident, Row, Values
 from pickout.gallery.vectors.exact import Tokens
 
@@ -120,7 +120,7 @@ class Store:
         return self._each(lambda each: (each["id"], columns.row_mark(columns.to_row(each))), names, ids)
 
     def resident(self, vectors: MakeVectors | None = None, before: Resident | None = None) -> Resident:
-        """The columns that a search reads; see `pickout.gallery.storage.reading.read_resident`."""
+        """The columns that a search reads; see `pickout.gallery.storage.memory.read_resident`."""
         self.version()  # raises where files of the newest version are gone
         return self.read(lambda table: read_resident(self.dimension, table, vectors, before))
 

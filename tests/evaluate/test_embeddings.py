@@ -9,7 +9,7 @@ from torch import nn
 from pickout.data.data_set import DataSet, Split
 from pickout.data.images import open_image
 from pickout.errors import CheckpointError, DataError, DataMissing, ImageUnreadable
-from pickout.evaluate.encoding import Encoder, check_split
+from pickout.evaluate.embeddings import Encoder, check_split
 from pickout.evaluate.processes import Share
 
 

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pickout.draws import categorical
+from pickout.chance import categorical
 
 
 def draw_by_loops(weights: list[float], uniform: float) -> int:

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from pickout.errors import UsageError
-from pickout.explain.masks import compare_masks, empty_shares, mask_probabilities
+from pickout.explain.hidden_words import compare_masks, empty_shares, mask_probabilities
 from pickout.explain.pair import make_pair, text_batch
 from pickout.saliency.vacuous_words import VACUOUS_WORDS
 
