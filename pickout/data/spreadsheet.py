@@ -31,7 +31,8 @@ ENDINGS = (".csv", ".jsonl", ".ndjson", ".parquet")
 _NAMELESS = re.compile(r"(Unnamed: \d+|__index_level_\d+__)?")  # columns with the numbers of a data frame's rows
 _WHOLE = re.compile(r"([+-]?\d+)(\.0*)?")
 _NEAR = 0.75
-_BLANKS = "\ufeff \t\r\n\f\v\xa0"
+_TYPED = "\ufeff \t\r\n\f\v"  # blanks that nobody means at the ends of a cell; others may belong to a name
+_BLANKS = _TYPED + "\xa0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +98,8 @@ def moment(value: object) -> datetime:
 
 def _cell(value: Any) -> Any:
     if isinstance(value, str):
-        text = value.strip(_BLANKS)
-        return None if text in _MISSING else text
+        text = value.strip(_TYPED)
+        return None if text.strip(_BLANKS) in _MISSING else text
     if isinstance(value, float | Decimal):
         return None if value != value else int(value) if value % 1 == 0 else value
     return value

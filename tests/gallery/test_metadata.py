@@ -228,3 +228,9 @@ def test_a_table_with_a_row_for_each_caption_tells_of_its_images(tmp_path, name)
     table.write_text(f"image,{name},camera\na.png,a man in red,lobby\na.png,the same,yard\n")
     with pytest.raises(AnnotationError, match="twice, differently"):
         MetadataTable(table, tmp_path)
+
+
+def test_blanks_that_belong_to_a_name_stay(tmp_path):
+    told = told_by(tmp_path, "image,camera,top\n\u00a0a.png,\u00a0hall, red \n", "\u00a0a.png")
+    assert told == Metadata("\u00a0hall", labels={"top": "red"})
+    assert told_by(tmp_path, "image,camera\na.png,\u00a0\n") == Metadata()

@@ -3,6 +3,7 @@
 import re
 from math import floor
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -183,3 +184,28 @@ def test_what_the_recipes_do_unlike_rasa_is_declared(name: str) -> None:
         assert re.search(r"# Differs from the paper: .*float32.*\nprecision = \"bf16\"", text)
         assert re.search(r"# Differs from the paper: RaSa cuts .*\n.*\ncontext = 50", text)
         assert re.search(r"# 52 is 4 x 13: .*\n.*\nbatch = 52", text)
+
+
+PINNED = {
+    **dict.fromkeys(("aga-demo", "study-aga", "union-demo", "study-union"), ("negative_guard",)),
+    **dict.fromkeys(("demo", "smoke", "study-itself"), ("budget_duration",)),
+    "pickout-small": ("alignment", "pair_loss", "id_terms"),
+}
+"""Keys of the small recipes that no preset changes, as the methods' pages say."""
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("name", SMALL)
+def test_a_small_recipe_under_a_preset_does_what_the_preset_says_but_for_what_it_pins(name: str, preset: str) -> None:
+    pinned = read_toml(RECIPES[name])["model"]["method"]
+    recipe = load_recipe(RECIPES[name], [f"model.method.preset={preset}"])
+    settings: Any = METHODS[pinned["name"]].settings
+    values = {key: value for key, value in recipe.model.method.items() if key != "name"}
+    found = parse_settings(settings, values, source=name)
+    wanted = settings.presets.get(preset, {})
+    for key, value in wanted.items():
+        if key in pinned:
+            assert key in PINNED[name], f"{name} pins {key}, and its method's page does not say so"
+            assert getattr(found, key) == pinned[key]
+        else:
+            assert getattr(found, key) == value
