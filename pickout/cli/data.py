@@ -9,9 +9,10 @@ import typer
 
 from pickout.cli.options import Json, Texts, setting, settings_of
 from pickout.cli.terminal import check_place, progress, say, say_table, tell, write
+from pickout.data.integrity import Report
+from pickout.data.integrity import check as check_data
 from pickout.data.own_data import OURS, fetch_rows
-from pickout.data.registry import DATASETS, Report, reader_of
-from pickout.data.registry import check as check_data
+from pickout.data.registry import DATASETS, reader_of
 from pickout.errors import DataError, UsageError, printable
 
 app = typer.Typer(help="Check data sets, list the known ones, or draw one.", no_args_is_help=True)

@@ -30,13 +30,15 @@ def study(
     from rich.markdown import Markdown
 
     from pickout.study.comparison import to_markdown, to_text
-    from pickout.study.runs import carry_out, draw, load_plan, runs_of
+    from pickout.study.runs import carry_out, draw, load_plan, places, runs_of
 
     tell = partial(say, err=True)
     settings = load_plan(plan, set_ or [])
     if out.is_dir() and any(out.iterdir()) and not (out / "runs").is_dir():
         raise UsageError(f"--out {out}: holds other files and no study; give a new folder")
-    runs = runs_of(settings, plan, out, draw(settings, data, jobs, tell))
+    populations = places(settings, data)
+    runs = runs_of(settings, plan, out, populations)  # what was trained or asked otherwise is told before the drawing
+    draw(settings, populations, jobs, tell)
     done = sum(run.is_finished for run in runs)
     tell(f"{settings.name}: {len(runs)} runs, {done} of them finished")
     found = _compared(settings, runs, out)

@@ -60,7 +60,9 @@ def read_spreadsheet(file: Path, known: Sequence[str], *, others: bool) -> Sprea
     names, notes = _standard_names(file, header, known, others=others)
     rows = []
     for number, values in cells:
-        row = {name: _cell(value) for name, value in zip(names, values, strict=True) if name is not None}
+        # Names of cameras and labels keep blanks that a person, a split or a number is not told by.
+        each = {name: value for name, value in zip(names, values, strict=True) if name is not None}
+        row = {name: _cell(value, _TYPED if others else _BLANKS) for name, value in each.items()}
         if any(value is not None for value in row.values()):
             rows.append((number, row))
     return Spreadsheet([name for name in names if name is not None], rows, problems, notes)
@@ -96,9 +98,9 @@ def moment(value: object) -> datetime:
         raise ValueError(f"{show(value)}; expected a time like 2024-05-31T17:45:00") from None
 
 
-def _cell(value: Any) -> Any:
+def _cell(value: Any, blanks: str) -> Any:
     if isinstance(value, str):
-        text = value.strip(_TYPED)
+        text = value.strip(blanks)
         return None if text.strip(_BLANKS) in _MISSING else text
     if isinstance(value, float | Decimal):
         return None if value != value else int(value) if value % 1 == 0 else value
@@ -107,7 +109,7 @@ def _cell(value: Any) -> Any:
 
 def kept(text: str) -> str | None:
     """What a table that is written by a program and read by this one keeps of a name; None: no value."""
-    return whole(str(_cell(text) or "")) or None
+    return whole(str(_cell(text, _TYPED) or "")) or None
 
 
 def column_of(name: str) -> str | None:

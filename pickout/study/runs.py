@@ -141,7 +141,8 @@ class Run:
     @property
     def asked(self) -> dict[str, Any]:
         """Who it is trained on and asked about: populations by name, with what tells their settings apart."""
-        people = {name: root.name for name, root in self.populations.items()}
+        drawn = {name: root.name for name, root in self.populations.items()}
+        people = drawn if self.plan.data else {"own": self.recipe.data.name}
         return {"trained_on": next(iter(people.values())), "people": people, "split": self.plan.split}
 
     def check(self) -> None:
@@ -157,13 +158,10 @@ class Run:
             self._require(not changed, f"was trained by another recipe ({'; '.join(changed)})", "this folder to train")
         with suppress(OSError, ValueError):
             told = dict(json.loads((folder / ASKED).read_text(encoding="utf-8")))
-        own = self.asked
-        self._require(
-            told.get("trained_on") == own["trained_on"], "was trained on other people", "this folder to train"
-        )
-        looks = told.get("first_look", False) or not self.plan.first_look
-        asked = f"was asked otherwise ({told}, and now {own})"
-        self._require(looks and {**told, "first_look": 0} == {**own, "first_look": 0}, asked, f"its {ANSWERS} to ask")
+        own, looks = self.asked, told.pop("first_look", False) or not self.plan.first_look
+        same = told.get("trained_on") == own["trained_on"]
+        self._require(same, "was trained on other people", "this folder to train")
+        self._require(looks and told == own, f"was asked otherwise ({told}, and now {own})", f"its {ANSWERS} to ask")
 
     def _require(self, holds: bool, what: str, remedy: str) -> None:
         if not holds:
@@ -180,19 +178,22 @@ class Run:
         return float(json.loads((self.folder / "summary.json").read_text(encoding="utf-8"))["seconds"])
 
 
-def draw(plan: Plan, folder: Path, workers: int | None, say: Callable[[str], None]) -> dict[str, Path]:
-    """Where each population of a study is, drawn where it is not there yet; studies share those of equal settings."""
-    places = {}
-    for name, data in plan.data.items():
-        settings = data.street.model_dump_json(exclude=data.street.untold - {"changed"})
-        place = folder / f"{name}-{hashlib.sha256(settings.encode()).hexdigest()[:8]}"
+def places(plan: Plan, folder: Path) -> dict[str, Path]:
+    """Where each population of a study lies once it is drawn; studies share those of equal settings."""
+    streets = {name: data.street for name, data in plan.data.items()}
+    told = {name: each.model_dump_json(exclude=each.untold - {"changed"}) for name, each in streets.items()}
+    return {name: folder / f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:8]}" for name, text in told.items()}
+
+
+def draw(plan: Plan, populations: dict[str, Path], workers: int | None, say: Callable[[str], None]) -> None:
+    """Draw the populations of a study that are not there yet."""
+    for name, place in populations.items():
+        data = plan.data[name]
         if not (place / ANNOTATIONS).is_file():
             say(f"{name}: drawing {data.street.people} people into {place}")
             draw_street(data.street, place, workers=workers)
         if data.sha256 and checksum(place) != data.sha256:
             say(f"{name}: {place} differs from what the study was written for, so numbers may too")
-        places[name] = place
-    return places
 
 
 def checksum(street: Path) -> str:

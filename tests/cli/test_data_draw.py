@@ -51,3 +51,9 @@ def test_a_sheet_that_cannot_be_written_is_one_line(capsys: pytest.CaptureFixtur
     sheet = str(tmp_path / "file" / "sheet.png")
     code, _, err = run(capsys, "draw", str(tmp_path / "street"), *FEW, "--workers", "1", "--sheet", sheet)
     assert code == 2 and "cannot be written" in err
+
+
+def test_a_place_that_the_sheet_cannot_have_is_told_before_the_drawing(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(["data", "draw", str(tmp_path / "street"), "--sheet", str(tmp_path)])
+    assert stop.value.code == 2 and not (tmp_path / "street").exists()

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from pickout.data.data_set import Counts
-from pickout.data.registry import DATASETS, Finding, check, is_junk
+from pickout.data.integrity import Finding, check, is_junk
+from pickout.data.registry import DATASETS
 from pickout.errors import UsageError
 
 from .conftest import cuhk_records

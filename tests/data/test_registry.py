@@ -11,7 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pickout.data.registry import DATASETS, check, open_data
+from pickout.data.integrity import check
+from pickout.data.registry import DATASETS, open_data
 from pickout.errors import AnnotationError, DataMissing, PickoutError, UsageError
 
 from .conftest import cuhk_records

@@ -91,3 +91,15 @@ def street(tmp_path_factory: pytest.TempPathFactory) -> Path:
         identities=1, val_identities=3, test_identities=0, images=1, cameras=1, height=96, width=32
     )
     return draw_street(settings, tmp_path_factory.mktemp("street") / "drawn", workers=1)
+
+
+@pytest.fixture
+def aga() -> LoadedModel:
+    """A model that fuses words and images."""
+    return load("aga")
+
+
+@pytest.fixture
+def seen(aga: LoadedModel, sentence: str, picture: Image.Image) -> Pair:
+    """The sentence and the crop as `aga` reads them."""
+    return make_pair(aga, sentence, picture)

@@ -14,16 +14,6 @@ from pickout.explain.ways import WAYS
 from pickout.shapes import AttentionRequest, TokenBatch
 
 
-@pytest.fixture
-def aga(load_tiny):
-    return load_tiny("aga")
-
-
-@pytest.fixture
-def seen(aga, sentence, picture):
-    return make_pair(aga, sentence, picture)
-
-
 def test_hidden_words_are_mask_ids_and_nothing_else_changes(aga, seen):
     (row,) = hidden_rows(seen, [4], aga.tokenizer.special.mask)
     places = list(seen.words[4].positions)

@@ -10,16 +10,6 @@ from pickout.shapes import AttentionRequest, TokenBatch
 
 
 @pytest.fixture
-def aga(load_tiny):
-    return load_tiny("aga")
-
-
-@pytest.fixture
-def seen(aga, sentence, picture):
-    return make_pair(aga, sentence, picture)
-
-
-@pytest.fixture
 def pieces(aga, seen):
     return hidden_pieces(aga, seen)
 

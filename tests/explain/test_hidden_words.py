@@ -5,7 +5,7 @@ import torch
 
 from pickout.errors import UsageError
 from pickout.explain.hidden_words import compare_masks, empty_shares, mask_probabilities
-from pickout.explain.pair import make_pair, text_batch
+from pickout.explain.pair import text_batch
 from pickout.saliency.vacuous_words import VACUOUS_WORDS
 
 CAPTIONS = [
@@ -14,16 +14,6 @@ CAPTIONS = [
     "a red blouse without a backpack",
 ] * 30
 """More than are read at a time."""
-
-
-@pytest.fixture
-def aga(load_tiny):
-    return load_tiny("aga")
-
-
-@pytest.fixture
-def seen(aga, sentence, picture):
-    return make_pair(aga, sentence, picture)
 
 
 def test_both_rules_draw_from_their_probabilities_with_equal_numbers(aga, seen):

@@ -71,3 +71,14 @@ def test_words_sum_their_pieces(evidence, pair):
     tokens = np.arange(len(pair.ids), dtype=np.float32)
     by_loops = [sum(float(place) for place in pair.words[n].positions) for n in pair.told]
     assert evidence.over_words(tokens).tolist() == by_loops
+
+
+def test_the_patches_of_a_bank_are_no_patches_of_the_picture(load_tiny, picture, monkeypatch):
+    """`union` hands on the tokens that it keeps: of these there is no place in the grid."""
+    for name, kept in (("union", 4), ("dual", 9)):
+        monkeypatch.setitem(load_tiny.__globals__["TINY"], "embedding", load_tiny.__globals__["TINY"]["width"])
+        model = load_tiny(name)
+        pair = make_pair(model, "a pale blue blouse", picture)
+        assert model.method.encode_images(pair.pixels[None]).tokens.shape[1] == kept
+        reading = WAYS["token_similarity"](Evidence(model, pair, 0))
+        assert (reading.patches is None) == (name == "union")

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 from pyarrow import parquet
 
+from pickout.data.spreadsheet import read_spreadsheet
 from pickout.errors import AnnotationError
 from pickout.gallery.intake.metadata import MetadataTable, exif_time
 from pickout.gallery.storage.rows import Metadata
@@ -234,3 +235,12 @@ def test_blanks_that_belong_to_a_name_stay(tmp_path):
     told = told_by(tmp_path, "image,camera,top\n\u00a0a.png,\u00a0hall, red \n", "\u00a0a.png")
     assert told == Metadata("\u00a0hall", labels={"top": "red"})
     assert told_by(tmp_path, "image,camera\na.png,\u00a0\n") == Metadata()
+
+
+def test_blanks_around_numbers_and_people_are_a_spreadsheets(tmp_path):
+    told = told_by(tmp_path, "image,box,frame\na.png,\u00a012 40 64 192\u00a0,\u00a07\n")
+    assert told == Metadata(box=(12, 40, 64, 192), frame=7)
+    people = tmp_path / "people.csv"
+    people.write_text("image,identity,split\na.png,7\u00a0,train\u00a0\nb.png,7,train\n")
+    sheet = read_spreadsheet(people, ("image", "identity", "split"), others=False)
+    assert [(row["identity"], row["split"]) for _, row in sheet.rows] == [("7", "train")] * 2

@@ -182,7 +182,7 @@ def test_a_study_goes_on_where_it_was_stopped_and_compares_what_it_has(plan, tmp
     assert "to `dual`," in turned["rule"] and "to `dual`," in (out / "table.md").read_text()
     itself, none = turned["found"]["same"]
     assert none["difference"] is None and itself["difference"]["mean"] == pytest.approx(-dual["difference"]["mean"])
-    places, ask, teach = (
+    moved, ask, teach = (
         {"same": data / "same", "other": data / "other"},
         "remove its answers.npz",
         "remove this folder",
@@ -192,12 +192,12 @@ def test_a_study_goes_on_where_it_was_stopped_and_compares_what_it_has(plan, tmp
         (["first_look=true"], None, ask),
         (["data.other.street.test_identities=5"], None, ask),
         (["data.same.street.identities=13"], None, teach),
-        ([], places, teach),
+        ([], moved, teach),
         (['set={"schedule.epochs" = 2, "schedule.warm_up" = 0}'], None, "another recipe.*epochs"),
     ):
         settings = load_plan(plan, changes)
         with pytest.raises(ResumeMismatch, match=told):
-            runs.runs_of(settings, plan, out, populations or runs.draw(settings, data, 1, lambda _: None))
+            runs.runs_of(settings, plan, out, populations or runs.places(settings, data))
     (out / "runs" / "dual" / "2" / runs.ASKED).unlink()
     with pytest.raises(SystemExit) as stop:
         main(["study", str(plan), "--out", str(out), "--data", str(data)])

@@ -68,3 +68,9 @@ def test_too_few_crops_and_other_models_are_refused():
         adapt(_model(kind="lite0"), _crops(20), AdaptationSettings())
     with pytest.raises(UsageError, match="no statistics"):
         adapt(_model(), _crops(80), AdaptationSettings())
+
+
+def test_crops_that_are_all_held_back_leave_none_to_adapt_to():
+    crops = [Image.new("RGB", (32, 64), (number, 0, 0)) for number in range(40)]
+    with pytest.raises(DataError, match=r"held_back = 0\.999: of 40 crops none is left"):
+        adapt(_model(kind="lite0"), crops, AdaptationSettings(held_back=0.999, fewest=10))

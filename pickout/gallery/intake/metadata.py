@@ -143,7 +143,7 @@ def _metadata(file: Path, record: int, values: Row, counted: Collection[str]) ->
 
 def whole_numbers(name: str, text: str) -> list[int]:
     """The whole number of `frame`, or the four of `box`, between blanks, commas or brackets; `UsageError` for else."""
-    parts = re.split(r"[\s,;]+", text.strip("[]() "))
+    parts = re.split(r"[\s,;]+", text.strip("[]() \xa0"))
     try:
         numbers = [int(whole(part)) for part in parts]
     except ValueError:
